@@ -1,4 +1,4 @@
-"""Read captures of other tools into `Recording`s: proxy logs, HAR files, WebSocket cassettes, and voicerace recordings."""
+"""Read captures as `Recording` objects: proxy logs, HAR files, WebSocket cassettes, and voicerace recordings."""
 
 from voicerace.captures.api import api_recordings
 from voicerace.captures.api_times import ApiTime, api_times, api_times_frame, api_times_summary

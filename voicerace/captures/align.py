@@ -1,11 +1,11 @@
-"""Align two captures of one session to one clock: a browser's HAR and a proxy's log, or any two with the host link.
+"""Align two captures of one session to one clock: a browser's HAR and a proxy's log, or any two that contain the host link.
 
-A message arrives after it was sent. So each message from the host bounds the offset of the two clocks from one side, and
-each message to the host from the other. The offset is the middle of both bounds, the uncertainty half their distance. If
-one direction has no message, no offset is reported.
+A message cannot arrive before it was sent. Each message from the host therefore gives an upper bound of the offset between
+the two clocks, and each message to the host gives a lower bound. The reported offset is the middle of the bounds. Its
+uncertainty is half the distance between the bounds. If one direction has no message, no offset is reported.
 
-Sessions of one app can have the same messages from the host. Of these, sessions whose times contradict the host's are
-excluded; the nearest of the others by absolute time is chosen, and the remaining ones are named.
+Several sessions of a proxy can have the same messages from the host. Sessions whose times contradict the host's capture are
+excluded. Of the remaining sessions, the nearest by absolute time is chosen and the others are listed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicerace.units import ms
 __all__ = ["Aligned", "aligned", "pairs_of"]
 
 _MS_NS: Final = 1_000_000
-#: Maximum number of candidates with the same messages that are aligned.
+#: Maximum number of sessions with the same messages that are aligned to one session of the host.
 _TRIED: Final = 50
 
 
@@ -32,16 +32,18 @@ class Aligned:
     """One session captured at the host and at the proxy.
 
     Attributes:
-        host, proxy: the two captured sessions.
-        recording: the session on the proxy's clock; shared messages of the host link have both times and the host's
-            contents.
-        offset_ms: the proxy's clock minus the host's, the middle of the bounds; None if a bound is missing.
-        low_ms, high_ms: bounds of the offset; None if no message gives one.
+        host: the session in the host's capture.
+        proxy: the session in the proxy's capture.
+        recording: the session on the proxy's clock; each shared message of the host link has a send time, a receive time
+            and the payload that the host captured.
+        offset_ms: the proxy's clock minus the host's in ms, the middle of the bounds; None if a bound is missing.
+        low_ms: lower bound of the offset in ms; None without a message to the host.
+        high_ms: upper bound of the offset in ms; None without a message from the host.
         shared: number of messages in both captures.
-        consistent: False if the bounds contradict each other: different sessions, or a clock that was adjusted.
-        of_machines: the offset is that of the machines' clocks, since both files have absolute times; if not, that of the
-            files' zeros.
-        could_be: other sessions of the proxy that match equally.
+        consistent: False if the lower bound exceeds the upper bound: the sessions differ, or a clock was adjusted.
+        of_machines: whether both files have absolute times, so that the offset is between the clocks of the machines; if
+            not, it is between the zero times of the files.
+        could_be: names of the other sessions of the proxy that match equally.
     """
 
     host: CapturedSession
@@ -61,7 +63,7 @@ class Aligned:
         return None if self.low_ms is None or self.high_ms is None else (self.high_ms - self.low_ms) / 2
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of `inspect --with --json`."""
+        """Return the JSON object that `inspect --with --json` prints."""
         return {
             "host_session": self.host.connection,
             "proxy_session": self.proxy.connection,
@@ -91,10 +93,10 @@ class Aligned:
 
 
 def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
-    """Pair the sessions of a host's and a proxy's capture that have the same messages from the host, in order.
+    """Pair each session of the host's capture with a session of the proxy's that has the same messages from the host, in order.
 
     Raises:
-        InputError: no session is in both.
+        InputError: no session is in both captures.
     """
     left = {number: _types(of.recording) for number, of in enumerate(proxy.sessions)}
     found = []
@@ -116,7 +118,7 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
 def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
     """Align two captures of one session to the proxy's clock.
 
-    A log has messages to the host only as derived events, with times of its records in milliseconds.
+    A proxy's log contains messages to the host only as derived events. Their times are those of log records, in whole ms.
     """
     highs: list[int] = []
     lows: list[int] = []
@@ -128,8 +130,8 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
             continue
         # A message from the host gives an upper bound, a message to the host a lower bound.
         (highs if other.link == COMPONENT_TO_PROXY else lows).append(at_proxy - at_host)
-    # A log truncates times to milliseconds, so the true time may be later. A browser with whole milliseconds truncates or
-    # rounds, so the true time may be on either side.
+    # A log truncates times to milliseconds, so the true time may be up to 1 ms later. A browser that reports whole
+    # milliseconds truncates or rounds, so the true time may be up to 1 ms earlier or later.
     step = _step_ns(host.recording, "component")
     high = min(highs) + _step_ns(proxy.recording, "proxy") + step if highs else None
     low = max(lows) - step if lows else None
@@ -150,7 +152,7 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
 
 
 def _step_ns(of: Recording, actor: str) -> int:
-    """Return the resolution of a file's times: 1 ms if it has only whole milliseconds, else 0."""
+    """Return the resolution of a recording's times in ns: 1 ms if all are whole milliseconds, else 0."""
     times = [at for event in of.events if (at := event.at_ns(actor)) is not None]
     return _MS_NS if of.clock == "log" and all(at % _MS_NS == 0 for at in times) else 0
 
@@ -170,7 +172,7 @@ def _between_ns(host: Recording, proxy: Recording) -> int:
 
 
 def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
-    """Return an event of the proxy's capture with the host's time and content."""
+    """Return an event of the proxy's capture with the payload from the host's capture and the host's time plus `offset`."""
     if other is None:
         return event
     payload = other.payload if isinstance(other.payload, Mapping) else event.payload
@@ -182,7 +184,10 @@ def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
 
 
 def _shared(host: Recording, proxy: Recording) -> Iterator[tuple[int, Event]]:
-    """Yield (seq at the proxy, event at the host) of shared messages: the n-th of each type, if both have the same number."""
+    """Yield (seq at the proxy, event at the host) of each shared message.
+
+    Messages of one type are matched in order if both captures have the same number of them.
+    """
     for link in (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT):
         at_host, at_proxy = _by_type(host, link), _by_type(proxy, link)
         for kind, events in at_host.items():

@@ -1,7 +1,8 @@
-"""Allow list for everything but messages (`voicerace.captures.known_fields`), for `redact`, `export`, `inspect` and the report.
+"""Allow list of the texts of a capture that `redact`, `export`, `inspect` and the report may output.
 
-It contains the settings of a recording's header with their values, the attributes of log records (for bodies see
-`captures.log_records`), and the sentences of voicerace's own notes and faults. Everything else may be untrusted text.
+It contains the settings of a recording's header with their allowed values, the attributes of log records, and the notes and
+fault reasons that voicerace writes. Any other text of a capture is untrusted. The allow list of messages is in
+`voicerace.captures.known_fields`, that of the bodies of log records in `voicerace.captures.log_records`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ __all__ = [
 
 
 class Setting(Enum):
-    """Kind of a header's setting that is not an enumeration."""
+    """Kind of a header setting that has no fixed set of values."""
 
-    TIME = "time"  # a time in the grammar of `voicerace.model.parameters`, of at most ten minutes
+    TIME = "time"  # a time as `voicerace.model.parameters` parses it, of at most ten minutes
     START = "start"  # a point in time in ISO 8601
     CLOCK_US = "clock_us"  # a point in time in microseconds since 1970
 
@@ -40,7 +41,7 @@ _SOURCES: Final = frozenset(row.source for row in PROXIES.values())
 _KNOBS: Final[dict[str, Any]] = {
     name: frozenset(get_args(hint)) if get_args(hint) else Kind.CODE for name, hint in get_type_hints(Knobs).items()
 }
-#: Setting of a recording's provenance -> its rule.
+#: Key of a recording's provenance -> rule of its value.
 PROVENANCE: Final[Mapping[str, Any]] = {
     "release": frozenset(PROXIES),
     "component": frozenset(COMPONENTS),
@@ -71,7 +72,7 @@ PROVENANCE: Final[Mapping[str, Any]] = {
 
 _DIRECTIONS: Final = frozenset({"client", "upstream", "proxy", "client→upstream", "upstream→client"})
 _TRUTH: Final = frozenset({"true", "false"})
-#: Attribute of a log record -> its rule.
+#: Attribute of a log record -> rule of its value.
 ATTRIBUTES: Final[Mapping[str, Rule]] = {
     "connection_id": Kind.ID,
     "trace_id": Kind.ID,
@@ -88,7 +89,7 @@ ATTRIBUTES: Final[Mapping[str, Rule]] = {
 }
 UNKNOWN_NOTE: Final = "a note of the recording is not shown"
 UNKNOWN_REASON: Final = "a fault whose reason is not shown"
-#: Notes of `captures.live.record` and of the readers of HAR files and cassettes.
+#: Notes that `captures.live.record` and the readers of HAR files and cassettes write.
 _NOTES: Final = re.compile(
     r"no connection to the (?:upstream|host) relay belongs to this session"
     r"|the connection's beginning is not in the file: no Settings was sent|the frames have no times"
@@ -101,14 +102,14 @@ _REASONS: Final = re.compile(
     rf"|{_ACTOR} left before the handshake was answered|{_ACTOR} sent a frame of more than 16 MiB"
     rf"|the handshake was refused with HTTP [45]\d\d \(--fault\)"
 )
-#: Points at which times are read (`Event.observed_at`).
+#: Values of `Event.observed_at`.
 _OBSERVERS: Final = frozenset({"engine", "socket", "relay", "log", "har", "cassette", "derived", "proxy"})
 _START: Final = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
-#: Errors of voicerace's readers about a file, which quote none of its text.
+#: Error messages of voicerace's readers that quote no text of the file.
 _ERRORS: Final = re.compile(
     r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
     r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
@@ -116,39 +117,39 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Return whether an error's text is a sentence of voicerace that quotes nothing of the file."""
+    """Return whether an error message is one of voicerace's own that quotes no text of the file."""
     return _ERRORS.fullmatch(found) is not None
 
 
 def known_place(observed_at: str) -> str:
-    """Return the observation point of an event's times, or ``other`` if it is unknown."""
+    """Return `observed_at` if it is one of voicerace's values, else ``other``."""
     return observed_at if observed_at in _OBSERVERS else "other"
 
 
 def known_reason(reason: object) -> str:
-    """Return the reason of a fault if it is a sentence of voicerace, else `UNKNOWN_REASON`."""
+    """Return the reason of a fault if voicerace wrote it, else `UNKNOWN_REASON`."""
     return reason if isinstance(reason, str) and _REASONS.fullmatch(reason) else UNKNOWN_REASON
 
 
 def known_note(note: str) -> str:
-    """Return a recording's note if it is a sentence of voicerace, else `UNKNOWN_NOTE`; notes of a cut line are rewritten."""
+    """Return a note if voicerace wrote it, else `UNKNOWN_NOTE`; a note of a cut line is replaced by a fixed sentence."""
     if CUT in note:
         return f"a line {CUT} its beginning and is dropped"
     return note if _NOTES.fullmatch(note) else UNKNOWN_NOTE
 
 
 def without_fault(why: str, fault: str | None) -> str:
-    """Return a verdict's sentence with a fault's reason at its end replaced by `known_reason`."""
+    """Return a verdict's explanation; if it ends with a fault's reason, that reason is passed through `known_reason`."""
     return why if fault is None else f"{why.removesuffix(fault)}{known_reason(fault)}" if why.endswith(f": {fault}") else why
 
 
 def is_start(value: object) -> bool:
-    """Return whether a value is a point in time of this century in ISO 8601."""
+    """Return whether a value is a text in ISO 8601 with date, time and UTC offset, from 2000 to 2099."""
     return isinstance(value, str) and _START.fullmatch(value) is not None
 
 
 def is_time_text(value: object) -> bool:
-    """Return whether a value is a time, a grid or a distribution with numbers of at most ten minutes."""
+    """Return whether a value is a time, a grid or a distribution whose numbers are at most ten minutes in ms."""
     text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _TIME.fullmatch(text):
         return False

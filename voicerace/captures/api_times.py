@@ -1,16 +1,22 @@
-"""Times of the real API, measured in recordings, each value with its session and rows.
+"""Times between messages of the real API, measured in recordings.
 
-`api_times` yields an `ApiTime` per measured pair of messages of the recordings in ``data/api`` (or others) that have times.
-Times are taken at the client. A time between two messages of the API is the API's; a time from a message of the client
-also contains the network's round trip. Clocks have a resolution of 1 ms, and so have the values.
+`api_times` yields an `ApiTime` per measured pair of messages. Its input is the recordings in ``data/api``, or any others
+with times. All times are read at the client, with a resolution of 1 ms. A time between two messages of the API depends on
+the API only. A time from a message of the client to a message of the API also contains the network's round trip.
 
-`time` is a name of `voicerace.model.catalog.profiles.TIMES` if the pair measures that time: ``create_ms`` and ``ack_ms``
-contain the round trip, ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and ``reply_gap_ms``
-do not. Other names: ``update_ms`` session.update -> session.updated (with the round trip), ``rate_limits_ms`` response.done
--> rate_limits.updated, ``committed_ms`` input_audio_buffer.committed -> response.created, ``last_delta_ms`` a content's last
-delta -> its done, ``burst_ms`` the first ``.done`` of a response -> its response.done, ``first_audio_ms`` an audio part ->
-its first delta, ``gap_at_most_ms`` a call's item -> response.done where no arguments.done was kept, ``call_item_done_ms``
-arguments.done -> conversation.item.done, ``closing_ms`` other ``.done`` -> response.done.
+`ApiTime.time` is a name in `voicerace.model.catalog.profiles.TIMES` if the pair measures that time. Of these, ``create_ms``
+and ``ack_ms`` contain the round trip; ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and
+``reply_gap_ms`` do not. The other names are:
+
+- ``update_ms``: session.update -> session.updated, with the round trip;
+- ``rate_limits_ms``: response.done -> rate_limits.updated;
+- ``committed_ms``: input_audio_buffer.committed -> response.created;
+- ``last_delta_ms``: last delta of a content -> its ``.done``;
+- ``burst_ms``: first ``.done`` of a response -> response.done;
+- ``first_audio_ms``: audio part -> its first delta;
+- ``gap_at_most_ms``: item of a call -> response.done, if the recording has no arguments.done;
+- ``call_item_done_ms``: arguments.done -> conversation.item.done;
+- ``closing_ms``: any other ``.done`` -> response.done.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from voicerace.units import ms
 
 __all__ = ["ApiTime", "api_times", "api_times_frame", "api_times_summary"]
 
-#: Beginnings of type names before general availability, and of the Responses API -> current names.
+#: Prefix of a type name in the beta protocol or the Responses API -> prefix of the current name.
 _RENAMED: Final = {
     "response.audio.": "response.output_audio.",
     "response.audio_transcript.": "response.output_audio_transcript.",
@@ -38,7 +44,7 @@ _RENAMED: Final = {
 _ENVELOPE: Final = "response.event/"
 _CONFIRMS: Final = ("conversation.item.added", "conversation.item.created")
 _OUTPUTS: Final = ("function_call_arguments", "output_text", "output_audio", "output_audio_transcript")
-#: Content types that reach the user.
+#: Content types that the user sees or hears.
 _CONTENTS: Final = ("output_text", "output_audio")
 
 
@@ -46,12 +52,15 @@ class ApiTime(NamedTuple):
     """One measured time.
 
     Attributes:
-        time: name, see above.
-        what: the two messages.
-        provider: provider of the session; protocol: GA, beta, xai, cascade (Voice Live with a model that is no realtime
-            model) or live.
-        session: name of the recording; row_from, row_to: rows in its source, from 1; None without numbers.
-        ms: the value in ms.
+        time: name of the time, see the module's docstring.
+        what: description of the two messages.
+        provider: provider of the session.
+        protocol: GA, beta, xai, live, or cascade (Voice Live with a model that is not a realtime model).
+        model: name of the model; None if unknown.
+        session: name of the session.
+        row_from: row of the first message in the source, from 1; None if unknown.
+        row_to: row of the second message in the source, from 1; None if unknown.
+        ms: measured time in ms.
         clock: program whose clock was read.
     """
 
@@ -68,18 +77,21 @@ class ApiTime(NamedTuple):
 
 
 def api_times(recordings: Iterable[Recording] | None = None) -> Iterator[ApiTime]:
-    """Yield the times of the recordings; None reads all of ``data/api``."""
+    """Yield the times measured in the given recordings, or in all of ``data/api`` if None."""
     for recording in api_recordings() if recordings is None else recordings:
         yield from _Walk(recording).times()
 
 
 def api_times_frame(recordings: Iterable[Recording] | None = None) -> pd.DataFrame:
-    """Return `api_times` as a table, a row per value."""
+    """Return the values of `api_times` as a table with one row per value."""
     return pd.DataFrame(api_times(recordings), columns=list(ApiTime._fields))
 
 
 def api_times_summary(recordings: Iterable[Recording] | None = None) -> pd.DataFrame:
-    """Return per provider, protocol and time: number of values `n` and `sessions`, `min`, `median`, `max`, all `values`."""
+    """Return a table with one row per provider, protocol and time.
+
+    The columns are the number of values `n`, the number of `sessions`, `min`, `median`, `max`, and the sorted `values` in ms.
+    """
     rows = []
     for (provider, protocol, time), found in api_times_frame(recordings).groupby(["provider", "protocol", "time"], sort=True):
         values = sorted(found["ms"])
@@ -95,22 +107,25 @@ def api_times_summary(recordings: Iterable[Recording] | None = None) -> pd.DataF
 
 @dataclass
 class _Response:
-    """Messages of one response."""
+    """The messages of one response that start or end a measured time."""
 
     created: Event | None = None
     first: Event | None = None
     first_done: Event | None = None
-    #: Kind of content -> its last delta, its last done; item's type -> its added, its last output_item.done.
+    #: Kind of content -> its last delta.
     deltas: dict[str, Event] = field(default_factory=dict)
+    #: Kind of content -> its last ``.done``.
     dones: dict[str, Event] = field(default_factory=dict)
+    #: Item id -> its output_item.added; the key "call item" has the first function_call item of the conversation.
     added: dict[str, Event] = field(default_factory=dict)
+    #: Item type -> its last output_item.done.
     items: dict[str, Event] = field(default_factory=dict)
     calls: list[Event] = field(default_factory=list)
     parts: dict[str, Event] = field(default_factory=dict)
 
 
 class _Walk:
-    """Measures one recording message by message."""
+    """Measures the times of one recording, message by message."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -122,7 +137,7 @@ class _Walk:
         self.forget()
 
     def forget(self) -> None:
-        """Reset the state: rows are missing here, so no time is measured across."""
+        """Reset the state where rows are missing, so that no time is measured across the gap."""
         self.updates: list[Event] = []
         self.creates: list[Event] = []
         self.items: list[Event] = []
@@ -288,7 +303,7 @@ class _Walk:
 
 
 def _kind(event: Event) -> str:
-    """Return a message's type under its current name."""
+    """Return the current name of a message's type."""
     kind = event.type.removeprefix(_ENVELOPE)
     for before, now in _RENAMED.items():
         if kind.startswith(before):
@@ -301,6 +316,6 @@ def _type(message: Mapping[str, Any]) -> str:
 
 
 def _part_type(message: Mapping[str, Any]) -> object:
-    """Return the type of a content part."""
+    """Return the type of a message's content part; None if the message has no part."""
     part = message.get("part")
     return part.get("type") if isinstance(part, Mapping) else None

@@ -1,14 +1,14 @@
 """Read a WebSocket cassette in YAML as a `Recording` of the link between a client and the Realtime API.
 
-The format is that of the recorder in pydantic-ai's tests: ``version``, and ``interactions``, a list of
-``{kind: message, direction: sent | received, data: {...}}`` and ``{kind: close, code, reason, ok}``; newer files have
+The recorder in pydantic-ai's tests writes this format. A file has ``version`` and a list of ``interactions``. An interaction
+is ``{kind: message, direction: sent | received, data: {...}}`` or ``{kind: close, code, reason, ok}``. Newer files add
 ``at``, seconds on the recorder's clock. ``sent`` means from the client to the API.
 
-The client takes the position of the proxy: its messages are those of the link from ``proxy`` to ``upstream``. Only this link
-is observed, since a cassette contains no app and no component.
+The recording has the client in the place of the proxy: a sent message is on the link from ``proxy`` to ``upstream``. Other
+links are not observed, since a cassette contains neither an app nor a component.
 
-YAML is read event by event (libyaml), with limits on the nesting and on the values that aliases expand to. Values are those
-of JSON; dates stay text.
+YAML is read event by event (libyaml). The nesting and the number of values after the expansion of aliases are limited.
+Scalars become JSON values; dates stay text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BEGIN: Final = re.compile(rb"(?:#[^\n]*\n|---[^\n]*\n|\s)*(?:version:[^\n]*\n\s
 #: Maximum number of values in one interaction, including expanded aliases.
 _MOST_VALUES: Final = 100_000
 _DEEPEST: Final = 100
-#: Times of more than 30 years are ignored.
+#: Maximum of ``at`` in seconds; larger times are ignored.
 _LONGEST_S: Final = 1e9
 _LIMITATIONS: Final = ("The cassette contains the link between a client and the API only: no app, no component, no proxy.",)
 _NO_TIMES: Final = "The cassette has no times: the order of the messages is known, and nothing of how long anything took."
@@ -42,10 +42,10 @@ class Cassette:
     """The content of one cassette.
 
     Attributes:
-        recording: the messages in order, with times if the cassette has them.
+        recording: the messages in order, with times if the cassette has any.
         unread: interactions that could not be read.
-        lines: first line of each event in the file, by seq.
-        limitations: what a cassette does not show, in sentences.
+        lines: first line of each event in the file, indexed by seq.
+        limitations: one sentence per kind of information that a cassette does not contain.
     """
 
     recording: Recording
@@ -55,7 +55,7 @@ class Cassette:
 
 
 def is_cassette(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a cassette."""
+    """Return whether a file that starts with the bytes `head` is a cassette."""
     return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
@@ -63,7 +63,7 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
     """Read the session of a cassette.
 
     Raises:
-        InputError: the stream is no YAML or has no messages of the Realtime API.
+        InputError: the stream is not YAML, or contains no message of the Realtime API.
     """
     events: list[Event] = []
     lines: list[int] = []
@@ -100,7 +100,7 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
 
 
 def _event(seq: int, value: Any) -> Event | None:
-    """Return an interaction as an event; None if it is not a WebSocket message or close."""
+    """Return the event of an interaction; None if the interaction is neither a WebSocket message nor a close."""
     if not isinstance(value, dict):
         return None
     at = value.get("at")
@@ -110,7 +110,7 @@ def _event(seq: int, value: Any) -> Event | None:
     kind, data = value.get("kind", "message"), value.get("data")
     if kind == "close":
         code = value.get("code")
-        # The recorder reports a close as received, whichever side closed.
+        # The recorder does not store which side closed the connection.
         return Event(seq, UPSTREAM_TO_PROXY, "close", None, at_ns, {"code": code if type(code) is int else None}, "cassette")
     if kind != "message" or not isinstance(data, dict):
         return None
@@ -127,7 +127,7 @@ def _event(seq: int, value: Any) -> Event | None:
 
 _RESOLVER: Final = yaml.resolver.Resolver()
 _CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-#: Tags of plain scalars that are converted; dates, sets and bytes stay text.
+#: Tag of a scalar -> its converter. Scalars of other tags (dates, bytes) stay text.
 _MADE: Final = {
     "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
     "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
@@ -137,7 +137,7 @@ _MADE: Final = {
 
 
 def _scalar(event: Any) -> Any:
-    """Return the value of a scalar: None, a Boolean, a number, or text."""
+    """Return the value of a scalar as None, a Boolean, a number, or text."""
     tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
     make = _MADE.get(tag)
     if make is None:
@@ -146,7 +146,7 @@ def _scalar(event: Any) -> Any:
         value = make(yaml.ScalarNode(tag, event.value))
     except (ArithmeticError, LookupError, ValueError):
         return event.value
-    # JSON has no infinity, and no protocol field exceeds 63 bits.
+    # JSON has no infinity, and no number of the protocol needs more than 63 bits.
     return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
 
 
@@ -159,7 +159,7 @@ class _Values:
         self._count = 0
 
     def next(self, event: Any) -> Any:
-        """Return the value that begins with `event`."""
+        """Return the value whose first YAML event is `event`."""
         self._count = 0
         return self._value(event, 0)
 
@@ -200,7 +200,7 @@ class _Values:
 
 
 def _interactions(events: Iterator[Any], where: str) -> Iterator[tuple[int, Any]]:
-    """Yield the interactions of a cassette, each with its first line."""
+    """Yield (line number, value) of each interaction in a cassette."""
     values = _Values(events)
     for event in events:
         if isinstance(event, yaml.MappingStartEvent):
@@ -219,7 +219,7 @@ def _interactions(events: Iterator[Any], where: str) -> Iterator[tuple[int, Any]
 
 
 def _location(error: yaml.YAMLError) -> tuple[int, str]:
-    """Return the line number of a YAML error, and its problem on one line."""
+    """Return the line number of a YAML error and a description of at most 120 characters on one line."""
     mark = getattr(error, "problem_mark", None)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__)
     return (mark.line + 1 if mark is not None else 1), " ".join(what.split())[:120]

@@ -1,9 +1,11 @@
-"""Compare two captures or runs: shares of sessions with intervals, and quantiles of times.
+"""Compare two captures or runs by shares of sessions, with confidence intervals, and by quantiles of times.
 
-The difference of two shares has Newcombe's interval (hybrid score, his method 10), which assumes that sessions are
-independent draws. If they are not (a log of one user's day), it is too narrow; the output states the assumption.
+The interval of the difference of two shares is Newcombe's hybrid score interval (method 10). It assumes that sessions are
+independent draws. If they are not, as in a log of one user's day, the interval is too narrow. The output states the
+assumption.
 
-A sweep may keep only some recordings, preferably of bad sessions. Such a run is counted from its table.
+A sweep may keep only some recordings, and it prefers those of bad sessions. The shares of such a run are computed from its
+table of trials.
 """
 
 from __future__ import annotations
@@ -29,14 +31,15 @@ __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_
 
 ASSUMPTION: Final = "intervals (95 %) take sessions as independent draws; with a few users or one load they are too narrow"
 _TIMES: Final = ("result_delay_ms", "gap_ms")
-#: Property -> whether a session has it; None if the capture does not show it: the session is left out of the share.
+#: Property -> function that returns whether a session has it, or None if the capture does not show it. Sessions with None
+#: are excluded from the share.
 _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
     "a refusal": lambda of: _positive(of, "refusals"),
     "a result beyond one per call": lambda of: _positive(of, "repeated_results"),
     "the component's default error": lambda of: _positive(of, "default_errors"),
     "a second session.update": lambda of: _positive(of, "session_updates", 2),
 }
-#: Property of `_HAVING` -> (column of a run's table, minimum value).
+#: Property of `_HAVING` -> (column of a run's table, minimum value of a session with the property).
 _COLUMNS: Final = {"a refusal": ("refusals", 1), "a second session.update": ("session_updates", 2)}
 
 
@@ -45,8 +48,8 @@ class Trials:
     """A run of which only some recordings were kept.
 
     Attributes:
-        name: printable name of its folder.
-        table: a row per trial: ``release``, ``outcome``, ``refusals``, ``session_updates``.
+        name: printable name of the run's folder.
+        table: table with one row per trial and the columns ``release``, ``outcome``, ``refusals``, ``session_updates``.
     """
 
     name: str
@@ -54,7 +57,7 @@ class Trials:
 
 
 def partly_kept(path: Path) -> Trials | None:
-    """Return the table of a run's folder that lacks some of its recordings; None for any other path.
+    """Return the trials of a run's folder that lacks some of its recordings; None for any other path.
 
     Raises:
         InputError: the run is incomplete, or its table is damaged.
@@ -66,7 +69,10 @@ def partly_kept(path: Path) -> Trials | None:
 
 
 def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]:
-    """Return the comparison: per row counts, denominators, the difference of the shares and its interval."""
+    """Return the comparison of two captures as a JSON object.
+
+    Each row of ``shares`` has counts, denominators, the difference of the shares (b minus a) and its interval.
+    """
     rows = []
     before, after = _Tally(a), _Tally(b)
     for outcome in OUTCOMES:
@@ -87,12 +93,13 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
 
 
 class _Tally:
-    """Counts of one side.
+    """Counts of sessions and values of times in one of the two captures.
 
     Attributes:
-        outcomes: number of sessions per outcome.
-        having: property of `_HAVING` -> number of sessions that have it, out of `known`.
-        times: values in ms; empty for a run that lacks recordings.
+        outcomes: outcome -> number of sessions.
+        having: property of `_HAVING` -> number of sessions that have it.
+        known: property of `_HAVING` -> number of sessions for which the capture shows whether they have it.
+        times: name of a time -> values in ms; empty for a run that lacks recordings.
     """
 
     def __init__(self, capture: Capture | Trials) -> None:
@@ -132,12 +139,12 @@ class _Tally:
 
 
 def _proxy(of: CapturedSession) -> str:
-    """Return the release of a session, or all candidates of a log."""
+    """Return the release of a session as text: all candidates if it was inferred, an empty text if it is unknown."""
     return " or ".join(of.inference.candidates) if of.inference is not None else of.release or ""
 
 
 def compare_lines(found: dict[str, Any]) -> list[str]:
-    """Return a comparison as lines of text."""
+    """Return the result of `compare_captures` as lines of text."""
     lines = []
     for side in ("a", "b"):
         of = found[side]
@@ -171,5 +178,5 @@ def _positive(of: CapturedSession, name: str, least: int = 1) -> bool | None:
     count = of.counts[name]
     if count.value is None or count.kind == "unknown":
         return None
-    # A lower bound proves presence, not absence.
+    # A lower bound can show that a session has the property, but not that it lacks the property.
     return True if count.value >= least else None if count.kind == "at least" else False

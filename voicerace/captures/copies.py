@@ -1,4 +1,4 @@
-"""Conversions of a capture: a redacted copy, and one session in the format of another tool."""
+"""Convert a capture to a redacted copy, or one session to the format of another tool."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FORMATS: Final = ("perfetto", "mermaid")
 def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
     """Yield the lines of a redacted copy. A truncated compressed file is copied up to the damage.
 
-    After the rules of `captures.redact`, each line is also scrubbed of the environment's secrets and of texts that look
-    like a key, an address or a telephone number.
+    Each line is redacted by `captures.redact`. Then secrets of the environment and texts that look like a key, an address
+    or a telephone number are removed from it.
 
     Raises:
-        InputError: the path is a folder, no capture, or an unreadable recording.
+        InputError: the path is a folder, or the file is not a capture or cannot be read.
     """
     where = printable(str(path), 200)
     if path.is_dir():
@@ -49,9 +49,9 @@ def _redacted(path: Path, where: str, by: Redactor) -> Iterator[str]:
     with recognised(path) as (kind, encoding, file):
         if kind == HAR:
             data = har_bytes(path, file)
-            read_har(data, where)  # raises InputError unless the file is a HAR
+            read_har(data, where)  # raises InputError if the file is not a HAR
             yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
-        elif kind == CASSETTE:  # copied as a voicerace recording
+        elif kind == CASSETTE:  # the copy is a voicerace recording
             yield from redacted_recording(read_cassette(file, where).recording, by).lines()
         elif kind == JSONL:
             for recording in iter_recordings(path):
@@ -73,7 +73,7 @@ def exported(capture: Capture, to: str, session: int = 1) -> str:
         session: number of the session, from 1.
 
     Raises:
-        InputError: unknown format or session.
+        InputError: the format is unknown, or the session does not exist.
     """
     one_of("to", to, FORMATS)
     if not 1 <= session <= len(capture.sessions):

@@ -1,14 +1,14 @@
 """Derive the messages that a proxy's log lacks, by a replay of the log through the model of its release.
 
 A proxy's log contains incoming messages and few outgoing ones. The model of its release (`model.actors.proxy.Proxy`, which
-`voicerace conformance` compares with the running programs) receives the same messages in the same order. Its sends are
-added with ``observed_at="derived"``, at the time of the message that caused them. Logged sends stay unchanged and are
-compared with the model. A difference between them, or an answer of the API without a matching `response.create`, is a
-`Contradiction`. It is reported and never corrected.
+`voicerace conformance` compares with the running programs) receives the same messages in the same order. Each message that
+the model sends is added with ``observed_at="derived"`` and the time of the message that caused it. Logged sends stay
+unchanged and are compared with the model's sends. A difference between them, or an answer of the API without a matching
+`response.create`, is reported as a `Contradiction`.
 
-A log contains commits of the user's audio, which are passed to the model, but no audio. The side that closed first is not
-derived. Times are the log's, in whole milliseconds. For a log without times, the model's timers run on the seconds in the
-API's ids (`voicerace.captures.id_clock`), if these agree, and derived sends have no time.
+Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The side that closed first
+is not derived. Times are those of the log, in whole milliseconds. If the log has no times, the model's timers run on the
+seconds in the API's ids (`voicerace.captures.id_clock`), provided that these agree, and derived sends have no time.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from voicerace.units import ns
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
-#: Tolerance for late timers of a busy process and for the log's whole milliseconds.
+#: Maximum delay in ns of a timer in a busy process, including the truncation of the log's times to milliseconds.
 _LATE_NS: Final = ns(500)
-#: The API answers a response.create within 128 ms (docs/protocol-facts.md#measured-times). At the log's end, an older one
-#: counts as unanswered.
+#: Age in ns above which a response.create without an answer at the log's end counts as unanswered. The API answers within
+#: 128 ms (docs/protocol-facts.md#measured-times).
 _ANSWERED_NS: Final = ns(1_000)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
 
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A difference between log and model.
+    """A difference between a log and the model of a release.
 
     Attributes:
-        seq: seq of the event in the given recording that shows it.
-        what: one sentence.
+        seq: seq of the event in the given recording that shows the difference.
+        what: description in one sentence.
     """
 
     seq: int
@@ -65,11 +65,11 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class FlagCleared:
-    """The proxy's flag was cleared while its response was still active (docs/background.md#suspicion-flag-early).
+    """An event that cleared the proxy's flag while a response was active (docs/background.md#suspicion-flag-early).
 
     Attributes:
-        seq: seq of the event in the given recording that cleared the flag.
-        by: type of that event.
+        seq: seq of the event in the given recording.
+        by: type of the event.
         done: seq of the event that ended the response; None if it is missing.
     """
 
@@ -85,11 +85,11 @@ class Derived:
     Attributes:
         release: the release of the model.
         recording: the given events with imputed payloads, and the derived events, in the order at the proxy.
-        origin: seq in `recording` -> seq in the given recording, of the event itself or of a derived event's cause.
-        contradictions: in order; empty if log and model agree.
-        cleared_early: see `FlagCleared`.
-        assumed: assumptions, in sentences.
-        interpretation: interpretation of the log's gaps.
+        origin: seq in `recording` -> seq in the given recording; for a derived event, that of its cause.
+        contradictions: differences in order; empty if log and model agree.
+        cleared_early: events that cleared the flag early, in order.
+        assumed: assumptions, one sentence each.
+        interpretation: values chosen for what the log does not contain.
     """
 
     release: ProxyRelease
@@ -102,7 +102,7 @@ class Derived:
 
     @property
     def creates(self) -> tuple[Event, ...]:
-        """Return the derived and logged `response.create` to the API."""
+        """Return every `response.create` sent to the API, derived or logged."""
         return tuple(e for e in self.recording.on(PROXY_TO_UPSTREAM) if e.type == realtime.RESPONSE_CREATE)
 
 
@@ -110,28 +110,28 @@ def derive(recording: Recording, release: ProxyRelease, interpretation: Interpre
     """Complete a proxy's log by the model of `release`.
 
     Args:
-        recording: events at the proxy in the order in which it handled them: all incoming ones, and the logged sends.
+        recording: all incoming events and the logged sends, in the order in which the proxy handled them.
         release: row of the release table that configures the model.
-        interpretation: interpretation of what the log leaves open.
+        interpretation: values for what the log does not contain.
     """
     imputed = impute(recording, interpretation)
     return _Replay(imputed.recording, release, imputed.assumed, interpretation).run()
 
 
 def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
-    """Return `derive` for every interpretation that the log allows, the simplest first."""
+    """Return the results of `derive` for every interpretation that the log allows, the simplest first."""
     return [derive(recording, release, each) for each in interpretations(impute(recording))]
 
 
 def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:
-    """Return where the flag of `release` was cleared early, in a recording with all incoming messages of the proxy."""
+    """Return the events that cleared the flag of `release` early; the recording must have all incoming messages."""
     incoming = [each for each in recording.ordered("proxy") if each.link.receiver == "proxy" and each.arrived]
     replay = _Replay(replace(recording, events=tuple(incoming)), release, (), SIMPLEST)
     return replay.run().cleared_early
 
 
 class _Replay:
-    """Replay of one log through a model."""
+    """Replays one log through the model of a release."""
 
     def __init__(
         self, recording: Recording, release: ProxyRelease, assumed: Iterable[str], interpretation: Interpretation
@@ -146,12 +146,12 @@ class _Replay:
         self.origin: dict[int, int] = {}
         self.contradictions: list[Contradiction] = []
         self.cleared: list[FlagCleared] = []
-        #: (payload, cause) of the model's sends to the API after the last incoming message, from the first whose record
-        #: may follow in the log.
+        #: (payload, cause) of the model's sends to the API since the last incoming message, starting with the first that
+        #: the proxy may have logged.
         self.expected: list[tuple[Payload, Event]] = []
         self.ledger = Ledger()
         self.sent_ns = 0
-        #: Number of responses that were created and are not done.
+        #: Number of active responses.
         self.active = 0
         self.updated = 0
         timed = any(event.at_ns("proxy") is not None for event in recording.events)
@@ -206,7 +206,7 @@ class _Replay:
         self._sends(effects, event)
 
     def _now(self, event: Event) -> int:
-        """Return the time of a message at the proxy, or in a log without times that of the last id since the first."""
+        """Return the time of a message at the proxy in ns; without times, the seconds from the first id to the last, in ns."""
         if self.ids is None:
             return event.at_ns("proxy") or 0
         second = self.ids.seconds.get(event.seq, self.ids.start)
@@ -215,7 +215,7 @@ class _Replay:
 
     def _handled(self, event: Event) -> Effects:
         if event.link == COMPONENT_TO_PROXY and not isinstance(event.payload, Mapping):
-            return ()  # audio: its effects are logged
+            return ()  # audio is not passed to the model; the proxy logs the commits that it sends
         try:
             return self.model.message(event.link.sender, event.payload)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -224,7 +224,7 @@ class _Replay:
             return ()
 
     def _flag(self, event: Event, before: bool) -> None:
-        """Note a flag that is cleared while a response is active."""
+        """Count active responses, and store a `FlagCleared` if the event cleared the flag during one."""
         if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_CREATED:
             self.active += 1
         if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_DONE:
@@ -249,7 +249,7 @@ class _Replay:
                 self._derived(link, payload, cause)
 
     def _may_be_logged(self, payload: Payload) -> bool:
-        """Return whether a record of this send may follow; then it is derived only if none does."""
+        """Return whether the proxy logs this send, so that it is derived only if its record is missing."""
         if self.release.context_in != "instructions":
             return False
         kind = payload.get("type") if isinstance(payload, Mapping) else None
@@ -257,11 +257,11 @@ class _Replay:
         return kind == realtime.SESSION_UPDATE or item.get("type") == "function_call_output"
 
     def _logged(self, event: Event) -> None:
-        """Process a logged send."""
+        """Match a logged send with the model's sends and keep it."""
         if event.type in _AUDIO:
-            self._settle()  # caused by the host's next frame or a timer, after all earlier sends
+            self._settle()  # a later host message or a timer caused this send
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)
-        # A message causes at most one logged send, before the unlogged ones.
+        # A message causes at most one logged send, which precedes its unlogged sends.
         expected = self.expected[0][0] if self.expected else None
         if isinstance(expected, Mapping) and _type(expected) == event.type and self._may_be_logged(expected):
             del self.expected[0]
@@ -277,7 +277,7 @@ class _Replay:
             self._keep(event)
 
     def _create(self, event: Event) -> None:
-        """Process a logged response.create, which follows a commit or comes from the timer."""
+        """Keep a logged response.create; unless it follows a commit, check that the model's timer sends one."""
         before = self.events[-1] if self.events else None
         if before is None or before.link != PROXY_TO_UPSTREAM or before.type != input_audio.COMMIT:
             effects = self.timers.until((event.sent_ns or 0) + _LATE_NS, self.model)
@@ -286,7 +286,7 @@ class _Replay:
         self._keep(event)
 
     def _settle(self) -> None:
-        """Derive the expected sends that were not logged before the next incoming message."""
+        """Derive the sends that the model made since the last incoming message and the log lacks."""
         for payload, cause in self.expected:
             self._unlogged(payload, cause)
         self.expected.clear()
@@ -301,7 +301,7 @@ class _Replay:
     def _derived(self, link: Link, payload: Payload, cause: Event) -> None:
         at = cause.at_ns("proxy")
         if link == PROXY_TO_UPSTREAM and at is not None:
-            # Not before an earlier send, whose record can be a millisecond later than their common cause.
+            # Keep sends in order: a logged send can be a millisecond later than the message that caused both.
             at = self.sent_ns = max(at, self.sent_ns)
         self._keep(Event(0, link, "message", at, None, payload, "derived"), cause.seq)
 
@@ -317,7 +317,7 @@ class _Replay:
             self.ledger.feed(event.link.sender, event.payload, seq)
 
     def _answer(self, event: Event) -> None:
-        """Check that an answer of the API has a response.create or session.update to answer."""
+        """Report an answer of the API to a response.create or session.update that was not sent."""
         if event.type == realtime.SESSION_UPDATED:
             self.updated += 1
             if self.updated > sum(e.link == PROXY_TO_UPSTREAM and e.type == realtime.SESSION_UPDATE for e in self.events):
@@ -330,7 +330,7 @@ class _Replay:
             self._contradict(event, f"a response.create is refused, but {self.release.tag} has no unanswered one")
 
     def _server_may_respond(self) -> bool:
-        """Return whether the server may create responses of its own, after audio of the user."""
+        """Return whether the API may create a response without a response.create, after the user's audio."""
         return self.release.audio == "vad" and any(
             e.type in (input_audio.SPEECH_STARTED, input_audio.COMMITTED, input_audio.TIMEOUT_TRIGGERED) for e in self.events
         )
@@ -346,7 +346,7 @@ class _Replay:
                 )
 
     def _accepted(self) -> None:
-        """Report derived requests that were accepted more than two round trips before the end of an active response."""
+        """Report each derived response.create that was accepted over two round trips before an active response ended."""
         rtt = self._round_trip()
         if rtt is None:
             return
@@ -363,7 +363,7 @@ class _Replay:
                     self.contradictions.append(Contradiction(self.origin[create.key], what))
 
     def _round_trip(self) -> int | None:
-        """Return an upper bound of the round trip to the API in ns: the slowest confirmation of an item."""
+        """Return the slowest confirmation of an item in ns, an upper bound of the round trip to the API; None without one."""
         sent: int | None = None
         found: list[int] = []
         for event in self.events:
@@ -371,7 +371,7 @@ class _Replay:
             if event.link == PROXY_TO_UPSTREAM and event.type == realtime.ITEM_CREATE:
                 sent = at if sent is None else sent
             elif event.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) and sent is not None and at is not None:
-                # The log has whole milliseconds.
+                # The log truncates times to milliseconds.
                 found.append(at - sent + ns(1))
                 sent = None
         return max(found, default=None)
@@ -380,7 +380,7 @@ class _Replay:
         self.contradictions.append(Contradiction(event.seq, what))
 
     def _observed(self) -> tuple[Link, ...]:
-        """Return the observed links: all of them if the log has all incoming messages."""
+        """Return the observed links, with all links of the proxy if the log has all incoming messages."""
         given = self.recording.observed
         host_known = COMPONENT_TO_PROXY in given or any(e.type in _AUDIO for e in self.recording.events)
         complete = UPSTREAM_TO_PROXY in given and host_known
@@ -395,6 +395,6 @@ def _type(payload: Payload) -> str:
 
 
 def _fields(event: Event) -> Mapping[str, Any]:
-    """Return a logged send's fields without its item, of which only the kind is logged."""
+    """Return the fields of a logged send without ``item``, of which only the type is logged."""
     own = event.payload if isinstance(event.payload, Mapping) else {}
     return {name: value for name, value in own.items() if name != "item"}

@@ -1,7 +1,7 @@
-"""A sequence that stores its items on disk, so that memory does not grow with the size of a capture.
+"""Provide a sequence that stores its items on disk, so that memory does not grow with the size of a capture.
 
-Up to `_IN_MEMORY` bytes stay in memory. Larger sequences use an unnamed temporary file, which no other process can open
-and which is deleted with the process. Each access returns a new object equal to the stored one.
+Up to `_IN_MEMORY` bytes stay in memory. A larger sequence uses an unnamed temporary file, which no other process can open
+and which is deleted when the process ends. Each access returns a new object that equals the stored one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DiskBackedList(Sequence[_Item], Generic[_Item]):
             self.append(item)
 
     def append(self, item: _Item) -> int:
-        """Append an item; return its index.
+        """Append an item and return its index.
 
         Raises:
             InputError: the temporary file cannot be written.
@@ -64,7 +64,7 @@ class DiskBackedList(Sequence[_Item], Generic[_Item]):
         return item
 
     def __eq__(self, other: object) -> bool:
-        """Compare item by item, as tuples do."""
+        """Return whether another sequence has equal items in the same order."""
         if not isinstance(other, Sequence) or isinstance(other, str):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))

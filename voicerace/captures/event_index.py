@@ -1,4 +1,4 @@
-"""Index of a capture's messages by link, with counts, delays and gaps."""
+"""Index the messages of a capture by link, and compute the delays of results and the gaps of responses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ _OUTPUT: Final = "function_call_output"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number with its certainty; None if it is unknown."""
+    """A number and its certainty.
+
+    Attributes:
+        value: the number; None if it is unknown.
+        kind: certainty of the number.
+    """
 
     value: int | None
     kind: Kind
 
 
 class EventIndex:
-    """The messages of a recording by link, and values computed from them. Times are in ms at the proxy."""
+    """The messages of a recording by link, and times between them. Times are measured at the proxy and in ms."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -38,7 +43,7 @@ class EventIndex:
         self.results = [event for event in self.from_host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.from_upstream if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
-        # With only the API's link captured, results are those on that link, from a proxy or from a client without one.
+        # If only the link to the API was captured, its sender is a proxy or a client without a proxy.
         watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
         alone = "release" not in recording.provenance
         self.api_only = alone and not watched and not self.from_host and not self.to_host and bool(self.to_upstream)
@@ -46,7 +51,7 @@ class EventIndex:
             self.results = [event for event in self.to_upstream if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
         self.host_only = not self.from_upstream and bool(self.to_host)
         if self.host_only:
-            # Captured in the browser: calls and refusals are those that the proxy sent to the host.
+            # In a browser, only the calls and refusals that the proxy forwarded are visible.
             self.calls = [event for event in self.to_host if event.type == "FunctionCallRequest"]
             self.errors = [event for event in self.to_host if event.type == "Error"]
             self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
@@ -58,7 +63,7 @@ class EventIndex:
         ]  # fmt: skip
 
     def certainty(self, sender: str, receiver: str) -> Kind:
-        """Return the certainty of the number of messages on a link."""
+        """Return how certain the number of messages on a link is."""
         if not (self.recording.observes(sender, receiver) and self.recording.complete):
             return "at least"
         return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
@@ -73,10 +78,10 @@ class EventIndex:
         return None if since is None or until is None else ms(until - since)
 
     def delays(self) -> list[float | None]:
-        """Return, per result, the time since its call was complete; None if the call is ambiguous.
+        """Return, per result, the time in ms since the arguments of its call were complete; None if the call is ambiguous.
 
-        Calls are matched by id if both ids were captured. If not, a result answers the call before it, provided that
-        the last response had one call and every earlier call has its result.
+        A result is matched to its call by id if both ids were captured. Otherwise it is matched to the preceding call,
+        provided that the last response had one call and every earlier call has a result.
         """
         delays: list[float | None] = []
         by_id: dict[str, Event] = {}
@@ -100,10 +105,10 @@ class EventIndex:
         return delays
 
     def gaps(self) -> list[float]:
-        """Return, per response with calls, the time from its last call to its end.
+        """Return, per response with calls, the time in ms from its last call to its response.done.
 
-        Both are matched by response id if it was captured. If not, an end belongs to the response before it; the end of
-        a response is taken as missing if another one begins first.
+        Both messages are matched by response id if it was captured. Otherwise a response.done is matched to the preceding
+        call, unless a response.created lies between them. A response without response.done or times is omitted.
         """
         gaps: list[float] = []
         last: dict[str, Event] = {}
@@ -122,13 +127,16 @@ class EventIndex:
         return gaps
 
     def dones(self) -> list[Event]:
-        """Return every response.done; in a browser those that the proxy forwarded, as it does before 0.10.0."""
+        """Return every response.done; in a browser, those that the proxy forwarded (releases before 0.10.0)."""
         return [
             event for event in (self.to_host if self.host_only else self.from_upstream) if event.type == realtime.RESPONSE_DONE
         ]
 
     def outputs(self) -> list[Mapping[str, object]] | None:
-        """Return ids and contents of the results, as sent by the host or confirmed by the API; None if not captured."""
+        """Return the results as objects with ``call_id`` and ``output``; None unless all were captured.
+
+        The source is the messages of the host, or else the items in the API's confirmations.
+        """
         sent = [{"call_id": of, "output": content_of(e)} for e in self.results if (of := result_of(e)) is not None]
         if len(sent) == len(self.results) and sent:
             return list(sent)
@@ -144,7 +152,7 @@ class EventIndex:
 
 
 def call_ids(call: Event) -> list[str]:
-    """Return the ids of the calls in an event of the API or in a request to the host."""
+    """Return the call ids in a message of the API or in a FunctionCallRequest to the host."""
     fields = fields_of(call)
     functions = fields.get("functions")
     each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
@@ -152,14 +160,14 @@ def call_ids(call: Event) -> list[str]:
 
 
 def result_of(result: Event) -> str | None:
-    """Return the id of the call that a result of the host or proxy answers; None if not captured."""
+    """Return the call id in a result that the host or the proxy sent; None if it was not captured."""
     fields = fields_of(result)
     call_id = fields["id"] if "id" in fields else realtime.item_of(fields).get("call_id")
     return call_id if isinstance(call_id, str) else None
 
 
 def content_of(result: Event) -> object:
-    """Return the content of a result of the host or proxy; `NOT_LOGGED` if not captured."""
+    """Return the content of a result that the host or the proxy sent; `NOT_LOGGED` if it was not captured."""
     fields = fields_of(result)
     return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
 

@@ -1,7 +1,8 @@
-"""Export of a session: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram.
+"""Export a session in Chrome's trace format, which Perfetto opens, or as a Mermaid sequence diagram.
 
-Only known message types and observation points are written (`voicerace.captures.known_fields`), no payload. Trace format:
-"Trace Event Format", complete (X) events, microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
+No payload is written. Message types and values of `Event.observed_at` are written if they are on the allow list
+(`voicerace.captures.known_fields`, `voicerace.captures.allowed`). A trace consists of complete (``X``) events of the "Trace
+Event Format", with times in microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ _WORD: Final = re.compile(r"[^\w.() -]")
 
 
 def perfetto(recording: Recording) -> dict[str, Any]:
-    """Return a recording as a Chrome trace: a slice per message in the row of its sender, and a row of active responses.
+    """Return a recording as a Chrome trace, with one slice per message in a row of its sender and one per response.
 
-    Perfetto drops slices of one row that overlap without being nested: overlapping messages use further rows of the sender.
+    Perfetto drops slices that overlap in one row without being nested. An overlapping slice is therefore moved to another
+    row of the same sender.
     """
     events: list[dict[str, Any]] = []
     ledger = Ledger()
@@ -64,13 +66,13 @@ def perfetto(recording: Recording) -> dict[str, Any]:
 
 
 def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Move each slice to the first free row of its actor; return the metadata events that name the rows."""
+    """Move each slice to the first free row of its actor, and return the metadata events that name the rows."""
     ends: dict[int, int] = {}
     names = {(at + 1) * _LANES: name for at, name in enumerate((*_ACTORS, "active response"))}
     rows = dict(names)
     for each in sorted(events, key=lambda each: each["ts"]):
         first = each["tid"]
-        # Perfetto reads whole nanoseconds.
+        # Perfetto rounds times to whole nanoseconds.
         start, end = round(each["ts"] * 1000), round(each["ts"] * 1000) + round(each["dur"] * 1000)
         while ends.get(each["tid"], 0) > start and each["tid"] < first + _LANES - 1:
             each["tid"] += 1
@@ -83,7 +85,7 @@ def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def mermaid(recording: Recording) -> Iterator[str]:
-    """Yield the lines of a sequence diagram; streamed pieces are left out, derived messages are dashed."""
+    """Yield the lines of a sequence diagram, without deltas and audio; derived messages have dashed arrows."""
     yield "sequenceDiagram"
     yield "  participant component as host"
     yield "  participant proxy"
@@ -107,7 +109,7 @@ def _ordered(recording: Recording) -> list[Event]:
 
 
 def _name(event: Event) -> str:
-    """Return a message type without characters of diagram syntax; refusals get a name of their own."""
+    """Return the name of a message without characters of diagram syntax: its type, or a text for a refusal."""
     if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
         return "error (active response)"
     return _WORD.sub("_", known_type(event.type))

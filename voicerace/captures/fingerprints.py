@@ -1,7 +1,7 @@
-"""Fingerprints of releases in log records, each with the releases that can have written it.
+"""Find fingerprints in log records: properties that only some releases of the proxy write.
 
-Source: `server.ts` and `logger.ts` at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`). Each
-fingerprint depends on one setting of `model.catalog.releases`.
+Each fingerprint depends on one setting in `model.catalog.releases`. Source: `server.ts` and `logger.ts` at the tags 0.9.0 to
+0.11.1, and logs of the running proxies (`data/logs`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Fingerprint:
     """One property of a record that depends on the release.
 
     Attributes:
-        what: description for the evidence.
-        fits: whether a release can have written the record.
+        what: description of the property.
+        fits: function that returns whether a release can write a record with the property.
     """
 
     what: str
@@ -60,7 +60,7 @@ FINGERPRINTS: Final[Mapping[str, Fingerprint]] = {
 
 
 def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Value]) -> Iterator[str]:
-    """Yield the fingerprints of one parsed record."""
+    """Yield the keys in `FINGERPRINTS` of one parsed record."""
     trace = fields.get("traceId")
     if trace is NoValue.UNDEFINED:
         yield "no trace"
@@ -69,7 +69,7 @@ def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[
     if "error.message" in attributes:
         if attributes.get("error.code") == "conversation_already_has_active_response":
             yield "hidden" if body.endswith("not forwarded to client") else "forwarded"
-        return  # the body is the API's text
+        return  # the body contains the API's text, which can look like another record
     row = record_of(body)
     if row is not None and (mark := row.variant(body)[0]):
         yield mark

@@ -1,15 +1,15 @@
 """Read a browser's HAR file as one `Recording` of the link between component and proxy per WebSocket connection.
 
-Frames are in `_webSocketMessages` of an entry, as in Chrome's DevTools (``type`` send or receive, ``time``, ``opcode`` 1
-text or 2 binary in base64, ``data``). Chrome and Edge write seconds since 1970. Playwright writes milliseconds, or -1
-without times, and frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and queries are
-not read; of the address only the host is kept.
+An entry has its frames in `_webSocketMessages`. A frame has ``type`` (send or receive), ``time``, ``opcode`` (1 for text, 2
+for binary in base64) and ``data``. Chrome and Edge write ``time`` in seconds since 1970. Playwright writes milliseconds, or
+-1 for an unknown time, and writes frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and
+queries are not read. Of the address only the host is kept.
 
-Exports of DevTools (Chromium 156) have no frame for the close, so the end is never certain. ``sanitized`` exports lack
-cookies and headers but keep every frame with its text. Connections made before DevTools was open are missing. Nothing is
-certain of a connection without its Settings, because the capture began after it.
+DevTools (Chromium 156) does not export the close of a connection, so a recording's end is uncertain. ``sanitized`` exports
+lack cookies and headers but contain the text of every frame. Connections opened before DevTools are missing. If a connection
+has no Settings message, its first frames are missing, and no link counts as observed.
 
-A browser connected to the Realtime API has no proxy: such connections are left out and counted.
+WebSocket connections without messages of a voice agent are skipped and counted.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ __all__ = ["HarSession", "is_har", "read_har"]
 _AGENT_TYPES: Final = frozenset(
     {"Settings", "SettingsApplied", "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "ConversationText"}
 )  # fmt: skip
-#: Docker's json-file has a text, not an object, under the same key.
+#: Start of a HAR. In Docker's json-file logs the value of ``log`` is a text.
 _BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
-#: Larger numbers are milliseconds: as seconds they would be after the year 5138.
+#: Maximum of ``time`` in seconds; larger numbers are milliseconds, since in seconds they would be after the year 5138.
 _SECONDS: Final = 1e11
 _LAST_MS: Final = 4_102_444_800_000
 _ALLOWED: Final = (
     "a HAR of Chrome or Edge, with DevTools open before the connection is made, or of Playwright (record_har_content embed)"
 )
-#: Opcodes of ping and pong.
+#: Opcodes of ping and pong frames.
 _CONTROL: Final = (9, 10)
 
 
@@ -50,10 +50,10 @@ class HarSession:
     """One WebSocket connection.
 
     Attributes:
-        name: host name of its address, and its number in the file.
-        recording: the messages as seen in the browser.
+        name: host name of the address, followed by the number of the session in the file.
+        recording: the messages with the browser's times.
         unread: number of frames that could not be read.
-        first: number of its first frame in the file, counted over all entries from 1.
+        first: number of the connection's first frame, counted over all entries from 1.
     """
 
     name: str
@@ -63,15 +63,15 @@ class HarSession:
 
 
 def is_har(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a HAR."""
+    """Return whether a file that starts with the bytes `head` is a HAR."""
     return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
-    """Return the sessions of a HAR, and the number of other WebSocket connections.
+    """Return the sessions in a HAR, and the number of other WebSocket connections with frames.
 
     Raises:
-        InputError: the data are no HAR, or have no frames of a voice agent.
+        InputError: the data are not a HAR, or contain no frames of a voice agent.
     """
     try:
         entries = json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"]
@@ -110,7 +110,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     errors = 0
     for each in messages:
         if isinstance(each, dict) and (each.get("opcode") in _CONTROL or each.get("type") == "error"):
-            errors += each.get("type") == "error"  # DevTools' text for a failed connection
+            errors += each.get("type") == "error"  # DevTools adds a text with this type if the connection fails
             continue
         link = {"send": COMPONENT_TO_PROXY, "receive": PROXY_TO_COMPONENT}.get(str(_get(each, "type")))
         payload = _payload(each)
@@ -130,7 +130,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
     if zero is not None:
         start = iso_utc(zero / 1e9)
-        # Times count from the connection's first frame.
+        # Zero of the event times is the connection's first frame.
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []
     notes += [] if times else ["the frames have no times"]
@@ -144,7 +144,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
 
 
 def _payload(message: object) -> Payload:
-    """Return a frame's payload; None if it is missing or of an unknown kind."""
+    """Return the payload of a frame; None if ``data`` is missing or the opcode is unknown."""
     if not isinstance(message, dict) or not isinstance(data := message.get("data"), str):
         return None
     match message.get("opcode"):
@@ -161,7 +161,7 @@ def _payload(message: object) -> Payload:
 
 
 def _time_ns(message: object) -> int | None:
-    """Return a frame's time in nanoseconds since 1970, rounded to microseconds; None without a usable time."""
+    """Return the time of a frame in nanoseconds since 1970, rounded to microseconds; None if it is missing or invalid."""
     at = message.get("time") if isinstance(message, dict) else None
     if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < _LAST_MS:
         return None

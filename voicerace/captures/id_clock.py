@@ -1,17 +1,17 @@
-"""Read the second in which the Realtime API made an id from the id: undocumented, within one second.
+"""Decode the time in the Realtime API's ids: the second in which the API generated an id, with an error of up to 1 s.
 
-The five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` in ids of OpenAI and Azure OpenAI are seconds in
-base 62 (digits, capitals, small letters), counted from 2019-12-20. In 29 recorded sessions `session.expires_at` is the
-session id's second plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
-does not document this, so `read_ids` decodes a session only if all its ids agree with each other:
+In ids of OpenAI and Azure OpenAI, the five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` are a number of
+seconds since 2019-12-20 in base 62 (digits, capitals, small letters). In 29 recorded sessions `session.expires_at` is the
+time in the session's id plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
+does not document the format, so `read_ids` decodes a session only if its ids agree with each other:
 
-- at least two ids of the server have the form, and each is a plausible date;
-- all are within `LONGEST_S`, the longest session and some minutes: two random ids are so in one of 60,000 cases;
-- ids of events and responses, in the order of their first arrival, never decrease by more than `SPREAD_S`;
-- no id in a message is newer than the message by more than `SPREAD_S`.
+- at least two ids of the API have the format, and each contains a plausible date;
+- all times lie within `LONGEST_S`; two random ids do so in one of 60,000 cases;
+- the times in ids of events and responses, in the order of first arrival, never decrease by more than `SPREAD_S`;
+- no id in a message is newer than the id of the message by more than `SPREAD_S`.
 
-Ids of clients are ignored: the API echoes them. xAI's ids are UUIDs. Azure Voice Live makes its own random event
-ids beside the OpenAI ids of responses; they disagree, so such a session is not decoded.
+Ids that a client sent are ignored, since the API repeats them. xAI's ids are UUIDs and are not decoded. Azure Voice Live uses
+random event ids together with OpenAI's response ids. These disagree, so its sessions are not decoded.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from voicerace.trace.recording import Event, Recording
 __all__ = ["LIFETIME_S", "LONGEST_S", "SPREAD_S", "IdClock", "RefusedAge", "read_ids", "second_of"]
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-#: Unix time of the code 00000.
+#: Unix time in seconds of the five characters 00000.
 _EPOCH: Final = 1_576_800_000
-#: After the code: 16 characters in the API's ids, ``_`` and a short name in those of ``data/api``.
+#: Id of the API, with 16 characters after the time, or of a recording in ``data/api``, with ``_`` and a short name after it.
 _ID: Final = re.compile(r"(event|resp|item|sess)_([0-9A-Za-z]{5})(?:[0-9A-Za-z]{16}|_[a-z]\d+)")
-#: The Realtime API began in October 2024.
+#: First plausible time: the Realtime API was released in October 2024.
 _FIRST: Final = int(datetime(2024, 9, 1, tzinfo=UTC).timestamp())
 _LAST: Final = int(datetime(2040, 1, 1, tzinfo=UTC).timestamp())
-#: `session.expires_at` minus the second of the session's id.
+#: `session.expires_at` minus the time in the session's id, in seconds.
 LIFETIME_S: Final = 3600
 LONGEST_S: Final = LIFETIME_S + 300
-#: Seconds by which ids made in the same second may differ.
+#: Maximum difference in seconds between the times in ids that were generated in the same second.
 SPREAD_S: Final = 2
-#: Fields whose id is made for the message that contains it first.
+#: Fields of a message that contain an id.
 _OWN: Final = ("event_id", "response_id", "item_id")
 
 
 def second_of(identifier: object) -> int | None:
-    """Return the Unix time in an id in seconds; None without the form or outside the Realtime API's years.
+    """Return the Unix time in an id in seconds; None if the id has another format or no plausible date.
 
-    One id proves nothing, since a random one can have the form. See `read_ids`.
+    A random id can have the format, so the time in a single id is uncertain. `read_ids` compares all ids of a session.
     """
     found = _ID.fullmatch(identifier) if isinstance(identifier, str) else None
     if found is None:
@@ -63,8 +63,8 @@ class RefusedAge:
     """Age of the active response that a refusal names.
 
     Attributes:
-        seq: the refusal's event.
-        age_s: seconds from the response's id to the refusal's event id; within one second.
+        seq: seq of the refusal.
+        age_s: time in the refusal's event id minus the time in the response's id, in seconds; accurate to one second.
     """
 
     seq: int
@@ -76,12 +76,12 @@ class IdClock:
     """Times from the ids of one session.
 
     Attributes:
-        seconds: seq of an event -> Unix time in seconds when the server made it, from its event id, or from the id of the
-            response that it begins.
-        ids: number of ids that agree.
-        refused: see `RefusedAge`, for each refusal that names a response.
-        offset_s: the capture's absolute clock minus that of the ids, the minimum over all events since messages arrive
-            after they are made; None if the capture has no absolute time.
+        seconds: seq of an event -> Unix time in seconds, from its event id, or from the response's id in a
+            response.created.
+        ids: number of decoded ids.
+        refused: age of the active response, for each refusal that names it.
+        offset_s: the capture's absolute clock minus the time in the ids in seconds; None if the capture has no absolute
+            time. It is the minimum over all events, since a message arrives after its id is generated.
     """
 
     seconds: Mapping[int, int]
@@ -91,29 +91,29 @@ class IdClock:
 
     @property
     def start(self) -> int:
-        """Return the first second."""
+        """Return the earliest Unix time in the ids in seconds."""
         return min(self.seconds.values())
 
     @property
     def end(self) -> int:
-        """Return the last second."""
+        """Return the latest Unix time in the ids in seconds."""
         return max(self.seconds.values())
 
 
 def read_ids(recording: Recording) -> IdClock | None:
-    """Decode the ids of one session; None if they disagree or are missing."""
+    """Return the times in the ids of one session; None if the ids disagree or are missing."""
     client_ids = frozenset(_client_ids(recording))
     newest: int | None = None
     seconds: dict[int, int] = {}
     made: dict[str, int] = {}
     for event in _came(recording):
-        own: int | None = None  # the second of this message
+        own: int | None = None  # time in the event id of this message
         for key, identifier in _ids_of(event):
             if identifier in made or identifier in client_ids or (shape := _ID.fullmatch(identifier)) is None:
                 continue
             at = second_of(identifier)
             if at is None or (own is not None and at > own + SPREAD_S):
-                return None  # no date, or newer than the message
+                return None  # not a plausible date, or newer than the message
             made[identifier] = at
             if key == "event_id":
                 own = at
@@ -130,12 +130,12 @@ def read_ids(recording: Recording) -> IdClock | None:
 
 
 def _came(recording: Recording) -> Iterator[Event]:
-    """Yield the API's messages."""
+    """Yield the messages of the API in the order of the recording."""
     return (e for e in recording.events if e.link.sender == "upstream" and isinstance(e.payload, Mapping))
 
 
 def _ids_of(event: Event) -> Iterator[tuple[str, str]]:
-    """Yield (field, id) of one message; the field is `response`, `item` or `session` for an id in that object."""
+    """Yield (field, id) of each id in a message; an id in a nested object has that object's field."""
     message: Any = event.payload
     for key in _OWN:
         yield key, str(message.get(key))

@@ -1,9 +1,9 @@
-"""Impute payload fields of a log from the order of its messages: response, call and kind of item.
+"""Impute payload fields that a log lacks from the order of its messages: ids of responses and calls, and types of items.
 
-A proxy's log has the type of a message and seldom more. The order gives the rest: between `response.created` and
-`response.done` the events belong to that response, a call's arguments follow its item, and results answer calls. Logged
-values are not changed; added values are ids ``derived_…`` or placeholders. What the order leaves open is chosen by an
-`Interpretation`, so that a caller can compare several.
+A proxy's log contains the type of each message and few other fields. The imputation follows from the order: events between
+`response.created` and `response.done` belong to that response, the arguments of a call follow its item, and results answer
+calls. Logged values stay unchanged. Imputed values are ids ``derived_…`` or placeholders. Values that the order does not
+determine are set by an `Interpretation`, so that a caller can compare several.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["NOT_LOGGED", "SIMPLEST", "ImputedTrace", "Interpretation", "impute",
 
 #: Placeholder of a text that was not logged.
 NOT_LOGGED: Final = "(not logged)"
-#: One sample of silence, the placeholder of audio.
+#: Placeholder of audio that was not logged: one sample of silence in base64.
 _PCM: Final = "AAA="
 _ITEMS: Final = (realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE)
 _DELTAS: Final = (realtime.TEXT_DELTA, realtime.TRANSCRIPT_DELTA, realtime.ARGUMENTS_DELTA)
@@ -27,11 +27,11 @@ _DELTAS: Final = (realtime.TEXT_DELTA, realtime.TRANSCRIPT_DELTA, realtime.ARGUM
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """One interpretation of what the log leaves open.
+    """Choice of values that the order of messages does not determine.
 
     Attributes:
-        default_error: which of several results of one call without logged contents is the component's own error.
-        cut_off: a response is cancelled if the user begins to speak during it.
+        default_error: which of several results of one call is the component's own error, if contents are not logged.
+        cut_off: whether a response is cancelled when the user starts to speak during it.
     """
 
     default_error: Literal["none", "first", "last"] = "none"
@@ -46,10 +46,10 @@ class ImputedTrace:
     """A recording with imputed fields.
 
     Attributes:
-        recording: the same events with the same seqs.
-        assumed: assumptions, in sentences.
-        repeated: a call has more than one result, and their contents are not logged.
-        spoken_into: the user began to speak while a response was active.
+        recording: the given events with imputed payload fields.
+        assumed: assumptions, one sentence each.
+        repeated: whether a call has more than one result and their contents are not logged.
+        spoken_into: whether the user started to speak while a response was active.
     """
 
     recording: Recording
@@ -59,13 +59,13 @@ class ImputedTrace:
 
 
 def interpretations(imputed: ImputedTrace) -> list[Interpretation]:
-    """Return all interpretations that a log allows, the simplest first."""
+    """Return all interpretations of a log, the simplest first."""
     errors: tuple[Literal["none", "first", "last"], ...] = ("none", "first", "last") if imputed.repeated else ("none",)
     return [Interpretation(error, cut) for cut in ((False, True) if imputed.spoken_into else (False,)) for error in errors]
 
 
 def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> ImputedTrace:
-    """Impute missing fields of a log's recording by an interpretation."""
+    """Return a log's recording with missing payload fields imputed under one interpretation."""
     imputer = _Imputer(recording, interpretation)
     imputer.responses()
     imputer.results()
@@ -75,7 +75,7 @@ def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> I
 
 @dataclass
 class _Response:
-    """One response while it is assembled; `created`, `done` and `events` are indices of events."""
+    """One response while its events are collected; `created`, `done` and `events` are indices into the recording."""
 
     number: int
     created: int | None
@@ -115,7 +115,7 @@ class _Imputer:
     # -- responses -----------------------------------------------------------------------------------------------------
 
     def responses(self) -> None:
-        """Assign a response to every event of one, and an id to every call."""
+        """Impute the response id in every event of a response, and the id of every call."""
         open_now: list[_Response] = []
         for at, event, payload in self._came():
             kind = event.type
@@ -136,7 +136,7 @@ class _Imputer:
             if own is None:
                 own = open_now[0] if kind == realtime.RESPONSE_DONE and open_now else open_now[-1] if open_now else None
             if own is None:
-                # The log lacks the response's beginning.
+                # The log lacks the response.created.
                 own = _Response(len(self.found) + 1, None)
                 self.found.append(own)
                 open_now.append(own)
@@ -149,7 +149,7 @@ class _Imputer:
             self._response(each)
 
     def _name_active(self, of: _Response, name: str | None) -> None:
-        """Name the active response after a refusal: its end would precede the refusal in the log if it had ended."""
+        """Set the id of the only active response to the id in a refusal, unless another response has that id."""
         if of.name is None and name is not None and all(each.name != name for each in self.found):
             of.name = name
 
@@ -191,7 +191,7 @@ class _Imputer:
         return {"status": "completed"}
 
     def _kind_of_item(self, following: list[int]) -> str | None:
-        """Return the type of an item from the following events of its response; None if they do not show it."""
+        """Return the type of an item, inferred from the following events of its response; None if they do not determine it."""
         for at in following:
             kind = self.payloads[at]["type"]
             if kind == "response.output_item.added":
@@ -203,7 +203,7 @@ class _Imputer:
         return None
 
     def _call_items(self, of: _Response) -> list[Mapping[str, Any]]:
-        """Return the function_call items that were logged while a response was active, each once."""
+        """Return the function_call items that were logged during a response, one per call id."""
         first = of.created if of.created is not None else of.events[0]
         last = of.done if of.done is not None else len(self.payloads)
         items: dict[str, Mapping[str, Any]] = {}
@@ -214,7 +214,7 @@ class _Imputer:
         return list(items.values())
 
     def _name_call_items(self, of: _Response) -> None:
-        """Give an output item that is a call the id of the arguments that follow it."""
+        """Set the call id of each function_call item to that of the next arguments."""
         waiting: dict[str, Any] | None = None
         for at in of.events:
             payload = self.payloads[at]
@@ -222,14 +222,14 @@ class _Imputer:
                 item = realtime.item_of(payload)
                 waiting = payload if item.get("type") == "function_call" and "call_id" not in item else None
             elif payload["type"] == realtime.ARGUMENTS_DONE and waiting is not None:
-                # A new object: the logged one belongs to the caller.
+                # Copy the item, since the logged object belongs to the caller's recording.
                 waiting["item"] = {**realtime.item_of(waiting), "call_id": payload["call_id"]}
                 waiting = None
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def results(self) -> None:
-        """Assign call and content to every result, from its confirming item if that was logged."""
+        """Impute the call id and content of every result, from the item that confirms it if that was logged."""
         outputs: dict[str, Mapping[str, Any]] = {}
         for _, event, payload in self._came():
             item = realtime.item_of(payload)
@@ -257,7 +257,7 @@ class _Imputer:
             self._contents(indices)
 
     def _answered(self, waiting: list[tuple[int, str]], at: int) -> str:
-        """Return the call that a result answers: the oldest without a result, else the last."""
+        """Return the id of the call that a result answers: the oldest in `waiting`, or else the last call before it."""
         before = [call_id for index, call_id in waiting if index < at]
         if len(before) > 1:
             self.assumed["the call that a result answers is not logged: it is assumed to be the oldest without a result"] = None
@@ -277,7 +277,7 @@ class _Imputer:
     # -- items ---------------------------------------------------------------------------------------------------------
 
     def items(self) -> None:
-        """Assign a kind to items whose payload was not logged: items of responses, and the client's items in order."""
+        """Impute the items that were not logged in confirmations of the API, in the order in which the client sent them."""
         announced = 0
         waiting: list[dict[str, Any]] = []
         added: list[dict[str, Any]] = []
@@ -320,5 +320,5 @@ class _Imputer:
 
 
 def _alike(own: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Return whether a logged item matches one that the client sent."""
+    """Return whether a logged item matches an item that the client sent, by type, call id and role."""
     return own["type"] == item.get("type") and own.get("call_id") == item.get("call_id") and own.get("role") == item.get("role")

@@ -1,7 +1,8 @@
-"""Integrity checks of readable log records: signs that records are damaged, repeated or missing.
+"""Check readable log records for signs that records are damaged, repeated or missing.
 
-Each failed check is a doubt, a sentence; then no count of the connection is certain. Doubts about repeated records are
-checked again, and cleared if possible, when the connection is complete. Missing records are found only then.
+A failed check yields a doubt: a sentence that describes it. If a connection has a doubt, none of its counts is certain.
+When the connection is complete, `missing` checks for missing records, and `clear_doubts` removes doubts about repeated
+records that turned out to be different messages.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ __all__ = ["clear_doubts", "doubts_of", "missing"]
 
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API confirmed fewer"
 _TWICE_ITEM: Final = "two records in a row are the same event of an item, and not as many items end as begin"
-#: Event type of an item's beginning -> of its end. Two items within one millisecond leave two equal records.
+#: Type of the event that adds an item -> type of the event that completes it. Two such events within 1 ms have equal records.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
-#: End type -> its beginning types. Ends never outnumber beginnings.
+#: Type of an end event -> types of its start events. A complete log has at least as many start events as end events.
 _BEGINS: Final = {
     realtime.RESPONSE_DONE: (realtime.RESPONSE_CREATED,),
     "response.output_item.done": ("response.output_item.added",),
@@ -38,7 +39,7 @@ _NOT_OF_THE_HOST: Final = frozenset(
 
 
 def clear_doubts(of: LoggedConnection) -> None:
-    """Remove the doubts that the events of a complete connection resolve."""
+    """Remove doubts about repeated records that the events of a complete connection disprove."""
     if _TWICE_SENT in of.doubts and _all_confirmed(of.events):
         del of.doubts[_TWICE_SENT]
     if _TWICE_ITEM in of.doubts and _all_ended(of.events):
@@ -46,7 +47,7 @@ def clear_doubts(of: LoggedConnection) -> None:
 
 
 def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
-    """Yield a doubt about records that must exist and are missing, with the first line that shows it."""
+    """Yield (doubt, line) for each kind of missing record, with the first line that shows it."""
     counts: Counter[str] = Counter()
     reported: set[str] = set()
     for event, (line, _) in zip(of.events, of.event_lines, strict=True):
@@ -56,7 +57,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
         begins = _BEGINS.get(event.type)
         what = None
         if event.type == realtime.ERROR and isinstance(event.payload, Mapping) and "error" not in event.payload:
-            # Every release logs the text in a second record. Without it, a refusal may be lost here.
+            # Every release logs the text in a second record. Without the text, this error may be a refusal.
             what = "an error whose text is not in the next record"
         elif of.begun and begins is not None and counts[event.type] > sum(counts[each] for each in begins):
             what = f"a {event.type} without its beginning"
@@ -68,7 +69,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record, from which `events` were read: properties that no proxy writes."""
+    """Yield the doubts about one readable record, from which `events` were read; the first record sets `of.trace`."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace
@@ -94,13 +95,13 @@ def doubts_of(
 
 
 def _all_confirmed(events: list[Event]) -> bool:
-    """Return whether the API announced an item for every item of the host, so that no record is a repetition."""
+    """Return whether the API added as many items as the host and the responses have, so that no record is repeated."""
     sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
-    """Return whether every item that begins also ends once, so that no record is a repetition."""
+    """Return whether as many items were completed as added, so that no record is repeated."""
     types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

@@ -1,10 +1,10 @@
-"""Allow list of messages: types of both protocols, their fields, and the values of enumerations.
+"""Allow list of messages: the types in both protocols, their fields, and the allowed values of the fields.
 
-`voicerace.captures.redact` replaces every field, key and value without a rule here; reports and exports show only the types
-listed here.
+`voicerace.captures.redact` replaces every key and value without a rule in this module. Reports and exports contain only the
+message types in `TYPES`.
 
-Sources: `openai.types.realtime` (openai 3.54) and the beta names that the proxies accept; `deepgram-sdk` and the messages of
-component and proxies; the names of the component's public API.
+Sources: `openai.types.realtime` (openai 3.54), the beta names that the proxies accept, `deepgram-sdk`, the messages that the
+component and the proxies send, and the component's public API.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ __all__ = [
 
 
 class Kind(Enum):
-    """Kind of a field that is not an enumeration."""
+    """Kind of a field that has no fixed set of values; the comments state what `redact` writes for each kind."""
 
-    ID = "id"  # replaced by a token, the same for the same id
-    TEXT = "text"  # replaced by its length and a token
-    ERROR_TEXT = "error text"  # the same, with tokens of the ids in it
-    CODE = "code"  # one of `CODES`
-    TYPE = "type"  # one of `TYPES`
+    ID = "id"  # replaced by a token; equal ids have equal tokens
+    TEXT = "text"  # replaced by the length of the text and a token
+    ERROR_TEXT = "error text"  # replaced like a text, followed by the tokens of the ids in it
+    CODE = "code"  # kept if it is one of `CODES`
+    TYPE = "type"  # kept if it is one of `TYPES`
     AUDIO = "audio"  # replaced by silence of the same length
-    RESULT = "result"  # replaced, except a placeholder of a component or framework
+    RESULT = "result"  # replaced unless it is a placeholder (`voicerace.model.protocol.results`)
     FLAG = "flag"
-    INDEX = "index"  # a number from 0 to 999
-    WAIT_MS = "wait_ms"  # a number of ms, limited to ten minutes
-    CLOSE = "close"  # one of `CLOSE_CODES`
+    INDEX = "index"  # kept if it is from 0 to 999
+    WAIT_MS = "wait_ms"  # a time in ms, limited to ten minutes
+    CLOSE = "close"  # a close code, see `known_close`
 
 
 LONGEST_WAIT_MS: Final = 600_000
-#: A kind, the allowed values, the fields of an object, or a list with the rule of its members.
+#: Rule of a value: a kind, a set of allowed values, the rules of an object's fields, or a list with the rule of its items.
 Rule: TypeAlias = Kind | frozenset[Any] | Mapping[str, "Rule"] | list["Rule"]
 
 _ID: Final = Kind.ID
@@ -49,7 +49,7 @@ _FLAG: Final = Kind.FLAG
 _INDEX: Final = Kind.INDEX
 
 ROLES: Final = frozenset({"user", "assistant", "system"})
-#: Codes and types of errors in both protocols.
+#: Values of ``code`` and ``type`` in errors of both protocols.
 CODES: Final = frozenset(
     {
         "authentication_error", "cannot_update_voice", "conversation_already_has_active_response",
@@ -62,7 +62,7 @@ CODES: Final = frozenset(
         "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
     }
 )  # fmt: skip
-#: Beginnings of codes that show an error's subject; they are kept in unknown codes.
+#: Prefixes that `redact` keeps in unknown error codes; a prefix names the subject of the error.
 CODE_FAMILIES: Final = (
     "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
 )  # fmt: skip
@@ -144,7 +144,7 @@ _POSITION: Final[Mapping[str, Rule]] = {
 _BUFFER: Final[Mapping[str, Rule]] = {"item_id": _ID, "previous_item_id": _ID}
 _IN_ITEM: Final[Mapping[str, Rule]] = {"previous_item_id": _ID, "item_id": _ID, "item": _ITEM}
 
-#: Fields that relate a message to others, in messages of any type.
+#: Rules of fields in messages of any type.
 COMMON: Final[Mapping[str, Rule]] = {
     "type": Kind.TYPE,
     "event_id": _ID,
@@ -246,7 +246,7 @@ _AGENT: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }  # fmt: skip
 
-#: Messages between user, app and component.
+#: Message between user, app and component -> rules of its fields.
 _HOST: Final[Mapping[str, Mapping[str, Rule]]] = {
     **{each: {} for each in CALLBACKS},
     **{each: {} for each in ("leave", "lose", "offline", "stop", "start", "microphone", "onContextWarning")},
@@ -271,10 +271,10 @@ _HOST: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }
 
-#: Message type -> its fields. Other fields are replaced.
+#: Message type -> rules of its fields. `redact` replaces other fields.
 FIELDS: Final[Mapping[str, Mapping[str, Rule]]] = {**_HOST, **_AGENT, **_CLIENT, **_SERVER}
 SERVER_TYPES: Final = frozenset(_SERVER)
-#: Message types, and the names of `Event.type` and the proxies' logs for messages without a type.
+#: All message types, including the names that `Event.type` and the proxies' logs use for messages without a type.
 TYPES: Final = frozenset({*FIELDS, "(binary)", "(text)", "(no type)", "(close)", "(open)", "(fault)"})
 UNKNOWN_TYPE: Final = "(unknown type)"
 
@@ -285,7 +285,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return a registered close code; 3999 or 4000 for others of those ranges; None for anything else."""
+    """Return a code in `CLOSE_CODES`; 3999 for others from 3000 to 3999, 4000 for others from 4000 to 4999, else None."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

@@ -1,9 +1,10 @@
 """Remove the prefixes and JSON that log collectors add to console lines, and read log records in JSON.
 
-Prefixes before a line: docker compose (``name-1  | ``), concurrently (``[0] ``), times, journalctl (``Nov 22 16:35:41
-host node[42]: ``), Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``). JSON around a line: docker's json-file (``log``),
-journald's export (``MESSAGE``, as text or bytes), and cloud collectors (``message``, ``msg`` or ``textPayload``).
-JSON records: OTLP (``resourceLogs``, as in the collector's file exporter), or one record per line.
+- Prefixes: those of docker compose (``name-1  | ``), concurrently (``[0] ``), journalctl (``Nov 22 16:35:41 host
+  node[42]: ``) and Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``), and times.
+- JSON objects that contain a line: those of docker's json-file (key ``log``), journald's export (``MESSAGE``, a text or an
+  array of bytes) and cloud collectors (``message``, ``@message``, ``msg`` or ``textPayload``).
+- Records in JSON: OTLP (``resourceLogs``, as the collector's file exporter writes it), or one record per line.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ _KUBERNETES: Final = re.compile(r"(?:stdout|stderr) [FP] ")
 _TEXTS: Final = ("log", "MESSAGE", "message", "msg", "textPayload", "@message")
 _NAMES: Final = ("CONTAINER_NAME", "container_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "stream", "pod")
 _KEYS: Final = frozenset({"body", "attributes"})
-#: Keys of a JSON line that may hold a record or a piece of one.
+#: Key of a JSON line that can contain a record or a part of one.
 _RECORD_KEY: Final = re.compile(
     r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
 )
-#: At most the digits of 64 bits: `int` rejects texts of thousands of digits.
+#: Integer of at most 64 bits. The limit is needed because `int` raises ValueError for thousands of digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def plain(raw: str) -> tuple[str, str]:
-    """Return the source named in the prefixes of a line, empty if none, and the line without colours and prefixes."""
+    """Return (source, text): the source named in a line's prefixes, or "", and the line without colours and prefixes."""
     text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
     source = ""
     if text[:1].isspace() or text[:1] in "{}":
@@ -52,7 +53,7 @@ def plain(raw: str) -> tuple[str, str]:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Parse a line that is one JSON object; None for any other line, such as a JavaScript literal."""
+    """Return the JSON object in a line; None for any other line, such as a JavaScript literal."""
     stripped = text.strip()
     if len(stripped) < 3 or stripped[0] != "{" or stripped[-1] != "}" or '"' not in stripped[:16]:
         return None
@@ -64,12 +65,12 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def broken_json(text: str) -> bool:
-    """Return whether a line is cut or damaged JSON that may have held a record."""
+    """Return whether a line is cut or damaged JSON that may have contained a record."""
     return _RECORD_KEY.search(text) is not None and json_object(text) is None
 
 
 def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the source and the text that a collector wrapped; None if the object wraps no line."""
+    """Return (source, text) of the line in a collector's JSON object; None if the object does not contain a line."""
     if value.keys() >= _KEYS or "resourceLogs" in value:
         return None
     for key in _TEXTS:
@@ -82,7 +83,7 @@ def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
-    """Return the records in a JSON object, with the fields that `console.dir` prints; None if it cannot hold any."""
+    """Return the records in a JSON object, with the fields that `console.dir` prints; None if it cannot contain records."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
     if not (value.keys() >= _KEYS and "timestamp" in value):
@@ -111,12 +112,12 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
 
 
 def _may_be_proxy(attributes: object) -> bool:
-    """Return whether a record can be the proxy's: a collector's file also has records of other programs."""
+    """Return whether the proxy can have written a record; a collector's file also contains records of other programs."""
     return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
 
 
 def _otlp(value: object) -> Value:
-    """Return the value of an OTLP AnyValue in JSON, for the kinds that the proxy's records have."""
+    """Return the value of an OTLP AnyValue in JSON; `NoValue.ELIDED` for kinds that the proxy does not use."""
     if not isinstance(value, dict) or len(value) != 1:
         return NoValue.ELIDED
     (kind, content), *_ = value.items()
@@ -130,22 +131,22 @@ def _otlp(value: object) -> Value:
 
 
 def _with_undefined(value: Mapping[str, Any]) -> dict[str, Value]:
-    """Return a JSON record with null read as `undefined`: `redact` writes it so, other JSON omits undefined values."""
+    """Return a JSON record with null as `NoValue.UNDEFINED`: `redact` writes null for undefined, other programs omit it."""
     return {name: NoValue.UNDEFINED if each is None else each for name, each in value.items()}
 
 
 def _integer(value: object) -> int | None:
-    """Return a 64-bit integer in protobuf's JSON, written as text or number; None for anything else."""
+    """Return a 64-bit integer of protobuf's JSON, which is a text or a number; None for anything else."""
     return int(text) if _INTEGER.fullmatch(text := str(value)) else None
 
 
 def _number(value: object) -> Value:
-    """Return a severity number; protobuf's JSON may contain its name."""
+    """Return a severity number from the number or the name that protobuf's JSON contains; `NoValue.ELIDED` if unknown."""
     if isinstance(value, str):
         return {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}.get(value.rpartition("_")[2].rstrip("234"), NoValue.ELIDED)
     return value if isinstance(value, int) else NoValue.ELIDED
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
-    """Return the objects in a JSON array; none for anything else."""
+    """Return the objects in a JSON array; an empty list for any other value."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

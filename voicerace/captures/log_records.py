@@ -1,8 +1,7 @@
-"""Table of the proxy's log records by body: what each reports, its release fingerprint, and what a redacted copy keeps.
+"""Table of the proxy's log records by body: their meaning, their fingerprint, and the text that a redacted copy keeps.
 
-Source: the proxy's source at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`). The reader
-(`captures.proxy_log`), the fingerprints (`captures.fingerprints`), the derivation (`captures.derive`) and the redaction
-(`captures.redact`) use only this table.
+The modules `proxy_log`, `fingerprints`, `derive` and `redact` of `voicerace.captures` use this table. Source: the proxy's
+source at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`).
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ RECORD_KEYS: Final = frozenset(
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Every JSON record of the proxy has one of these attributes; JSON without them comes from another program.
+#: Attributes that identify JSON records of the proxy: each has at least one of them, records of other programs have none.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
 class RecordKind(Enum):
-    """What a record reports."""
+    """Meaning of a record."""
 
     MESSAGE = "an incoming message; its type is the attribute message_type"
     PAYLOAD = "the payload of the upstream event in the previous record, or an event of its own"
@@ -51,17 +50,17 @@ class RecordKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One kind of record.
+    """One row of the table.
 
     Attributes:
-        prefix: beginning of the body.
-        kind: what the record reports.
-        exact: the body is `prefix` and nothing else. If not, untrusted text may follow.
-        direction: value of the attribute of that name, if the record's meaning depends on it.
-        sends: the messages that it reports as sent, with their logged fields.
-        mark: key of its fingerprint in `captures.fingerprints.FINGERPRINTS`, or empty.
-        variants: (text in the body's first 200 characters, its mark, what a redacted copy keeps after the prefix); the first
-            match applies.
+        prefix: first part of the body.
+        kind: meaning of the record.
+        exact: whether the body equals `prefix`; if not, untrusted text may follow.
+        direction: value of the attribute ``direction``, if the meaning depends on it.
+        sends: messages that the record reports as sent, with their logged fields.
+        mark: key of the record's fingerprint in `captures.fingerprints.FINGERPRINTS`, or empty.
+        variants: tuples of a text in the body's first 200 characters, the mark of such a body, and the text that a redacted
+            copy keeps after the prefix; the first match applies.
     """
 
     prefix: str
@@ -73,12 +72,12 @@ class LogRecord:
     variants: tuple[tuple[str, str, str], ...] = ()
 
     def variant(self, body: str) -> tuple[str, str]:
-        """Return the mark of a body of this kind, or an empty text, and the part that is the proxy's own text."""
+        """Return (mark, kept text) of a body of this kind; the mark is empty if the body has no fingerprint."""
         found = ((mark, self.prefix + kept) for text, mark, kept in self.variants if text in body[:200])
         return next(found, (self.mark, self.prefix))
 
 
-#: A longer prefix precedes its own prefixes.
+#: Rows of the table. The first match applies, so a row precedes rows with a shorter prefix of the same text.
 RECORDS: Final = (
     LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
     LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),
@@ -100,7 +99,7 @@ RECORDS: Final = (
     LogRecord("FunctionCallResponse from client → function_call_output sent", RecordKind.SENDS, mark="sends", sends=(
         {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output"}},
     )),
-    # The 20 s timer of 0.10.3 and later sends a response.create.
+    # The 20 s timer (0.10.3 and later) sends a response.create.
     LogRecord("Required upstream contract violated", RecordKind.SENDS, mark="timer", sends=(
         {"type": realtime.RESPONSE_CREATE},
     )),
@@ -120,21 +119,27 @@ RECORDS: Final = (
 )  # fmt: skip
 _EXACT: Final = {row.prefix: row for row in RECORDS if row.exact}
 _PREFIXES: Final = tuple(row for row in RECORDS if not row.exact)
-#: Message types that the proxy logs when it sends them, from 0.10.0 on (`context_in` instructions).
+#: Types of sent messages that releases from 0.10.0 on log (`ProxyRelease.context_in` is ``instructions``).
 LOGGED_LATER: Final = tuple(message["type"] for row in RECORDS if row.mark == "sends" for message in row.sends)
 
 _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
-#: A number at the end of a cut text may be incomplete.
+#: Number at the end of a cut text, which may be incomplete.
 _NUMBER: Final = re.compile(r"[-+.\deE]+$")
 
 
 def record_of(body: str) -> LogRecord | None:
-    """Return the table's row for a body; None if there is none."""
+    """Return the row of the table that matches a body; None if no row matches."""
     return _EXACT.get(body) or next((row for row in _PREFIXES if body.startswith(row.prefix)), None)
 
 
 class LoggedPayload(NamedTuple):
-    """The payload in a body: the marker before it (empty if there is none), its values, and whether it is complete."""
+    """The payload in a body.
+
+    Attributes:
+        marker: text before the payload; empty if the body has no payload.
+        payload: complete values of the payload; None if there are none.
+        complete: whether the payload was logged to its end.
+    """
 
     marker: str
     payload: dict[str, Any] | None
@@ -142,7 +147,7 @@ class LoggedPayload(NamedTuple):
 
 
 def logged_payload(body: str, kind: object) -> LoggedPayload:
-    """Return the payload in a body of `RecordKind.PAYLOAD`; `kind` is the record's message type."""
+    """Return the payload in the body of a `RecordKind.PAYLOAD` record with the message type `kind`."""
     marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
     _, found, text = body.partition(marker)
     payload = json_of(text) if found and not isinstance(body, CutText) else None
@@ -151,7 +156,7 @@ def logged_payload(body: str, kind: object) -> LoggedPayload:
 
 
 def json_of(text: str) -> dict[str, Any] | None:
-    """Parse a text as a JSON object; None if it is not a complete one."""
+    """Return the JSON object in a text; None if the text is not one complete object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -160,7 +165,7 @@ def json_of(text: str) -> dict[str, Any] | None:
 
 
 def _beginning_of(text: str) -> dict[str, Any] | None:
-    """Return the complete values before the cut of a payload."""
+    """Return the complete values in the first part of a cut payload; None if it is not an object."""
     try:
         value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
     except ValueError:

@@ -1,8 +1,8 @@
 """Find the records in console output line by line, and parse each as a JavaScript literal.
 
-A record begins with a line ``{`` and ends with a line ``}`` of the same indentation, as `console.dir` prints it; under Jest
-it is indented and a stack trace follows. Lines between records are other output. An unreadable record is reported with
-its lines and never repaired. Memory is bounded: one record per source of lines, each up to `RECORD_LIMIT` characters.
+`console.dir` prints a record from a line ``{`` to a line ``}`` with the same indentation. Jest indents records and adds a
+stack trace to each. Lines between records are output of other programs. An unreadable record is reported with its line
+numbers and not repaired. Memory is limited to one record per source of lines, each with up to `RECORD_LIMIT` characters.
 
 Prefixes and JSON of collectors are removed (`captures.log_envelopes`). Lines of different sources may be interleaved.
 """
@@ -20,15 +20,15 @@ from voicerace.captures.node_inspect import LiteralError, NoValue, Value, parse_
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
-#: Characters. A console line has up to 60,000 (10,000, all escaped as \\uXXXX), a batch of OTLP some hundred thousand.
+#: Maximum characters in a line. A console line has up to 60,000 (10,000 as \\uXXXX), an OTLP batch several 100,000.
 LINE_LIMIT: Final = 1 << 22
 RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
-#: Maximum nesting of JSON lines in JSON lines.
+#: Maximum depth of collectors' JSON lines inside each other.
 _WRAPPED: Final = 3
-#: After other output inside a record, its end is searched for this many lines.
+#: Maximum number of lines that are searched for the end of a record with other output in it.
 _END_WITHIN: Final = 200
-#: Maximum number of lines of a record's resource.
+#: Maximum number of lines in the ``resource`` of a record.
 _RESOURCE_LINES: Final = 30
 
 _PIECE: Final = re.compile(
@@ -40,7 +40,7 @@ _REST: Final = re.compile(r"\s*[\]}]+,?\s*|\s+['\"`].*")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One parsed object, with its first and last line, counted from 1."""
+    """One parsed object and the numbers of its first and last line, counted from 1."""
 
     line_first: int
     line_last: int
@@ -49,13 +49,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Lines that could not be read. It contains none of their text, which is untrusted.
+    """A range of lines that could not be read. Their text is untrusted and not stored.
 
     Attributes:
-        line_first, line_last: first and last line, counted from 1.
-        reason: why they were not read.
-        records: number of records or pieces of one; neighbours with the same reason are counted together.
-        connection: connection of the record, if it could be read.
+        line_first: number of the first line, counted from 1.
+        line_last: number of the last line.
+        reason: why the lines could not be read.
+        records: number of unreadable records or parts of records; adjacent ones with the same reason are merged.
+        connection: name of the record's connection; None if it could not be read.
     """
 
     line_first: int
@@ -67,7 +68,7 @@ class Unread:
 
 @dataclass
 class _Block:
-    """The lines of an unfinished record."""
+    """The lines of a record whose end was not yet found."""
 
     indent: int
     first: int
@@ -79,7 +80,7 @@ class _Block:
 
 
 def read_lines(stream: TextIO) -> Iterator[str | None]:
-    """Yield the lines of a stream without line ends; None for a line of more than `LINE_LIMIT` characters."""
+    """Yield the lines of a stream without line terminators; None for a line of more than `LINE_LIMIT` characters."""
     while line := stream.readline(LINE_LIMIT + 1):
         if len(line) > LINE_LIMIT and not line.endswith("\n"):
             while (rest := stream.readline(LINE_LIMIT)) and not rest.endswith("\n"):
@@ -90,7 +91,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """Yield the records among the lines, and the unreadable ones, in the order of their last lines."""
+    """Yield readable and unreadable records in the order of their last lines; None is a line that is too long."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
@@ -101,14 +102,14 @@ def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
 
 
 class _Scan:
-    """The unfinished records, one per source of lines."""
+    """Assembles records from lines, with at most one unfinished record per source of lines."""
 
     def __init__(self) -> None:
         self.blocks: dict[str, _Block] = {}
         self.stray: Unread | None = None
 
     def too_long(self, number: int) -> Iterator[Unread]:
-        """Report a skipped line; unfinished records are lost."""
+        """Yield every unfinished record as unreadable because of a line that is too long, and discard the records."""
         for each in self.blocks.values():
             yield Unread(each.first, number, "a line that is too long")
         if not self.blocks:
@@ -116,7 +117,10 @@ class _Scan:
         self.blocks.clear()
 
     def inside(self, number: int, raw: str) -> bool:
-        """Add a line to the unfinished record without a prefix, if it can only belong there; a fast path for most lines."""
+        """Add an indented line without a prefix to the unfinished record; return whether it was added.
+
+        This avoids the patterns of `line` for most lines of a log.
+        """
         block = self.blocks.get("")
         if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
             return False
@@ -124,9 +128,9 @@ class _Scan:
         return True
 
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
-        """Process a line: unwrap JSON of collectors, read JSON records."""
+        """Process a line and yield the records that it completes."""
         value = json_object(text) if depth < _WRAPPED else None
-        # Lines inside a record are indented.
+        # A line inside a record is indented, so an object at the margin is not part of the record.
         if value is not None and (source not in self.blocks or text.startswith("{")):
             found = otlp_records(value)
             if found is not None:
@@ -170,7 +174,7 @@ class _Scan:
             self.stray = None
 
     def end(self) -> Iterator[Unread]:
-        """Report what is unfinished at the end of the lines."""
+        """Yield the unfinished records as unreadable at the end of the lines."""
         if self.stray is not None:
             yield self.stray
         for each in self.blocks.values():
@@ -178,7 +182,7 @@ class _Scan:
 
 
 def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
-    """Yield the records of OTLP that spans several lines; anything else unchanged."""
+    """Yield the records in a multi-line OTLP object; yield any other object unchanged."""
     found = otlp_records(ended.fields) if isinstance(ended, Record) and "resourceLogs" in ended.fields else None
     if found is None or isinstance(ended, Unread):
         yield ended
@@ -187,7 +191,7 @@ def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
 
 
 def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
-    """Add a line to a record; return the record, or why it is unreadable, if the line ends it."""
+    """Add a line to a record, and return the record if the line ends it: an `Unread` if it is unreadable, else None."""
     stripped, deeper = text.strip(), _indent(text) > block.indent
     if stripped == "{" and not deeper:
         return Unread(block.first, block.last, "a record that is cut before its end")
@@ -204,7 +208,7 @@ def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
 
 
 def _keep(block: _Block, text: str, number: int) -> None:
-    """Store a line of a record, unless the record is too big."""
+    """Store a line of a record; discard all lines of a record of more than `RECORD_LIMIT` characters."""
     block.last = number
     if block.size + len(text) > RECORD_LIMIT:
         block.too_big = True
@@ -215,7 +219,7 @@ def _keep(block: _Block, text: str, number: int) -> None:
 
 
 def _read(block: _Block, number: int) -> Record | Unread:
-    """Parse a complete block."""
+    """Return the record in a complete block; an `Unread` if it cannot be parsed."""
     if block.too_big:
         return Unread(block.first, number, "a record that is too big")
     if block.foreign:
@@ -230,7 +234,10 @@ def _read(block: _Block, number: int) -> Record | Unread:
 
 
 def _parsed(parts: list[str]) -> Value:
-    """Parse a literal. The `resource` is half of each record and the same in all, so it is parsed separately and cached."""
+    """Return the value of a literal.
+
+    Its ``resource`` is parsed separately and cached, because it is half of each record and equal in all records of a proxy.
+    """
     text = "\n".join(parts)
     first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
     if first is None:

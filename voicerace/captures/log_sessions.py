@@ -1,7 +1,7 @@
-"""The sessions of a console log: all are read first, then each is completed by the model of the log's release.
+"""Read the sessions of a console log, and complete each with the model of the log's release.
 
-The release and the unread lines are known only at the end of the log. Until then the sessions are stored on disk
-(`captures.disk_list`), so memory does not grow with the file.
+The release and the unread lines are known only after the last line. Until then the sessions are stored on disk
+(`captures.disk_list`), so that memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LISTED: Final = 5
 
 
 def read_log(stream: TextIO) -> ProxyLog:
-    """Read all records of a log."""
+    """Return all records of a log as a `ProxyLog`."""
     log = ProxyLog()
     for item in scan(read_lines(stream)):
         if isinstance(item, Record):
@@ -37,12 +37,12 @@ def read_log(stream: TextIO) -> ProxyLog:
 def log_sessions(
     log: ProxyLog, release: ProxyRelease | None, progress: Callable[[int, int], object] | None = None
 ) -> DiskBackedList[CapturedSession]:
-    """Complete the sessions of a log.
+    """Return the sessions of a log with derived messages.
 
     Args:
-        log: the log, fully read.
-        release: the release named by the user; None infers it.
-        progress: called with the number of completed sessions and of all sessions.
+        log: the log with all its records.
+        release: release that the user named; None infers it.
+        progress: function that is called with the number of completed sessions and the number of all sessions.
     """
     rows = [] if release is not None else fitting_releases(log.marks, log.sessions())
     names = Names()
@@ -71,7 +71,7 @@ def _line(event_lines: Sequence[tuple[int, int]], seq: int) -> int:
 
 
 def _limitations(session: LoggedSession, inference: ReleaseInference) -> list[str]:
-    """Return what no proxy log shows, and what this session lacks, in sentences."""
+    """Return the limitations of all proxy logs and of this session, one sentence each."""
     limits = [
         "The response.create after a result or a user text is not logged: the number is derived from the release's model.",
         "Messages from the proxy to the host are not logged: they are derived from the release's model.",

@@ -1,4 +1,4 @@
-"""Data structures of a proxy's log: connections while they are read, complete sessions, and ranges of unread lines."""
+"""Data structures of a proxy's log: connections during reading, complete sessions, and ranges of unread lines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from voicerace.trace.recording import Event, Recording
 
 __all__ = ["Connections", "LoggedConnection", "LoggedSession", "UnreadRanges"]
 
-#: Maximum number of events in memory, over all connections: some 15 MB.
+#: Maximum number of events of all connections in memory, about 15 MB.
 _IN_MEMORY: Final = 30_000
-#: Memory of a connection without its events, in events.
+#: Memory of a connection without events, in units of the memory of one event.
 _OVERHEAD: Final = 10
 
 
@@ -27,17 +27,17 @@ class LoggedSession:
     """One connection of a complete log.
 
     Attributes:
-        connection: name in the log; untrusted text.
-        recording: the messages; the provenance has the absolute start and the lines.
-        begun: the log has the connection's beginning; if not, first messages may be missing.
-        errors_only: the log has no INFO record, so it shows errors only.
-        updates_logged: the release logs session.update.
-        elided: number of item events whose payload was cut.
+        connection: name of the connection in the log; untrusted text.
+        recording: the messages; the provenance contains the absolute start and the line numbers.
+        begun: whether the log has the record of the connection's opening; if not, the first messages may be missing.
+        errors_only: whether no INFO record was logged, so that messages are missing.
+        updates_logged: whether the release logs session.update.
+        elided: number of payloads that were cut in the log.
         hidden: seqs of the refusals that the proxy did not forward to the host.
         unread: number of unread records that may belong to this connection.
-        event_lines: (first, last) line of each event, by seq.
-        marks: fingerprint of releases -> first line that shows it.
-        doubts: failed integrity checks, in sentences.
+        event_lines: (first, last) line number of each event, indexed by seq.
+        marks: key of a fingerprint -> first line with it.
+        doubts: failed integrity checks, one sentence each.
     """
 
     connection: str
@@ -55,15 +55,15 @@ class LoggedSession:
 
 @dataclass
 class LoggedConnection:
-    """A connection while it is read.
+    """A connection during reading.
 
     Attributes other than those of `LoggedSession`:
         open_detail: index of the event that the next record may complete, or None.
-        info: an INFO record was seen.
-        waiting_texts: number of user texts that are queued until session.updated.
+        info: whether an INFO record was read.
+        waiting_texts: number of user texts that the proxy queues until session.updated.
         doubts: failed integrity check -> first line that shows it.
-        trace: trace id, the same in all records of a connection.
-        previous: time, body and attributes of the previous record.
+        trace: trace id, which is equal in all records of a connection.
+        previous: time in µs, body and attributes of the previous record.
     """
 
     name: str
@@ -90,9 +90,9 @@ class LoggedConnection:
 
 
 class Connections:
-    """Every connection of a log, by number; the least recently used are stored on disk.
+    """All connections of a log, identified by number; the least recently used are stored on disk.
 
-    A connection may be changed only between `use` (or `add`) and the next `evict`.
+    A caller may change a connection only between `use` (or `add`) and the next `evict`.
     """
 
     def __init__(self) -> None:
@@ -108,12 +108,12 @@ class Connections:
         return self._number
 
     def add(self, connection: LoggedConnection) -> int:
-        """Add a connection; return its number."""
+        """Add a connection and return its number."""
         self._number += 1
         return self._load(self._number - 1, connection)
 
     def use(self, number: int) -> LoggedConnection:
-        """Return the connection with a number, loaded into memory."""
+        """Load the connection with a number into memory and return it."""
         if (loaded := self._in_memory.get(number)) is not None:
             self._load(number, loaded)
             return loaded
@@ -122,7 +122,7 @@ class Connections:
         return found
 
     def evict(self) -> None:
-        """Move connections to disk while more than `_IN_MEMORY` events are in memory."""
+        """Move the least recently used connections to disk until at most `_IN_MEMORY` events are in memory."""
         for number in self._used:
             size = len(self._in_memory[number].events) + _OVERHEAD
             self._events_held += size - self._sizes.get(number, 0)
@@ -134,7 +134,7 @@ class Connections:
             self._disk_numbers[number] = self._on_disk.append(connection)
 
     def __iter__(self) -> Iterator[LoggedConnection]:
-        """Yield all connections in order, read-only."""
+        """Yield all connections in order; the caller must not change them."""
         for number in range(self._number):
             yield self._in_memory[number] if number in self._in_memory else self._on_disk[self._disk_numbers[number]]
 
@@ -146,7 +146,7 @@ class Connections:
 
 
 class UnreadRanges:
-    """Unread ranges of lines with fast counts: a damaged log can have as many of them as connections."""
+    """Ranges of unread lines, sorted so that those in a range of lines are counted in logarithmic time."""
 
     def __init__(self, ranges: list[Unread]) -> None:
         self.by_last = sorted(ranges, key=lambda each: each.line_last)
@@ -157,10 +157,10 @@ class UnreadRanges:
         self.begun = [0, *accumulate(each.records for each in by_first)]
 
     def records(self, first: int, last: int) -> int:
-        """Return the number of unread records in a range of lines: those begun by its end minus those ended before it."""
+        """Return the number of unread records that overlap the lines from `first` to `last`."""
         return self.begun[bisect_right(self.firsts, last)] - self.ended[bisect_left(self.lasts, first)]
 
     def first(self, number: int, first: int, last: int) -> list[Unread]:
-        """Return up to `number` unread ranges from line `first` to `last`, in the order of their ends."""
+        """Return up to `number` unread ranges that overlap the lines from `first` to `last`, sorted by their last lines."""
         start = bisect_left(self.lasts, first)
         return [each for each in self.by_last[start : start + number] if each.line_first <= last]

@@ -1,13 +1,14 @@
-"""Parser of a JavaScript literal as Node prints it (`util.inspect`). Texts outside its small grammar are rejected.
+"""Parse a JavaScript literal as Node's `util.inspect` prints it, and reject any other text.
 
-The grammar covers what `console.dir(record, {depth: 3})` prints of an OpenTelemetry log record, whose attributes are
-texts, numbers, Booleans and lists of them (https://nodejs.org/api/util.html#utilinspectobject-options):
+The grammar covers the output of `console.dir(record, {depth: 3})` for an OpenTelemetry log record, whose attributes are
+texts, numbers, Booleans and lists of these (https://nodejs.org/api/util.html#utilinspectobject-options):
 
-- keys bare (``body``) or quoted (``'error.code'``); quotes ``'``, ``"`` or a backtick, depending on the content;
-- texts split after newlines (``'a\\n' +``) and cut after 10,000 characters (``'…'... 12 more characters``);
-- ``undefined``, ``null``, numbers with ``NaN`` and ``Infinity``; ``[Object]`` beyond the depth, ``... 3 more items``.
+- keys without quotes (``body``) or with them (``'error.code'``); a quote is ``'``, ``"`` or a backtick;
+- texts that are split after newlines (``'a\\n' +``) or cut after 10,000 characters (``'…'... 12 more characters``);
+- ``undefined``, ``null``, Booleans, and numbers including ``NaN`` and ``Infinity``;
+- ``[Object]`` for an object beyond the depth, and ``... 3 more items`` for items that are not printed.
 
-Dates, maps, classes and symbols are errors, since no record has them.
+Dates, maps, classes and symbols are rejected, since log records do not contain them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ __all__ = ["CutText", "LiteralError", "NoValue", "Value", "parse_literal"]
 
 
 class NoValue(Enum):
-    """Placeholder of a value: `UNDEFINED` was printed as undefined, `ELIDED` was not printed."""
+    """Placeholder: `UNDEFINED` for a value that is printed as undefined, `ELIDED` for a value that is not printed."""
 
     UNDEFINED = "undefined"
     ELIDED = "elided"
 
 
 class CutText(str):
-    """A text whose end was not printed.
+    """A text that was cut after its first characters.
 
     Attributes:
         missing: number of characters that were not printed.
@@ -49,11 +50,11 @@ Value: TypeAlias = Union["dict[str, Value]", "list[Value]", str, int, float, boo
 
 
 class LiteralError(ValueError):
-    """A text that is not a literal of the grammar. The reason never quotes the text, which is untrusted.
+    """Raised if a text is not a literal of the grammar.
 
     Attributes:
-        reason: description of the error.
-        offset: its position in characters.
+        reason: description of the error, without quotes of the untrusted text.
+        offset: position of the error in characters.
     """
 
     def __init__(self, reason: str, offset: int) -> None:
@@ -62,9 +63,9 @@ class LiteralError(ValueError):
         super().__init__(f"{reason} at character {offset}")
 
 
-#: Maximum nesting. Records have four levels; many more are damage or an attack on the stack.
+#: Maximum nesting depth, which limits recursion on damaged or malicious input. Records have four levels.
 _DEEPEST: Final = 32
-# Possessive quantifiers: an unclosed quote must fail in linear time.
+# The quantifiers are possessive, so that a missing closing quote is found in linear time.
 _TOKEN: Final = re.compile(
     r"""\s*+(?:
         (?P<text>'(?:[^'\\\n]++|\\[^\n])*+' | "(?:[^"\\\n]++|\\[^\n])*+" | `(?:[^`\\\n]++|\\[^\n])*+`)
@@ -88,7 +89,7 @@ def parse_literal(text: str) -> Value:
     """Return the value of one literal.
 
     Raises:
-        LiteralError: the text is not exactly one literal of the grammar.
+        LiteralError: the text is not exactly one literal.
     """
     reader = _Reader(text)
     value = reader.value(0)
@@ -98,14 +99,14 @@ def parse_literal(text: str) -> Value:
 
 
 class _Reader:
-    """Recursive-descent parser at a position of the text."""
+    """Recursive-descent parser of one text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
     def token(self) -> re.Match[str]:
-        """Return the next token and advance past it."""
+        """Consume the next token and return its match."""
         found = _TOKEN.match(self.text, self.at)
         if found is None:
             start = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
@@ -117,12 +118,12 @@ class _Reader:
         return found
 
     def sign(self) -> str:
-        """Return the next token's sign, or an empty text, without advancing."""
+        """Return the next token if it is a sign, else an empty text, without consuming it."""
         found = _TOKEN.match(self.text, self.at)
         return found["sign"] or "" if found else ""
 
     def value(self, depth: int) -> Value:
-        """Parse the next value."""
+        """Parse the next value and return it."""
         if depth > _DEEPEST:
             raise LiteralError("nested too deep", self.at)
         found = self.token()
@@ -145,7 +146,7 @@ class _Reader:
         raise LiteralError("a value of an unknown kind", found.start())
 
     def joined(self, first: re.Match[str]) -> str:
-        """Parse the parts of a text after ``+`` and join them."""
+        """Parse the parts of a text that follow ``+``, and return the joined text."""
         parts = [_unescape(first["text"], first.start("text"))]
         while self.sign() == "+":
             self.token()
@@ -160,7 +161,7 @@ class _Reader:
         return "".join(parts)
 
     def mapping(self, depth: int) -> dict[str, Value]:
-        """Parse an object after its opening brace."""
+        """Parse an object after its opening brace and return its values by key."""
         result: dict[str, Value] = {}
         if self.sign() == "}":
             self.token()
@@ -175,7 +176,7 @@ class _Reader:
                 key = found["number"]
             else:
                 raise LiteralError("a key is missing", found.start())
-            if key in result:  # a repeated line
+            if key in result:  # a line of the log may be repeated
                 raise LiteralError("a key twice", found.start())
             if self.token()["sign"] != ":":
                 raise LiteralError("a key without a value", self.at)
@@ -184,7 +185,7 @@ class _Reader:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """Parse an array after its opening bracket. Unprinted items become one `NoValue.ELIDED` at its end."""
+        """Parse an array after its opening bracket and return its items; items not printed are one `NoValue.ELIDED`."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()
@@ -202,7 +203,7 @@ class _Reader:
                 return result
 
     def ended(self, bracket: str) -> bool:
-        """Return whether the closing bracket follows; a comma must follow otherwise."""
+        """Consume a closing bracket or a comma; return whether it was the bracket."""
         found = self.token()
         if found["sign"] == bracket:
             return True
@@ -212,7 +213,7 @@ class _Reader:
 
 
 def _unescape(quoted: str, offset: int) -> str:
-    """Return the text between the quotes with escapes resolved."""
+    """Return the text between the quotes with escape sequences replaced; `offset` is its position for errors."""
     body = quoted[1:-1]
     if "\\" not in body:
         return body

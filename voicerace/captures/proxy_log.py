@@ -1,17 +1,17 @@
 """Convert the proxy's log records into one `Recording` per connection.
 
-Meaning of the records, from the proxy's source at the tags 0.9.0 to 0.11.1 and from its output:
+The proxy's source at the tags 0.9.0 to 0.11.1 and its output give the meaning of the records:
 
-- ``client → upstream``: a host message, logged when the proxy handles it; until the upstream is open it waits unlogged.
-  From 0.10.5 a user text that waits for session.updated is logged again when it is handled; it counts as one message.
-- ``upstream → client``: an upstream event on arrival, forwarded or not, until the host has left. A second record may
-  follow, with the text of an error, the payload of an item (0.10.0) or of an event unknown to the proxy.
-- Logged sends to the upstream: audio, ``input_audio_buffer.commit + response.create``, from 0.10.0 ``session.update`` and
-  the item of a result, from 0.10.3 the timer's response.create. **The response.create after a result or a user text is
-  never logged**, nor is any message to the host: these two links are not observed.
+- ``client → upstream``: the proxy handles a host message. Messages that arrive before the upstream is open are logged
+  later. From 0.10.5, a user text that was queued until session.updated is logged twice; the two records count as one message.
+- ``upstream → client``: an upstream event arrived, whether it is forwarded or not. Events after the host's close are not
+  logged. A second record can contain an error's text, or the payload of an item (0.10.0 on) or of an unknown event.
+- Sends to the upstream are logged for audio and ``input_audio_buffer.commit + response.create``, from 0.10.0 for
+  ``session.update`` and the item of a result, and from 0.10.3 for the timer's response.create. **The response.create after a
+  result or a user text is never logged.** Messages to the host are not logged either, so these two links are not observed.
 
-Payloads contain only what was logged, mostly the type. Since free texts (an error's message) can look like any record's
-body, attributes are checked first.
+Payloads contain only logged fields, in most cases only the type. The message of an error can look like the body of any
+record, so the attributes of a record are checked before its body.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from voicerace.units import iso_utc
 
 __all__ = ["LoggedSession", "ProxyLog"]
 
-#: Maximum number of unread ranges in a session's notes.
+#: Maximum number of unread ranges per name that a session's notes list.
 _NOTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The fields that every record of the proxy has."""
+    """The fields that every record of the proxy has; `name` is the name of its connection."""
 
     name: str
     time_us: int
@@ -47,7 +47,10 @@ class _Head:
 
 
 class ProxyLog:
-    """Collects the records of one file in order, and returns its sessions at the end."""
+    """Collects the records of one file and converts them into sessions.
+
+    Call `feed` or `miss` in the order of the lines, then `sessions`.
+    """
 
     def __init__(self) -> None:
         self.records = 0
@@ -60,7 +63,7 @@ class ProxyLog:
         self._owners: dict[str, int] = {}
 
     def miss(self, unread: Unread) -> None:
-        """Note unread lines. Neighbours with the same reason are merged."""
+        """Store a range of unread lines; an adjacent range with the same reason and connection is merged with it."""
         self.last_line = max(self.last_line, unread.line_last)
         last = self.unread[-1] if self.unread else None
         if last is not None and (last.reason, last.connection, last.line_last + 1) == (
@@ -72,7 +75,7 @@ class ProxyLog:
             self.unread.append(unread)
 
     def feed(self, record: Record) -> None:
-        """Process the next record."""
+        """Add the next record to its connection, or store it as unread."""
         self.last_line = record.line_last
         if record.fields and not RECORD_KEYS.intersection(record.fields):
             return  # an object that another program printed
@@ -97,7 +100,7 @@ class ProxyLog:
         if isinstance(trace := head.attributes.get("trace_id"), str):
             owner = self._owners.setdefault(trace, number)
             if owner != number and not connection.begun:
-                # Its name may be damaged; then the record belongs to the owner of the trace id.
+                # The connection's name may be damaged. In that case the record belongs to the connection with this trace id.
                 for each in (self._connections.use(owner), connection):
                     each.doubts.setdefault(
                         "a record of a connection without a beginning has the same trace id", record.line_first
@@ -122,7 +125,10 @@ class ProxyLog:
     # -- one record ----------------------------------------------------------------------------------------------------
 
     def _connection(self, head: _Head, record: Record) -> tuple[int, LoggedConnection]:
-        """Return the connection of a record. ``client connected`` begins a new one: a restarted proxy reuses its names."""
+        """Return (number, connection) of a record, and update the connection's last line and time.
+
+        ``client connected`` adds a new connection, even if its name is in use, since a restarted proxy reuses names.
+        """
         begins = head.body == "client connected" and head.attributes.get("direction") == "client"
         number = self._current.get(head.name)
         if number is None or begins:
@@ -138,7 +144,7 @@ class ProxyLog:
         return number, connection
 
     def _take(self, to: LoggedConnection, head: _Head, at_ns: int) -> str | None:
-        """Add the events of one record; return why the record is unusable, or None."""
+        """Add the events of one record to its connection; return why the record is unusable, or None."""
         body, attributes, row = head.body, head.attributes, record_of(head.body)
         kind = attributes.get("message_type")
         detail, to.open_detail = to.open_detail, None
@@ -173,8 +179,8 @@ class ProxyLog:
         return None
 
     def _message(self, to: LoggedConnection, from_host: bool, kind: str, at_ns: int) -> None:
-        """Add a host message or an upstream event, whose type is logged."""
-        # The proxy logs JSON without a type as "(binary)", and audio frames as their append.
+        """Add a host message or an upstream event with the type `kind`."""
+        # The proxy logs JSON without a type as "(binary)". It logs audio frames as input_audio_buffer.append.
         payload = {} if kind == "(binary)" else {"type": kind}
         if from_host:
             if kind == "InjectUserMessage" and to.configured and to.waiting_texts:
@@ -187,15 +193,15 @@ class ProxyLog:
         _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
-        """Add the text of an upstream error to the event before it, or as an event if that is not logged."""
+        """Add an upstream error's text to its event, or add a new event; return why the record is unusable, or None."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
-            return None  # a socket error; its close follows
+            return None  # a socket error; the record of the close follows
         if direction != "upstream→client" or "error.code" not in head.attributes:
-            return "an error without its code or direction"  # every release logs both: a refusal may be lost here
+            return "an error without its code or direction"  # every release logs both, so this may be a refusal
         code, message = head.attributes["error.code"], head.attributes["error.message"]
         error = {
-            # 0.9 logs a missing code as an empty text.
+            # Releases 0.9 log a missing code as an empty text.
             "code": str(code) if isinstance(code, str) and code else None,
             "message": str(message) if isinstance(message, str) else None,
         }
@@ -210,7 +216,7 @@ class ProxyLog:
         return None
 
     def _payload(self, to: LoggedConnection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
-        """Add the payload of an upstream event."""
+        """Add a payload to the preceding upstream event, or add a new event with it."""
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
             detail = len(to.events)
@@ -227,7 +233,7 @@ class ProxyLog:
         clear_doubts(of)
         for doubt, line in missing(of):
             of.doubts.setdefault(doubt, line)
-        # Any later line may belong to a connection without a close.
+        # If the connection has no close, any later unread line may belong to it.
         last = of.last_line if of.closed else max(of.last_line, last)
         nearby = [ranges[name] for name in (None, of.name) if name in ranges]
         unread = sum(each.records(of.first_line, last) for each in nearby)
@@ -265,7 +271,7 @@ class ProxyLog:
 
 
 def _head(fields: Mapping[str, Value]) -> _Head | str:
-    """Return the fields that every record of the proxy has, or why the record is unusable."""
+    """Return the fields that every record of the proxy has, or the reason why the record is unusable."""
     time_us, body, attributes = fields.get("timestamp"), fields.get("body"), fields.get("attributes")
     if not RECORD_KEYS.intersection(fields):
         return "an empty object"
@@ -282,13 +288,13 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
 def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
-    """Add an event as seen at the proxy: sends have a send time, other messages a receive time."""
+    """Append an event; `at_ns` is its send time if the proxy sent it, else its receive time."""
     sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 
 
 def _code(value: Value) -> int | None:
-    """Return a close code; the host's is logged as text."""
+    """Return a close code as an integer; the proxy logs the host's code as text. None if it is invalid."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,8 +1,8 @@
-"""Answers to the letter's questions (docs/background.md#request-1-a-proxy-log) for one session, with lines of the file.
+"""Answer the letter's questions (docs/background.md#request-1-a-proxy-log) for one session, with line numbers of the file.
 
-The questions: the number of `session.update`; the number of `response.create` per turn, and the order of messages; results
-that were sent twice, and by which program; the proxy's flag cleared before `response.done`. Input is a recording of an
-engine or relay, or of a log completed by `voicerace.captures.derive`.
+The questions are: How many `session.update` and, per turn, how many `response.create` were sent, and in which order? Which
+program sent a result twice? Was the proxy's flag cleared before `response.done`? The input is a recording of an engine or
+relay, or of a log that `voicerace.captures.derive` completed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Answers", "CapturedTurn", "Cleared", "Submission", "answers", "cleared"]
 
-#: Message types that decide a race, shown in `Answers.order`.
+#: Types of the messages in `Answers.order`: those that decide a race.
 _ORDER: Final = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", realtime.SESSION_UPDATE, realtime.SESSION_UPDATED,
@@ -39,14 +39,14 @@ LineOf = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """All results for one call.
+    """All results of one call.
 
     Attributes:
-        call: number of the call in the session, from 1, since ids are untrusted; 0 if the call was not captured.
+        call: number of the call in the session, from 1; 0 if the call was not captured. Ids are untrusted and not shown.
         results: number of results.
-        by: sender of the results after the first, as text.
-        lines: lines of the results in the file.
-        delays_ms: time at the proxy from the first result to each further one.
+        by: description of the sender of the results after the first.
+        lines: line numbers of the results.
+        delays_ms: times in ms at the proxy from the first result to each further result.
     """
 
     call: int
@@ -58,13 +58,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A flag cleared while its response was active.
+    """A message that cleared the proxy's flag while a response was active.
 
     Attributes:
-        by: type of the message that cleared it.
-        line: line of that message.
-        done_line: line of response.done; None if it is missing.
-        updates: number of session.update in between (docs/background.md#suspicion-update-while-active).
+        by: type of the message.
+        line: line number of the message.
+        done_line: line number of the next response.done; None if it is missing.
+        updates: number of session.update before that response.done (docs/background.md#suspicion-update-while-active).
     """
 
     by: str
@@ -75,7 +75,7 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class CapturedTurn:
-    """One tool turn: its outcome, its counts, and the lines of its messages."""
+    """One tool turn, with its outcome, its counts, and the line numbers of its messages."""
 
     outcome: str
     why: str
@@ -88,14 +88,15 @@ class CapturedTurn:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers to the letter's questions (docs/background.md#request-1-a-proxy-log).
+    """The answers for one session.
 
     Attributes:
-        update_lines: line of each session.update; of its cause if it is derived.
+        update_lines: line number of each session.update, or of its cause if it is derived.
         turns: the tool turns.
-        submissions: calls with more than one result.
-        cleared: see `Cleared`; None if the release is unknown, or the proxy's incoming messages were not all captured.
-        order: (ms since the first, line, type, derived) of the deciding messages, in the order at the proxy.
+        submissions: the results of each call with more than one.
+        cleared: messages that cleared the flag early; None if the release is unknown or an incoming link was not captured.
+        order: tuples of ms since the first message, line number, type, and whether the message is derived, for messages of
+            the types in `_ORDER`, in the order at the proxy.
     """
 
     update_lines: tuple[int, ...] = ()
@@ -109,10 +110,10 @@ def answers(recording: Recording, verdict: Verdict | None, line: LineOf, cleared
     """Return the answers for one recording.
 
     Args:
-        recording: complete, or completed by `captures.derive`.
-        verdict: its verdict; None if it cannot be judged.
-        line: maps the seq of an event to its line in the file; 0 if unknown.
-        cleared: early clears of the flag in its replay, with seqs that `line` accepts.
+        recording: recording with all messages at the proxy, captured or derived.
+        verdict: verdict of the recording; None if it cannot be judged.
+        line: function from the seq of an event to its line number, 0 if unknown.
+        cleared: events that cleared the flag early, with seqs that `line` accepts; None if unknown.
     """
     shown = [e for e in recording.ordered("proxy") if e.type in _ORDER and "proxy" in e.link and e.arrived]
     shown = [event for event in shown if event.link != ("proxy", "component")]
@@ -148,7 +149,7 @@ def _step(event: Event, start: int, line: LineOf) -> tuple[float | None, int, st
 
 
 def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: LineOf) -> tuple[Cleared, ...]:
-    """Return `Answers.cleared` for a recording with derived events: `origin` maps its seqs to the given ones."""
+    """Return `Answers.cleared` for a recording with derived events; `origin` maps its seqs to those of the log."""
     updates = [replace(e, seq=origin[e.seq]) for e in recording.events if e.type == realtime.SESSION_UPDATE]
     return tuple(_cleared(each, updates, line) for each in found)
 
@@ -160,7 +161,7 @@ def _cleared(each: FlagCleared, updates: list[Event], line: LineOf) -> Cleared:
 
 
 def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
-    """Yield the calls with more than one result."""
+    """Yield the results of each call with more than one."""
     index = EventIndex(recording)
     found: dict[str | None, list[Event]] = {}
     for event in index.results:
@@ -182,7 +183,7 @@ def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
 
 
 def _by(contents: list[object]) -> str:
-    """Return the sender of the further results as text; the component is identified by its own error."""
+    """Return a description of the sender of repeated results: contents that are the component's own error identify it."""
     if NOT_LOGGED in contents:
         return "unknown: ids and contents are not logged"
     own = [agent.is_default_error(each) for each in contents]

@@ -1,8 +1,8 @@
-"""The races of a session: responses with one function call, its results, and `response.done`.
+"""Find the races of a session: responses with one function call, whose result can precede `response.done`.
 
-Input is a recording of the messages at the proxy, or of a log completed by `voicerace.captures.derive`. Other responses with
-calls (several calls, no result, no `response.done`, only the component's error, more than two results, or user input during
-the turn) are counted by reason.
+The input is a recording of the messages at the proxy, or of a log that `voicerace.captures.derive` completed. Other responses
+with calls (several calls, no result, no `response.done`, only the component's error, more than two results, or user input
+during the turn) are not races and are counted by reason.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Further = Literal["none", "error first", "error last", "app twice", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One response with one function call, as seen at the proxy. Times are in ms.
+    """One response with one function call. Times are measured at the proxy, in ms.
 
     Attributes:
-        result_delay_ms: from the call's arguments to the first result.
-        gap_ms: from the call's arguments to response.done.
-        ack_ms: from sending the first result's item to its confirmation; None if not captured.
-        further: kind of the second result: ``error first`` or ``error last`` if one of both is the component's own error,
-            ``app twice`` if none is, ``none`` without a second result, ``unknown`` if contents were not captured.
-        further_ms: from the first result to the second; None without a second.
-        outcome: outcome of the turn; ``unknown`` if the session's is.
+        result_delay_ms: time from the call's arguments to the first result.
+        gap_ms: time from the call's arguments to response.done.
+        ack_ms: time from the first result's item to its confirmation; None if not captured.
+        further: kind of the second result: ``error first`` or ``error last`` if the first or last result is the component's
+            own error, ``app twice`` if neither is, ``none`` without a second, ``unknown`` if contents were not captured.
+        further_ms: time from the first result to the second; None without a second.
+        outcome: outcome of the turn; ``unknown`` if it is not certain.
     """
 
     result_delay_ms: float
@@ -50,8 +50,8 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     """Return the races of one session in order, and the number of other responses with calls by reason.
 
     Args:
-        recording: complete, or completed by `captures.derive`.
-        turns: the turns of its verdict.
+        recording: recording with all messages at the proxy, captured or derived.
+        turns: turns of the recording's verdict.
         sure: whether the outcomes of the turns are certain; if not, every race's outcome is ``unknown``.
     """
     calls: dict[str, list[tuple[str, int]]] = {}
@@ -98,7 +98,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
 
 
 def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> str | None:
-    """Return why a response with calls is no race; None if it is one."""
+    """Return why a response with calls is not a race; None if it is a race."""
     if calls > 1:
         return "several calls in one response"
     if not ended:
@@ -113,7 +113,7 @@ def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> st
 
 
 def _further(contents: list[object]) -> Further:
-    """Return the kind of a race's second result."""
+    """Return the value of `Race.further` for the contents of one or two results."""
     if len(contents) == 1:
         return "none"
     if NOT_LOGGED in contents:
@@ -123,7 +123,7 @@ def _further(contents: list[object]) -> Further:
 
 
 def _acks(recording: Recording) -> dict[str, float]:
-    """Return, by call id, the time in ms from the first output's item to its confirmation."""
+    """Return a map from call id to the time in ms from the first item with the result to its confirmation."""
     sent: dict[str, int] = {}
     found: dict[str, float] = {}
     for event in recording.ordered("proxy"):

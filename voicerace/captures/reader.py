@@ -1,7 +1,7 @@
 """Read a file as a `Capture`: the proxy's console log, a browser's HAR, a cassette, or voicerace recordings.
 
-Any other file raises InputError. A damaged file is read as far as possible; unreadable parts are counted and located.
-Sessions are read one by one and stored on disk, so memory does not grow with the file.
+A file of any other format raises InputError. A damaged file is read as far as possible, and its unreadable parts are
+reported. Sessions are read one by one and stored on disk, so that memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ CASSETTE: Final = "websocket cassette"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
 _ALLOWED: Final = "the proxy's console log, a HAR file, a WebSocket cassette (YAML), a recording (JSONL), or a run's folder"
-#: Every release prints this on start, at any log level.
+#: Text that every release prints when it starts, at any log level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
-#: Called with the activity ("reading", in bytes or files; "deriving", in sessions), the amount done, and the total.
+#: Function of the activity ("reading" or "deriving"), the amount done and the total: bytes or files read, sessions derived.
 Progress: TypeAlias = Callable[[str, int, int], object]
 _LONGEST_NS: Final = 1 << 63
 
@@ -53,12 +53,12 @@ class Capture:
     """The content of one file.
 
     Attributes:
-        name: printable name of the file without its folder.
+        name: printable name of the file, without its folder.
         format: `CONSOLE`, `HAR`, `CASSETTE` or `JSONL`.
-        records: number of log records, or of events of the recordings.
-        sessions: in the order of their first records. Each access may load a new object from disk.
-        unread: the parts that could not be read.
-        encoding: encoding of the file's text.
+        records: number of log records of a console log, or of events in any other format.
+        sessions: sessions in the order of their first records; each access may load a new object from disk.
+        unread: parts of the file that could not be read.
+        encoding: text encoding of the file.
     """
 
     name: str
@@ -77,12 +77,12 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
     """Read a capture of any format, or all recordings of a run's folder.
 
     Args:
-        path: the file or folder.
-        release: the proxy's release, if known; without it, it is inferred from the capture.
-        progress: called with the progress.
+        path: file or folder.
+        release: the proxy's release; None infers it from the capture.
+        progress: function that is called during reading, see `Progress`.
 
     Raises:
-        InputError: the file is missing, unreadable, empty, binary, or of no known format.
+        InputError: the file is missing, unreadable, empty, binary, or of an unknown format.
     """
     where, path = printable(str(path), 200), Path(path)
     row = None if release is None else proxy_release(release)
@@ -97,7 +97,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
         if kind == CASSETTE:
             return _cassette(name, file, where)
         silent = _LISTENS in file.peek(_HEAD)
-        # Lines end at \n only: texts may contain other separators unescaped.
+        # Only \n ends a line, since texts in records can contain other line separators.
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
             log = read_log(stream)
         if isinstance(file.raw, Unpacked) and file.raw.cut:
@@ -110,10 +110,10 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
 
 @contextmanager
 def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[str, str, io.BufferedReader[Unpacked]]]:
-    """Open a capture: its format, the encoding of its text, and its bytes, decompressed.
+    """Open a capture, and yield its format, its text encoding, and a reader of its decompressed bytes.
 
     Raises:
-        InputError: the file cannot be read, or is of no known format.
+        InputError: the file cannot be read, or its format is unknown.
     """
     where = printable(str(path), 200)
     try:
@@ -140,16 +140,16 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
                 raise InputError(where, "a binary file", _ALLOWED)
             else:
                 yield CONSOLE, encoding, file
-    except InputError as error:  # may quote the path
+    except InputError as error:  # the error may contain unprintable text of the path
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     except OSError as error:
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
 
 
 def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
-    """Return all bytes of a HAR, which is parsed as one document.
+    """Return all bytes of a HAR, decompressed.
 
-    The decompressed size is counted first, without keeping the bytes: a small file could expand beyond the memory.
+    The size is counted before the bytes are kept, since a small compressed file can exceed the memory.
 
     Raises:
         InputError: the HAR is larger than 512 MB.
@@ -169,7 +169,7 @@ def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
 
 
 def nothing_in(path: Path, *, silent: bool = False) -> InputError:
-    """Return the error for a text without a record; `silent`: the text is a proxy's output."""
+    """Return the error for a file without records; `silent` is whether the proxy wrote the file."""
     if silent:
         found = "the proxy's output without a log record: LOG_LEVEL is not set, or too high"
         return InputError(printable(str(path), 200), found, "LOG_LEVEL=info or debug")
@@ -184,7 +184,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _har(name: str, data: bytes, where: str) -> Capture:
-    """Read the sessions of a HAR file."""
+    """Return the sessions of a HAR as a capture."""
     found, others = read_har(data, where)
     limits = [
         "A browser does not see the link between proxy and API: response.create, session.update and the outcome are unknown.",
@@ -209,7 +209,7 @@ def _har(name: str, data: bytes, where: str) -> Capture:
 
 
 def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Capture:
-    """Read the session of a WebSocket cassette."""
+    """Return the session of a WebSocket cassette as a capture."""
     found = read_cassette(file, where)
     session = capture_session(
         printable(name, NAME_LIMIT),
@@ -222,7 +222,7 @@ def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Captu
 
 
 def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None) -> Capture:
-    """Read the recordings of a run's folder, in the order of their names, as one capture; unreadable files are reported."""
+    """Return the recordings in a run's folder, sorted by file name, as one capture; unreadable files are in `unread`."""
     inside = path / _RECORDINGS if (path / _RECORDINGS).is_dir() else path
     files = sorted(each for each in inside.iterdir() if each.name.endswith((".jsonl", ".jsonl.gz")))
     if not files:
@@ -230,7 +230,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
     names = Names()
     sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, unread, refused = 0, [], []
-    known = listed(path)  # listed after the files: a checksum is stored before its file
+    known = listed(path)  # read after the file list, since a checksum is stored before its file
     for number, file in enumerate(files, start=1):
         try:
             if known is not None:
@@ -238,7 +238,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
             found = _recordings(file, release)
         except InputError as error:
             refused.append(error)
-            # Other errors may quote text of the file.
+            # Any other error may quote untrusted text of the file.
             reason = error.found if is_own_error(error.found) else "no recording that can be read"
             unread.append(Unread(0, 0, printable(f"{file.name}: {reason}", 300)))
             continue
@@ -254,7 +254,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
 
 
 def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | None = None) -> Capture:
-    """Read the sessions of a JSONL file of voicerace."""
+    """Return the recordings in a JSONL file of voicerace as a capture."""
     names = Names()
     sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, header = 0, 1
@@ -264,20 +264,20 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
             bounded(each, path)
             sessions.append(_recording(names, len(sessions) + 1, each, header, release))
             records += len(each.events)
-            # A header, a line per event, and a closing line if the recording is complete.
+            # A recording has a header, one line per event, and an end line if it is complete.
             header += 1 + len(each.events) + each.complete
             if any(CUT in note for note in each.notes):
                 unread = (Unread(header, header, "a line that is cut before its end"),)
-    except InputError as error:  # may quote the file
+    except InputError as error:  # the error may contain unprintable text of the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 
 
 def bounded(recording: Recording, path: Path) -> None:
-    """Check that a recording's times fit into 63 bits.
+    """Raise an error if a time of a recording needs more than 63 bits.
 
     Raises:
-        InputError: a time does not.
+        InputError: a time is too large.
     """
     times = (at for event in recording.events for at in (event.sent_ns, event.received_ns))
     if any(abs(at) > _LONGEST_NS for at in times if at is not None):
@@ -285,7 +285,7 @@ def bounded(recording: Recording, path: Path) -> None:
 
 
 def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
-    """Return the session of one recording; `header` is the line of its header."""
+    """Return the session of one recording, whose header is on line `header` of the file."""
     given = of.provenance.get("connection")
     return capture_session(
         names.unique(given if isinstance(given, str) else f"recording {number}"),
@@ -302,12 +302,12 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return UTF-16 for a byte order mark, which a Windows shell writes when redirecting, else UTF-8."""
+    """Return UTF-16 if the file has its byte order mark, which a Windows shell writes when it redirects output, else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def _is_binary(head: bytes, encoding: str) -> bool:
-    """Return whether more than one character in ten is undecodable or a control that no console prints."""
+    """Return whether more than 10 % of the characters are undecodable or control characters that consoles do not print."""
     text = head.decode(encoding, errors="replace")
     odd = sum(each == "�" or (each < " " and each not in "\t\n\r\x1b\b\f") for each in text)
     return odd * 10 > len(text)

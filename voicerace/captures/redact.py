@@ -1,13 +1,12 @@
-"""Redact a capture: texts of the conversation are replaced, values that decide a race are kept.
+"""Redact a capture: replace the texts of the conversation, and keep the values that decide a race.
 
-Kept values are on an allow list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields,
-values of known enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is a
-hash of the value with a random key per copy, which is discarded: equal values have equal tokens in one copy, tokens of two
-copies cannot be compared, and no value can be guessed from its token.
+Kept values are on an allow list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields, known
+values of fields, small indices, and times. Any other text, number or key is replaced by a token: a hash of the value with
+a random key. Each copy has its own key, which is discarded. Equal values therefore have equal tokens within one copy, tokens
+of two copies cannot be compared, and a value cannot be guessed from its token.
 
-The copy is generated from the parsed content and contains nothing else: a console log becomes one JSON record per line
-without its collector's JSON, a HAR keeps only its frames, and an unreadable record becomes an unreadable line, so that the
-certainty of counts does not change.
+The copy contains only parsed content. A console log becomes one JSON record per line, without the JSON of collectors. A HAR
+keeps only its frames. An unreadable record becomes an unreadable line, so that the certainty of counts does not change.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from voicerace.trace.recording import Event, Payload, Recording
 
 __all__ = ["NOT_READ", "Redactor", "redacted_har", "redacted_log", "redacted_recording"]
 
-#: A line that the reader counts as one unreadable record.
+#: Line that the reader of console logs counts as one unreadable record.
 NOT_READ: Final = '{"body": not read'
 _PREFIX: Final = re.compile(r"(?:(?:resp|item|call|event|sess|conv|msg|derived)_|c(?=\d+$))")
 _QUOTED: Final = re.compile(r"'([^']{1,100})'")
@@ -54,10 +53,10 @@ _EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.C
 
 
 class Redactor:
-    """Replaces values that no rule allows, consistently within one copy.
+    """Replaces values that the allow list does not contain; equal values of one copy have equal tokens.
 
     Args:
-        keep_text: keep messages and bodies of records unchanged; audio frames still become silence.
+        keep_text: whether messages and bodies of records stay unchanged; audio frames become silence in any case.
     """
 
     def __init__(self, *, keep_text: bool = False) -> None:
@@ -67,27 +66,27 @@ class Redactor:
     # -- tokens --------------------------------------------------------------------------------------------------------
 
     def name(self, text: str) -> str:
-        """Return the token of an id; its family (``resp_``, ``call_``) is kept."""
+        """Return the token of an id, with the prefix of the id (``resp_``, ``call_``)."""
         family = _PREFIX.match(text)
         return f"{family[0] if family else 'id_'}{self._hash(text)}" if text else text
 
     def text(self, text: str) -> str:
-        """Return the token of a text, which shows its length in characters.
+        """Return the token of a text, with its length in characters.
 
-        Placeholder results (`model.protocol.results`) are kept, and the prefix that marks the text of a call.
+        A placeholder result (`voicerace.model.protocol.results`) is kept, as is the prefix `agent.CALL_TEXT_PREFIX`.
         """
         if not text:
             return text
         if (placeholder := placeholder_in(text)) is not None:
-            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again: the text may have a key twice
+            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again, since the text may repeat a key
         shown = self._shown(text)
         if text.startswith(agent.CALL_TEXT_PREFIX):
             return agent.CALL_TEXT_PREFIX + shown
-        # Arguments and results stay JSON in a text, since readers parse them.
+        # The token of a text in JSON is also JSON, since readers parse arguments and results.
         return json.dumps({"redacted": shown}) if text.lstrip().startswith(("{", "[")) else shown
 
     def error_text(self, text: str) -> str:
-        """Return the token of an error's text, with tokens of the ids in it."""
+        """Return the token of an error's text, followed by the tokens of the ids in it."""
         if not text:
             return text
         named = realtime.response_named_by({"error": {"message": text}})
@@ -96,7 +95,7 @@ class Redactor:
         return f"{shown} {_IN_PROGRESS}{self.name(named)}.{ids}" if named else f"{shown}.{ids}"
 
     def type(self, kind: str) -> str:
-        """Return a known message type, or the token of another with the prefix and suffix that readers need."""
+        """Return a known message type unchanged, or the token of another, with the prefix and suffix that readers use."""
         if kind in known_fields.TYPES or not kind:
             return kind
         begins = "response." if kind.startswith("response.") else ""
@@ -104,14 +103,14 @@ class Redactor:
         return f"{begins}#{self._hash(kind)}{ends}"
 
     def code(self, code: str) -> str:
-        """Return a known error code or type, or the token of another; its family is kept."""
+        """Return a known error code or type unchanged, or the token of another, with its prefix in `CODE_FAMILIES`."""
         if code in known_fields.CODES or not code:
             return code
         family = next((each for each in known_fields.CODE_FAMILIES if code.startswith(each)), "")
         return f"{family}#{self._hash(code)}"
 
     def opaque(self, value: Any) -> Any:
-        """Return the token of any JSON value. Null, zero, false and empty values are kept."""
+        """Return the token of a JSON value; null, zero, false and empty values are returned unchanged."""
         if not value:
             return value
         if isinstance(value, str):
@@ -131,7 +130,7 @@ class Redactor:
     # -- values by their rules -----------------------------------------------------------------------------------------
 
     def message(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a redacted message of either protocol."""
+        """Return a message of either protocol, redacted unless `keep_text` is set."""
         if self.keep_text:
             return dict(payload)
         kind = payload.get("type")
@@ -139,7 +138,7 @@ class Redactor:
         return self.fields(payload, {**known_fields.COMMON, **fields})
 
     def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a redacted object: fields with a rule by their rule, keys and values of all others as tokens."""
+        """Return a redacted object: a field with a rule by its rule, the key and value of any other as tokens."""
         return {
             name if name in rules else f"#{self._hash(str(name))}": self.value(value, rules[name])
             if name in rules
@@ -148,7 +147,7 @@ class Redactor:
         }
 
     def value(self, value: Any, rule: Any) -> Any:
-        """Return a value redacted by its rule, or its token if it is of another kind."""
+        """Return a value redacted by its rule, or its token if the rule does not apply to the value's type."""
         if not value:
             return value
         if isinstance(rule, Mapping):
@@ -195,7 +194,7 @@ class Redactor:
         return self.opaque(text)
 
     def payload(self, event: Event) -> Payload:
-        """Return the redacted payload of an event."""
+        """Return the payload of an event, redacted; audio in bytes becomes silence of the same length."""
         given = event.payload
         if isinstance(given, bytes):
             return bytes(len(given))
@@ -212,12 +211,12 @@ class Redactor:
     # -- records of a log ----------------------------------------------------------------------------------------------
 
     def body(self, body: str, kind: object = None, *, error: bool = False) -> str:
-        """Return a redacted body of a record: the proxy's own text, a payload by its fields, the rest as a token.
+        """Return a redacted body of a log record: the proxy's own text, and a payload redacted field by field.
 
         Args:
-            body: the body.
-            kind: the record's message type, which determines the marker before a payload.
-            error: the body is an error's text.
+            body: body of the record.
+            kind: message type of the record, which determines the marker before a payload.
+            error: whether the body is the text of an error.
         """
         if self.keep_text:
             return str(body)
@@ -232,13 +231,13 @@ class Redactor:
             return kept
         text = json.dumps(self.message(payload)) if payload is not None and (payload or complete) else "…"
         if payload and not complete:
-            # The complete values of a cut payload are kept. The comma marks a number at the end as complete.
+            # The complete values of a cut payload are redacted and kept. The comma shows that a last number is complete.
             text = f"{text[:-1]},…"
         return f"{kept}{marker}{text}"
 
 
 def redacted_recording(recording: Recording, by: Redactor) -> Recording:
-    """Return a redacted recording."""
+    """Return a redacted copy of a recording, with seqs counted from 0."""
     seqs = {seq: number for number, seq in enumerate(sorted({event.seq for event in recording.events}))}
     return Recording(
         tuple(
@@ -259,13 +258,13 @@ def redacted_recording(recording: Recording, by: Redactor) -> Recording:
 
 
 def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str]:
-    """Yield the redacted records of a console log, one JSON object per line, and `NOT_READ` for unreadable ones."""
+    """Yield a line of JSON per redacted record of a console log, and `NOT_READ` per unreadable record."""
     for each in found:
         if isinstance(each, Unread):
             yield from [NOT_READ] * each.records
             continue
         if each.fields and not RECORD_KEYS.intersection(each.fields):
-            continue  # other output
+            continue  # an object that another program printed
         attributes = each.fields.get("attributes")
         if isinstance(attributes, Mapping) and PROXY_ATTRIBUTES.isdisjoint(attributes):
             yield NOT_READ
@@ -274,7 +273,7 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
 
 
 def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    """Return a redacted record; missing fields that the reader needs are null."""
+    """Return a redacted log record; fields that the reader needs are null if missing."""
     given = fields.get("attributes")
     attributes: dict[str, Any] | None = None
     if isinstance(given, Mapping):
@@ -295,14 +294,14 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if isinstance(severity, int):
         record["severityNumber"] = min(max(int(severity), 1), 24)
     if trace is NoValue.UNDEFINED:
-        record["traceId"] = None  # before 0.11: the reader takes null as undefined
+        record["traceId"] = None  # releases before 0.11 print undefined; the reader converts null to undefined
     elif isinstance(trace, str) and trace:
         record["traceId"] = by.name(trace)
     return record
 
 
 def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
-    """Return a HAR with redacted frames only: no header, cookie, query or host name."""
+    """Return a HAR with redacted frames, without headers, cookies, queries and host names."""
     found = []
     for entry in entries:
         frames = entry.get("_webSocketMessages") if isinstance(entry, dict) else None
@@ -337,7 +336,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
         try:
             audio = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
-            return kept  # still unreadable
+            return kept  # the frame stays unreadable
         kept["data"] = base64.b64encode(bytes(len(audio))).decode("ascii")
     elif opcode == 8:
         kept["data"] = ""
@@ -345,7 +344,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a literal's value as JSON; values that were not printed are null."""
+    """Return the JSON value of a parsed literal; undefined and unprinted values become null."""
     if isinstance(value, dict):
         return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Infer the release that wrote a log, from fingerprints and from replays, and the values that follow from its model.
+"""Infer the release that wrote a log from fingerprints and replays, and derive values from the model of that release.
 
-Unless the user names the release, every program of the release table is tried. Fingerprints exclude some, contradictions
-between log and model exclude others. The candidates that remain are one program, or programs that this log cannot
-distinguish. Values on which all candidates agree in every interpretation are derived; the others stay unknown.
+Unless the user names the release, every program in the release table is tested. A program is excluded if a fingerprint does
+not fit it or if the log contradicts its model. The remaining candidates are one program, or several that this log cannot
+distinguish. A value is derived if all candidates agree on it in every interpretation. Otherwise it is unknown.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["ReleaseEvidence", "ReleaseInference", "fitting_releases", "infer_release"]
 
-#: Maximum number of sessions that are replayed to infer the release.
+#: Maximum number of a file's sessions that are replayed to infer the release.
 _DECIDING: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEvidence:
-    """Evidence for or against a release: description and line of the file."""
+    """Evidence for or against a release, with the line number that shows it; 0 if it concerns several lines."""
 
     what: str
     line: int
@@ -35,22 +35,23 @@ class ReleaseEvidence:
 
 @dataclass(frozen=True)
 class ReleaseInference:
-    """Release of a log's session, and values derived by its model.
+    """Release of a log's session, and values derived from its model.
 
     Attributes:
-        release: tag of the program; None if several programs remain, or none.
-        given: the user named the release.
-        candidates: remaining tags, including all tags of one program.
+        release: tag of the release; None unless exactly one program is a candidate.
+        given: whether the user named the release.
+        candidates: tags of the candidates, including all tags of one program.
         evidence: evidence for the candidates.
-        contradictions: differences between a complete log and the model of the given, else of the nearest release.
-        derived: recording completed by the first candidate's model in the simplest interpretation; None without one.
-        interpretations: number of interpretations of the log by that model; they differ in what is not logged.
-        creates: number of `response.create`, if all candidates and interpretations agree; else None.
-        updates: number of `session.update`, likewise.
+        contradictions: differences between a complete log and the model of the given release, or else of the first
+            candidate or of the release with the fewest differences.
+        derived: result of the replay of the first candidate in the simplest interpretation; None without a candidate.
+        interpretations: number of interpretations of the log that the first candidate's model allows.
+        creates: number of `response.create`; None unless all candidates agree on it in every interpretation.
+        updates: number of `session.update`; None unless all candidates agree on it in every interpretation.
         outcomes: outcome -> reason, over all candidates and interpretations.
-        flag_agreed: the candidates agree on where the flag was cleared.
-        lost: where the model cannot follow an incomplete log; missing records may be the reason.
-        missed: the log looks complete, but no release's model can follow it: a record may be missing.
+        flag_agreed: whether all candidates have the same events that cleared the flag early.
+        lost: differences between an incomplete log and the model; missing records may be the reason.
+        missed: whether the log contradicts the model of every release, so that a record may be missing.
     """
 
     release: str | None
@@ -72,8 +73,8 @@ def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) ->
     """Return the releases, one per program, that no fingerprint and no session excludes.
 
     Args:
-        marks: fingerprints of all sessions of one file.
-        sessions: sessions of the file; damaged ones exclude no release.
+        marks: fingerprints in all sessions of one file.
+        sessions: sessions of the file; incomplete sessions do not exclude a release.
     """
     left = [row for row in _programs() if all(FINGERPRINTS[mark].fits(row) for mark in marks)]
     for session in islice((each for each in sessions if each.recording.observed), _DECIDING):
@@ -86,19 +87,19 @@ def infer_release(session: LoggedSession, rows: list[ProxyRelease], given: Proxy
 
     Args:
         session: the session.
-        rows: `fitting_releases` of its file; if empty, the release is inferred from the session alone.
-        given: the release named by the user; then only its model is replayed.
+        rows: result of `fitting_releases` for the file; if empty, the release is inferred from this session alone.
+        given: release that the user named, whose model alone is replayed; None infers the release.
     """
     if given is None:
         found = _inference(session, rows or fitting_releases(session.marks, [session]), None, alone=not rows)
         return replace(found, missed=bool(found.contradictions))
     found = _inference(session, [given], given, alone=False)
-    # If another release fits, the given release is wrong and the log is complete.
+    # If the log fits another release, it is complete and the user named the wrong release.
     return replace(found, missed=bool(found.contradictions) and not fitting_releases(session.marks, [session]))
 
 
 def _programs() -> list[ProxyRelease]:
-    """Return one row per program, in the order of the releases."""
+    """Return one row of the release table per program, in the order of the table."""
     return list({row.source: row for row in reversed(PROXIES.values())}.values())[::-1]
 
 
@@ -149,7 +150,7 @@ def _inference(
 
 
 def _outcomes(replays: Sequence[Derived]) -> dict[str, str]:
-    """Return outcome -> reason. Replays with equal events are judged once."""
+    """Return the reason of each outcome of the replays. Replays with equal events are judged once."""
     judged: list[Recording] = []
     found: dict[str, str] = {}
     for each in replays:
@@ -162,7 +163,7 @@ def _outcomes(replays: Sequence[Derived]) -> dict[str, str]:
 
 
 def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> ReleaseInference:
-    """Return the inference if no program fits: the contradictions of the nearest."""
+    """Return the inference without a candidate, with the contradictions of the release that has the fewest."""
     marked = {
         row.tag: [
             ReleaseEvidence(f"{FINGERPRINTS[m].what}: not {row.tag}", at)
@@ -174,7 +175,7 @@ def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> Release
     fewest = min(map(len, marked.values()))
     found: list[tuple[ReleaseEvidence, ...]] = []
     for tag, against in marked.items():
-        # Fingerprints outweigh contradictions of the replay.
+        # Only releases with the fewest unfitting fingerprints are replayed.
         if len(against) == fewest:
             differs: tuple[Contradiction, ...] = derive(session.recording, PROXIES[tag]).contradictions
             found.append((*against, *(ReleaseEvidence(each.what, _line(session, each.seq)) for each in differs)))

@@ -1,4 +1,4 @@
-"""Server time of a session from the seconds in the API's ids, for captures without times or with a wrong clock."""
+"""Compute the server time of a session from the API's ids, for captures without times or with a wrong clock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicerace.units import iso_utc
 
 __all__ = ["BASIS", "ServerTime", "server_time"]
 
-#: Source and accuracy of the values, as shown to users.
+#: Source and accuracy of the values, as printed for users.
 BASIS: Final = "from ids, ±1 s"
-#: Offsets of a capture's clock up to this many seconds are not reported: ids have whole seconds, and the network delays.
+#: Maximum offset of a capture's clock in s that is not reported: ids have whole seconds, and the network adds a delay.
 _AGREES_S: Final = 2.0
 
 _iso: Final = partial(iso_utc, timespec="seconds")
@@ -23,13 +23,14 @@ _iso: Final = partial(iso_utc, timespec="seconds")
 
 @dataclass(frozen=True)
 class ServerTime:
-    """Times from the ids of a session, each within one second.
+    """Times in the ids of a session, each accurate to one second.
 
     Attributes:
-        start, end: Unix time of the first and the last message with an id, in seconds.
-        ids: number of ids that agree.
-        clock_offset_s: the capture's clock minus that of the ids; None if the capture has no absolute time.
-        refused: (line, age of the active response in seconds) of each refusal that names the response.
+        start: earliest Unix time in an id, in seconds.
+        end: latest Unix time in an id, in seconds.
+        ids: number of decoded ids.
+        clock_offset_s: the capture's clock minus the time in the ids in seconds; None if the capture has no absolute time.
+        refused: (line number, age of the active response in seconds) of each refusal that names the response.
     """
 
     start: int
@@ -39,7 +40,7 @@ class ServerTime:
     refused: tuple[tuple[int, int], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of `inspect --json`."""
+        """Return the JSON object that `inspect --json` prints."""
         return {
             "basis": BASIS,
             "start": _iso(self.start),
@@ -50,7 +51,7 @@ class ServerTime:
         }
 
     def lines(self, *, timed: bool) -> Iterator[str]:
-        """Yield lines for `inspect`; `timed`: the capture has absolute times of its own."""
+        """Yield the lines of text that `inspect` prints; `timed` is whether the capture has absolute times."""
         if not timed:
             took = f"{self.end - self.start} s" if self.end > self.start else "within one second"
             yield f"server time: {_iso(self.start)} to {_iso(self.end)}, {took} ({BASIS}; {self.ids} ids agree)"
@@ -62,11 +63,11 @@ class ServerTime:
 
 
 def server_time(recording: Recording, line: Callable[[int], int]) -> ServerTime | None:
-    """Return the server time of a session; None if its ids disagree or contain no time.
+    """Return the server time of a session; None if its ids disagree or are missing.
 
     Args:
         recording: the session.
-        line: maps the seq of an event to its line in the file.
+        line: function from the seq of an event to its line number.
     """
     clock = read_ids(recording)
     if clock is None:

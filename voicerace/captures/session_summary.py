@@ -1,8 +1,8 @@
-"""Summary of a captured session: counts with their certainty, times at the proxy, and limitations of the capture.
+"""Summarize a captured session: counts with their certainty, times at the proxy, and limitations of the capture.
 
-All values follow from the recording's events at the proxy, for logs and recordings alike. A count is ``observed`` if its
-link was captured from beginning to end, ``at least`` if messages may be missing, ``derived`` if it follows from others, and
-``unknown`` otherwise. The connection's name is the only untrusted text.
+All values are computed from the recording's events at the proxy. A count is ``observed`` if all messages on its link were
+captured, ``at least`` if messages may be missing, ``derived`` if it was computed from other messages, and ``unknown``
+otherwise. The name of the connection is the only untrusted text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from voicerace.units import ms
 __all__ = ["NAME_LIMIT", "CapturedSession", "Count", "Names", "capture_session"]
 
 NAME_LIMIT: Final = 60
-#: The default deadline after the last result (docs/glossary.md#deadline).
+#: Default deadline in ns after the last result (docs/glossary.md#deadline).
 _GIVES_UP_NS: Final = 30_000_000_000
 
 
@@ -38,25 +38,26 @@ class CapturedSession:
     """One session of a capture.
 
     Attributes:
-        connection: name, printable and unique in its file; untrusted text.
+        connection: name of the connection, printable and unique in its file; untrusted text.
         recording: the captured messages.
-        start: absolute start, ISO 8601 with milliseconds, UTC; None if the capture has no absolute time.
-        duration_ms: from the first to the last event or record; None without times.
-        outcome: outcome of `voicerace.analysis.verdict.judge`; ``unknown`` if the capture does not show enough.
+        start: absolute start in ISO 8601 with milliseconds, UTC; None if the capture has no absolute time.
+        duration_ms: time from the first to the last event or record in ms; None without times.
+        outcome: outcome of `voicerace.analysis.verdict.judge`; ``unknown`` if the capture does not determine it.
         why: reason of the outcome in one sentence.
-        counts: by name, see `capture_session`.
-        refused_at_ms: time of each refusal at the proxy, from `start`.
-        result_delay_ms: per result, time at the proxy since its call's arguments; None if its call is ambiguous.
-        gap_ms: per response with calls, time at the proxy from its last call's arguments to its response.done.
+        counts: name -> count, see `capture_session`.
+        refused_at_ms: time in ms from `start` to each refusal at the proxy.
+        result_delay_ms: time in ms at the proxy from a call's arguments to each result; None if the call is ambiguous.
+        gap_ms: time in ms at the proxy from the arguments of a response's last call to response.done, per response.
         unread_records: number of unread records that may belong to this session.
         cannot_say: limitations of the capture, one sentence each.
-        inference: result of the replay through the release's model; None if the capture has the proxy's sends.
-        release: the release, if it is one program; the first of several tags of one program.
-        release_given: the user named the release.
+        inference: the inferred release and derived values; None if the capture contains the proxy's sends.
+        release: tag of the release, the first if its program has several; None if several programs are possible.
+        release_given: whether the user named the release.
         answers: answers to the letter's questions (`voicerace.captures.questions`).
-        completed: the recording with derived events; `recording` itself if there are none.
-        server: times from the API's ids; None if they are not usable.
-        races: see `captures.races`; `races_left_out` counts the other responses with calls by reason.
+        completed: the recording with derived events; equal to `recording` if there are none.
+        server: times in the API's ids; None if the ids disagree or are missing.
+        races: the races of the session (`voicerace.captures.races`).
+        races_left_out: reason -> number of other responses with calls.
     """
 
     connection: str
@@ -82,12 +83,12 @@ class CapturedSession:
 
     @property
     def first_release(self) -> str | None:
-        """Return the release, or the first candidate if several remain; None if no release fits."""
+        """Return the release, or the first of several candidates; None if there is no candidate."""
         return self.release or (self.inference.candidates[0] if self.inference and self.inference.candidates else None)
 
     @property
     def refusals(self) -> Count:
-        """Return the number of `error` events with the active-response code."""
+        """Return the number of refusals: `error` events with the code of an active response."""
         return self.counts["refusals"]
 
     @property
@@ -100,7 +101,7 @@ class CapturedSession:
 
     @property
     def submissions(self) -> Count:
-        """Return the number of results from the host, sent by the app or the component."""
+        """Return the number of results that the host (app or component) sent."""
         return self.counts["submissions"]
 
 
@@ -116,22 +117,23 @@ def capture_session(
     line: Callable[[int], int] | None = None,
     release: ProxyRelease | None = None,
 ) -> CapturedSession:
-    """Summarize one recording.
+    """Return the summary of one recording.
 
-    The counts: host_messages, upstream_events, user_texts, calls, submissions (results from the host), repeated_results
-    (beyond one per call), default_errors (results that are the component's own error), responses (response.created),
-    refusals, refusals_hidden (not sent to the host), other_errors, session_updates, response_creates, commits.
+    The names of the counts are host_messages, upstream_events, user_texts, calls, submissions (results from the host),
+    repeated_results (beyond one per call), default_errors (results that are the component's own error), responses
+    (response.created), refusals, refusals_hidden (not sent to the host), other_errors, session_updates, response_creates and
+    commits.
 
     Args:
-        connection: printable name.
+        connection: printable name of the connection.
         recording: the captured messages.
-        cannot_say: limitations known to the reader of the capture.
-        unread_records: number of records of this session that could not be read.
-        hidden: seqs of refusals that the capture reports as not sent to the host; None if it does not report them.
-        updates_logged: every session.update was captured, although its link is not observed.
-        inference: result of the replay through the release's model, for a log.
-        line: maps the seq of an event to its line in the file.
-        release: release named by the user, for a recording that needs no inference.
+        cannot_say: limitations that follow from the format of the capture.
+        unread_records: number of unread records that may belong to this session.
+        hidden: seqs of the refusals that the proxy logged as not sent to the host; None if the capture is not a log.
+        updates_logged: whether every session.update was captured although its link is not observed.
+        inference: the inferred release and derived values of a log; None for any other capture.
+        line: function from the seq of an event to its line number.
+        release: release that the user named, for a recording without inference.
     """
     index = EventIndex(recording)
     line = line or _no_line
@@ -148,14 +150,14 @@ def capture_session(
     if inference is not None and inference.missed:
         counts = {name: _at_least(count) for name, count in counts.items()}
     turns = verdict.turns if verdict is not None else ()
-    # Interpretations with the same outcome of the session may differ in the outcomes of turns.
+    # Interpretations in which the session has the same outcome can differ in the outcomes of its turns.
     certain = outcome != "unknown" and (len(turns) == 1 or inference is None or inference.interpretations == 1)
     races, left_out = races_of(completed, turns, sure=certain)
     provenance = recording.provenance
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     zero_us, start_us, end_us = (provenance.get(name) for name in ("file_start_us", "start_us", "end_us"))
     if _is_time(zero_us) and _is_time(start_us) and _is_time(end_us):
-        # The first and last records of a connection in a log may be no events.
+        # The first and last records of a connection in a log may report no events.
         times += [(start_us - zero_us) * 1000, (end_us - zero_us) * 1000]
     first = min(times, default=None)
     start = provenance.get("start")
@@ -184,27 +186,27 @@ def capture_session(
 
 
 class Names:
-    """Makes names printable, and unique by a number."""
+    """Makes names printable and unique."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def unique(self, given: str) -> str:
-        """Return a name as printable text, with a number if it was used before."""
+        """Return a name as printable text, followed by a number if an earlier call returned the same name."""
         name = printable(given, NAME_LIMIT)
         self._seen[name] += 1
         return name if self._seen[name] == 1 else f"{name} ({self._seen[name]})"
 
 
 def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
-    """Return the counts of `capture_session`."""
-    # How certain the number of messages is, per link.
+    """Return the counts that `capture_session` lists."""
+    # Certainty of the number of messages on each link.
     from_host, to_host = index.certainty("component", "proxy"), index.certainty("proxy", "component")
     from_api, to_api = index.certainty("upstream", "proxy"), index.certainty("proxy", "upstream")
     if index.host_only:
         from_api = "at least"  # the proxy does not forward every event
     if index.api_only:
-        from_host = to_api  # a client's results are what it sends upstream
+        from_host = to_api  # without a proxy, the client sends results directly to the API
     types = Counter(event.type for event in index.to_upstream)
     outputs, results, calls = index.outputs(), len(index.results), len(index.calls)
     if hidden is not None:
@@ -217,14 +219,14 @@ def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bo
     if outputs is not None:
         repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), from_host)
     elif calls and results:
-        # With one call, every result after the first is a repetition; with more, this is a lower bound.
+        # With one call, every further result is repeated. With several calls, the difference is a lower bound.
         repeated = Count(
             max(0, results - calls), "derived" if calls == 1 and from_host == from_api == "observed" else "at least"
         )
     else:
         repeated = Count(0, from_host) if not results else Count(None, "unknown")
     own = None if outputs is None else sum(agent.is_default_error(each.get("output")) for each in outputs)
-    # Each session.updated confirms one session.update: a lower bound.
+    # Each session.updated confirms one session.update, so their number is a lower bound.
     updates = max(types[realtime.SESSION_UPDATE], sum(event.type == realtime.SESSION_UPDATED for event in index.from_upstream))
     creates, commits = types[realtime.RESPONSE_CREATE], types["input_audio_buffer.commit"]
     watched = index.recording.observes("proxy", "upstream")
@@ -255,14 +257,14 @@ def _no_line(_: int) -> int:
 
 
 def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
-    """Return outcome, reason, verdict and recording of a capture with the proxy's sends."""
+    """Return (outcome, reason, verdict, recording) of a capture that is not a log; the verdict is None if it has none."""
     recording = index.recording
     if not recording.observes("proxy", "upstream"):
         return "unknown", "the capture does not show what the proxy sent upstream", None, recording
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # An untrusted file may have payloads of any shape; the other sessions are still read.
+        # An untrusted file can contain payloads of any structure. The other sessions are still read.
         return "unknown", f"the recording has messages that cannot be judged ({type(error).__name__})", None, recording
     if _unsettled(verdict, recording):
         return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
@@ -272,9 +274,9 @@ def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
 
 
 def _log_outcome(inference: ReleaseInference, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
-    """Return outcome, reason, verdict and completed recording of a log.
+    """Return (outcome, reason, verdict, completed recording) of a log.
 
-    The outcome is known if the models of all candidates agree on it in every interpretation.
+    The outcome is ``unknown`` unless the models of all candidates agree on it in every interpretation.
     """
     if inference.derived is None:
         return "unknown", "no release's model fits this log", None, recording
@@ -298,10 +300,10 @@ def _no_turn(index: EventIndex) -> str:
 
 
 def _unsettled(verdict: Verdict, recording: Recording) -> bool:
-    """Return whether the outcome of a refused turn may still change after the end of the capture.
+    """Return whether the outcome of the last turn may have changed after the end of the capture.
 
-    A repeated result requests a response again, and its reply changes `rejected` or `lost` to `noisy`. The outcome is final
-    after a close, the next user text, or the deadline.
+    A repeated result causes another `response.create`. Its reply changes the outcome `rejected` or `lost` to `noisy`. The
+    outcome is final after a close, the next user text, or the deadline.
     """
     turn = verdict.turn
     if recording.complete or turn is None or turn.outcome not in ("rejected", "lost"):
@@ -315,13 +317,13 @@ def _unsettled(verdict: Verdict, recording: Recording) -> bool:
 
 
 def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapping[str, Count]) -> dict[str, Count]:
-    """Return the counts that follow from the model; uncertain if log and model differ or the log is incomplete."""
+    """Return the counts derived from the model; they are unknown if log and model differ or the log is incomplete."""
     sure = inference.derived is not None and not inference.contradictions and bool(index.recording.observed)
     kind: Kind = ("derived" if index.recording.complete else "at least") if sure else "unknown"
     found = {}
     if inference.derived is not None:
         found["response_creates"] = Count(inference.creates, kind if inference.creates is not None else "unknown")
-    if sure:  # if not, the logged number stays a lower bound
+    if sure:  # otherwise the logged number stays a lower bound
         if inference.updates is not None and before["session_updates"] != Count(inference.updates, "observed"):
             found["session_updates"] = Count(inference.updates, kind)
         commits = sum(event.type == "input_audio_buffer.commit" for event in index.to_upstream)
@@ -330,9 +332,9 @@ def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapp
 
 
 def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | None, bool, tuple[FlagCleared, ...] | None]:
-    """Return the release of a recording, whether the user named it, and where its flag was cleared early.
+    """Return (release, whether the user named it, events that cleared the flag early) of a recording.
 
-    The last value is None without a known release, or if an incoming link of the proxy was not captured.
+    The events are None if the release is unknown or an incoming link of the proxy was not captured.
     """
     tag = recording.provenance.get("release")
     row = release or (PROXIES.get(tag) if isinstance(tag, str) else None)
@@ -347,7 +349,7 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 
 
 def _limitations(index: EventIndex) -> list[str]:
-    """Return the limitations of this recording, beyond those that its reader knows."""
+    """Return the limitations that follow from the recording's content, one sentence each."""
     limits = []
     if index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
         limits.append(
@@ -366,5 +368,5 @@ def _limitations(index: EventIndex) -> list[str]:
 
 
 def _is_time(value: object) -> TypeGuard[int]:
-    """Return whether an untrusted value of the provenance is a time in microseconds."""
+    """Return whether an untrusted value in the provenance is a plausible time in microseconds."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53

@@ -1,4 +1,4 @@
-"""Output of `inspect` as JSON and as text lines. Untrusted texts of a capture are not shown."""
+"""Format a capture as the JSON or the lines of text that `inspect` prints, without untrusted texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.captures.session_summary import CapturedSession
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
 
-#: 2: the counts of a session are numbers; ``counts`` has their certainty.
+#: Version of the JSON format. In version 2 a session's counts are numbers, and ``counts`` contains their certainty.
 SCHEMA: Final = 2
 _LISTED: Final = 20
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
@@ -28,13 +28,13 @@ _TIMES: Final[dict[_Time, str]] = {
     "gap_ms": "Gap, response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-#: From certain to uncertain: a sum is as certain as its least certain part.
+#: Kinds of counts from the most to the least certain. A sum has the kind of its least certain part.
 _KINDS: Final[tuple[Kind, ...]] = ("observed", "derived", "at least", "unknown")
 _QUALIFIERS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "possibly "}
 
 
 def inspect_json(capture: Capture) -> dict[str, Any]:
-    """Return a capture as one JSON object; times are in ms since the session's start, which is in ISO 8601 UTC."""
+    """Return a capture as one JSON object; points in time are in ms from the session's start, which is in ISO 8601 UTC."""
     return {
         **_head(capture),
         "sessions": [_session(each) for each in capture.sessions],
@@ -43,7 +43,7 @@ def inspect_json(capture: Capture) -> dict[str, Any]:
 
 
 def inspect_json_text(capture: Capture, more: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """Yield the text of `inspect_json`, extended by `more`, session by session, so that memory stays bounded."""
+    """Yield the JSON text of `inspect_json` and the keys of `more`, one session at a time to limit memory."""
     times: dict[_Time, list[float]] = {name: [] for name in _TIMES}
     yield json.dumps(_head(capture), indent=2)[: -len("\n}")] + ',\n  "sessions": ['
     between = "\n"
@@ -71,7 +71,7 @@ def _tail(capture: Capture, times: Mapping[_Time, Sequence[float]]) -> dict[str,
 
 
 def times_of(capture: Capture, name: _Time) -> list[float]:
-    """Return all known values in ms of one time of the sessions, as seen at the proxy."""
+    """Return the known values in ms of one time in all sessions, measured at the proxy."""
     return [each for session in capture.sessions for each in _known(session, name)]
 
 
@@ -80,7 +80,7 @@ def _known(session: CapturedSession, name: _Time) -> list[float]:
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return the number of values and their quantiles, which are measured values without interpolation."""
+    """Return the number of values and their quantiles; a quantile is one of the values, without interpolation."""
     found: dict[str, float | int | None] = {"count": len(values)}
     for name, share in _QUANTILES.items():
         found[name] = float(np.quantile(values, share, method="inverted_cdf")) if values else None
@@ -88,7 +88,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def inspect_lines(capture: Capture) -> Iterator[str]:
-    """Yield a capture as lines of plain text: sessions with times, limitations of the capture, and unread parts."""
+    """Yield lines of text with the sessions of a capture, their times, the limitations of the capture, and its unread parts."""
     refusals, common, times = _overview(capture)
     yield (
         f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
@@ -115,7 +115,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
 
 
 def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
-    """Return the refusals, the limitations common to all sessions (in the first's order), and all times."""
+    """Return (number of refusals, limitations common to all sessions in the order of the first session, all times)."""
     refusals = 0
     sure: Kind = "observed"
     common: list[str] | None = None
@@ -131,7 +131,7 @@ def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[floa
 
 
 def _location(of: Unread) -> str:
-    """Return the lines of an unread part; an empty text for a whole file."""
+    """Return the line numbers of an unread part as text, empty if a file could not be read at all."""
     return f"lines {of.line_first} to {of.line_last}: " if of.line_last else ""
 
 
@@ -161,7 +161,7 @@ def _session(session: CapturedSession) -> dict[str, Any]:
 
 
 def _released(session: CapturedSession) -> dict[str, Any]:
-    """Return the candidates of the release, the evidence for them, and contradictions."""
+    """Return a JSON object with the candidate releases, the evidence for them, and the contradictions."""
     inference = session.inference
     if inference is None:
         return {"release_candidates": [session.release] if session.release else [], "evidence": [], "contradictions": []}
@@ -173,7 +173,7 @@ def _released(session: CapturedSession) -> dict[str, Any]:
 
 
 def _answered(found: Answers) -> dict[str, Any]:
-    """Return the answers to the letter's questions; a derived message has the line of its cause."""
+    """Return the answers to the letter's questions as a JSON object; a derived message has its cause's line number."""
     return {
         "session_update_lines": list(found.update_lines),
         "turns": [asdict(each) for each in found.turns],
@@ -193,7 +193,7 @@ def _count(count: Count) -> dict[str, Any]:
 
 
 def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
-    """Return the lines of one session."""
+    """Return the lines of text for one session, without the limitations in `common`."""
     counts = session.counts
     took = "" if session.duration_ms is None else f", {_ms(session.duration_ms)}"
     lines = [f"{session.connection}: {session.start or 'no absolute time'}{took}, outcome {session.outcome}: {session.why}"]
@@ -239,7 +239,7 @@ def _release_lines(session: CapturedSession) -> list[str]:
 
 
 def _answer_lines(session: CapturedSession) -> list[str]:
-    """Return a line per answer to the letter's questions. A turn's counts are as certain as the session's."""
+    """Return a line of text per answer to the letter's questions; a turn's counts have the certainty of the session's."""
     found = session.answers
     results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [
@@ -264,7 +264,7 @@ def _answer_lines(session: CapturedSession) -> list[str]:
 
 
 def _plain(count: Count) -> str:
-    """Return a count with its certainty as text."""
+    """Return a count and its certainty as text."""
     if count.value is None:
         return "unknown"
     return f"{_QUALIFIERS[count.kind]}{count.value}"
@@ -279,11 +279,11 @@ def _many(number: int, what: str) -> str:
 
 
 def _times(times: Iterable[float | None]) -> str:
-    """Return times as text, at most `_LISTED` of them."""
+    """Return up to `_LISTED` times as text, followed by the number of further times."""
     known = ["unknown" if each is None else _ms(each) for each in times]
     return ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
 
 
 def _ms(time: float) -> str:
-    """Return a time in ms, rounded to microseconds."""
+    """Return a time in ms as text, rounded to microseconds."""
     return f"{round(time, 3):.10g} ms"

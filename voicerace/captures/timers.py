@@ -1,4 +1,4 @@
-"""Timers on the clock of a recording or of a script."""
+"""Timers that run on the clock of a recording or a script."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["TimerTable", "Timers"]
 
 
 class TimerTable:
-    """The running timers by actor and name, with their due times in any unit."""
+    """The running timers, identified by actor and name, with due times in any unit."""
 
     def __init__(self) -> None:
         self._due: dict[tuple[str, str], tuple[int, int]] = {}
         self._count = 0
 
     def set(self, actor: str, name: str, due: int) -> None:
-        """Start a timer, and replace one of the same actor and name."""
+        """Start a timer; replace a running timer with the same actor and name."""
         self._count += 1
         self._due[actor, name] = (due, self._count)
 
     def cancel(self, actor: str, name: str) -> None:
-        """Stop a timer if it runs."""
+        """Stop a timer; do nothing if it is not running."""
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove the timer that is due first; of two with one due time, the one that was set first.
+        """Remove and return the timer with the earliest due time; of equal due times, the timer that was set first.
 
         Args:
-            until: the latest due time; None for any.
+            until: latest due time to consider; None for no limit.
 
         Returns:
             (due, actor, name), or None if no timer is due.
@@ -46,14 +46,14 @@ class TimerTable:
 
 
 class Timers(Interpreter):
-    """The running timers of one proxy model in a recording. The caller handles what the model sends."""
+    """The running timers of one proxy model during a replay. The caller handles the messages that the model sends."""
 
     def __init__(self) -> None:
         self._now_ns = 0
         self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
-        """Start and stop the timers in effects of the model at `now_ns`."""
+        """Start and stop timers according to effects that the model returned at `now_ns`."""
         self._now_ns = now_ns
         self.apply("proxy", effects)
 
@@ -64,7 +64,7 @@ class Timers(Interpreter):
         self._table.cancel(actor, name)
 
     def until(self, now_ns: int, model: Proxy) -> Effects:
-        """End the timers that are due until `now_ns`, in order, and return the effects of the model."""
+        """Pass each timer that is due until `now_ns` to the model, in order, and return the model's effects."""
         done: list[Effect] = []
         while (ended := self._table.pop(now_ns)) is not None:
             due_ns, _, name = ended

@@ -1,8 +1,9 @@
-"""Times of captures as values for sweeps (`TimeProfile`), and an estimate of the network's round trip.
+"""Measure times in captures as values for sweeps (`TimeProfile`), and estimate the round trip of the upstream link.
 
-Names are those of `model.catalog.profiles.TIMES`. Times are measured at the proxy. `TimeProfile.notes` states two
-assumptions: the result's delay contains the host's round trip, which is then 0; and times across the upstream link contain
-its round trip, which is known if both ends share a clock, and otherwise at most the quickest answer to the proxy.
+The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result
+contains the host's round trip, which is therefore set to 0. Times across the upstream link contain its round trip, which is
+subtracted. It is measured if both ends share a clock. Otherwise the quickest answer to the proxy is used, an upper bound.
+`TimeProfile.notes` states these assumptions.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from voicerace.units import ms
 
 __all__ = ["Network", "TimeProfile", "network_of"]
 
-#: Times between two events of one direction, without a round trip.
+#: Names of times between two messages of the API, which do not contain a round trip.
 _SERVER: Final = ("first_item_ms", "arguments_ms", "call_gap_ms", "reply_ms", "reply_gap_ms")
 
 
 @dataclass(frozen=True)
 class TimeProfile:
-    """Measured times of captured sessions.
+    """Times of captured sessions.
 
     Attributes:
-        values: time name -> all measured values in ms, at least one.
-        fixed: time name -> one inferred value in ms.
-        notes: assumptions, in sentences.
+        values: name of a time -> its measured values in ms, at least one.
+        fixed: name of a time -> one inferred value in ms.
+        notes: assumptions, one sentence each.
     """
 
     values: Mapping[str, tuple[float, ...]]
@@ -44,10 +45,10 @@ class TimeProfile:
 
     @classmethod
     def of(cls, *captures: Capture) -> Self:
-        """Collect the times of all sessions of the captures.
+        """Return the times of all sessions of the captures.
 
         Raises:
-            InputError: no session has a result of a call, or none has a response.done after a call.
+            InputError: no session has times of a call and its result, or of a call and its response.done.
         """
         delays = [each for of in captures for each in times_of(of, "result_delay_ms")]
         gaps = [each for of in captures for each in times_of(of, "gap_ms")]
@@ -74,12 +75,12 @@ class TimeProfile:
         return cls(values, {"host_rtt_ms": 0.0, "upstream_rtt_ms": network.rtt_ms}, (delay, network.sentence))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return, per time, the number of values and their quantiles."""
+        """Return one object per time, with its name, the number of values and their quantiles in ms."""
         measured_ = [{"time": name, **quantiles(found)} for name, found in self.values.items()]
         return measured_ + [{"time": name, **quantiles([value])} for name, value in self.fixed.items()]
 
     def write(self, folder: Path) -> dict[str, str]:
-        """Write a CSV file per measured time; return the times as parameters of a `SweepSpec` or session.
+        """Write one CSV file per measured time, and return all times as parameters of a `SweepSpec` or a session.
 
         Raises:
             InputError: a file exists or cannot be written.
@@ -107,9 +108,9 @@ class Network:
     """The round trip between proxy and API.
 
     Attributes:
-        rtt_ms: round trip, or its upper bound, in ms; 0 without information.
-        known: `rtt_ms` was measured; if not, it is an upper bound.
-        sentence: source of the value.
+        rtt_ms: round trip in ms, or an upper bound of it; 0 if it is unknown.
+        known: whether `rtt_ms` was measured.
+        sentence: description of the source of `rtt_ms`.
     """
 
     rtt_ms: float
@@ -118,10 +119,10 @@ class Network:
 
 
 def network_of(sessions: Iterable[CapturedSession]) -> Network:
-    """Return one estimate of the round trip from all sessions.
+    """Return one estimate of the upstream round trip from all sessions.
 
-    Answers are a result's confirmation, a response.created and a refusal. Derived sends have the time of their cause. A log
-    truncates times to milliseconds, which adds up to 1 ms.
+    Answers to the proxy are the confirmation of a result, a response.created and a refusal. A derived send has the time of
+    its cause. A log truncates times to milliseconds, so 1 ms is added to an upper bound.
     """
     both: list[float] = []
     found: list[float] = []
@@ -150,12 +151,12 @@ def network_of(sessions: Iterable[CapturedSession]) -> Network:
 
 
 def _created(recording: Recording) -> list[float]:
-    """Return times in ms at the proxy from each response.create to its response.created."""
+    """Return the time in ms at the proxy from each response.create to its response.created."""
     return _answered(recording, "response")
 
 
 def _answered(recording: Recording, how: str) -> list[float]:
-    """Return times in ms at the proxy from each response.create with the answer `how` to that answer."""
+    """Return the time in ms at the proxy from each response.create with an answer of the kind `how` to that answer."""
     ledger = Ledger()
     by_seq = {event.seq: event for event in recording.events}
     for event in recording.ordered("proxy"):

@@ -1,4 +1,4 @@
-"""Live capture: relays on one or both sides of a proxy record a command's traffic, and each session is judged."""
+"""Capture live traffic: run a command with relays on one or both sides of its proxy, and judge each recorded session."""
 
 from voicerace.captures.live.record import Captured, WatchedSession, capture
 

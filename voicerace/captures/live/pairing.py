@@ -1,9 +1,9 @@
-"""Pair connections to sessions: the proxy opens one upstream connection per host connection. Pure functions.
+"""Pair the recorded connections of a proxy into sessions. A proxy opens one upstream connection per host connection.
 
-Three criteria are used. Times: the upstream connection is opened while the host's is open, in the same order. Contents: a
-message on one side has its cause on the other, earlier and with the same content: a user's text and a result go from the
-host to the API, a function call the other way. For equal contents: the delay between cause and effect. An uncertain pair
-gets a note.
+Pairs are chosen by three criteria. Times: an upstream connection is opened while the host's connection is open, in the same
+order. Contents: a message on one connection has the same content as its cause, an earlier message on the other; user texts
+and results go from the host to the API, function calls from the API to the host. Delays: among pairs with equal contents,
+the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MISFIT: Final = "the contents of the host's and the upstream's connection do not
 
 
 class SharedContent(NamedTuple):
-    """Content that both connections contain: (``text``, the text), (``call``, its id) or (``result``, its id)."""
+    """Content of a message that the proxy forwards: a user text, or the id of a function call or of a result's call."""
 
     kind: str
     key: str
@@ -32,13 +32,14 @@ class SharedContent(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """Properties of a connection that identify its session.
+    """Properties of a connection that identify its session. Times are in ns on the capture's clock.
 
     Attributes:
-        path: file of its recording.
+        path: file of the connection's recording.
         side: ``host`` or ``upstream``.
-        opened_ns, ended_ns: times on the capture's clock; `ended_ns` is None if it stayed open.
-        contents: (time at the proxy in ns on the capture's clock, content), in order.
+        opened_ns: time when the connection was opened.
+        ended_ns: time when the connection ended; None if it stayed open.
+        contents: (time at the proxy, content) of each message with a `SharedContent`, in order.
     """
 
     path: Path
@@ -53,14 +54,19 @@ class Trace:
 
 @dataclass(frozen=True)
 class PairedSession:
-    """One session: its connections, the host's first, and a note if the pairing is uncertain."""
+    """The connections of one session, the host's first, and a note if the pairing is uncertain."""
 
     traces: tuple[Trace, ...]
     note: str | None = None
 
 
 class _Fit(NamedTuple):
-    """How well two connections match: effects with a cause minus those without, and the mean delay in ns."""
+    """Result of the comparison of two connections.
+
+    Attributes:
+        net: number of effects with a cause minus number of effects without.
+        delay_ns: mean delay from cause to effect in ns.
+    """
 
     net: int
     delay_ns: float
@@ -81,12 +87,12 @@ def trace(path: Path, recording: Recording) -> Trace:
 
 
 def pair(traces: Sequence[Trace]) -> list[PairedSession]:
-    """Return the sessions in the order they began; an unmatched connection is a session by itself."""
+    """Return the sessions in order of their start; an unmatched connection is a session of its own."""
     hosts = sorted((each for each in traces if each.side == "host"), key=lambda each: each.opened_ns)
     upstreams = sorted((each for each in traces if each.side == "upstream"), key=lambda each: each.opened_ns)
     tried = {(h, u): _fit(host, up) for h, host in enumerate(hosts) for u, up in enumerate(upstreams)}
     fits = {each: fit for each, fit in tried.items() if fit is not None}
-    # The best fit first; among equal fits the oldest upstream connection and the oldest unmatched host.
+    # Choose the best fit first; among equal fits, the oldest upstream connection and the oldest unmatched host connection.
     chosen: dict[int, int] = {}
     taken: set[int] = set()
     for h, u in sorted(fits, key=lambda each: (-fits[each].net, fits[each].delay_ns, each[1], each[0])):
@@ -96,7 +102,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
     further: dict[int, list[Trace]] = defaultdict(list)
     alone = []
     for u in sorted(set(range(len(upstreams))) - taken):
-        # The proxy reconnected, or the host's connection was not captured.
+        # Either the proxy reconnected, or the host's connection was not captured.
         up = upstreams[u]
         again = [h for h in chosen if (h, u) in fits and (fits[h, u].net > 0 or not _overlap(up, upstreams[chosen[h]]))]
         if again:
@@ -111,7 +117,10 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why a pair is uncertain: contents do not match, or another pair matches equally; None if it is certain."""
+    """Return why the pair of host `h` is uncertain; None if it is certain or `h` is unmatched.
+
+    A pair is uncertain if its contents do not match, or if an exchange with another pair matches equally well.
+    """
     if h not in chosen:
         return None
     u = chosen[h]
@@ -128,12 +137,12 @@ def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fi
 
 
 def _fit(host: Trace, upstream: Trace) -> _Fit | None:
-    """Return how well two connections match; None if they cannot belong together."""
+    """Return how well two connections match; None if they cannot belong to one session."""
     if not _overlap(host, upstream):
         return None
     effects = without = delay = 0
     causes: dict[SharedContent, list[int]] = defaultdict(list)
-    # Sort causes before effects of the same time.
+    # A cause precedes an effect with the same time.
     both = [(at, content.kind == "call", content) for at, content in host.contents]
     both += [(at, content.kind != "call", content) for at, content in upstream.contents]
     for at, is_effect, content in sorted(both):
@@ -145,7 +154,7 @@ def _fit(host: Trace, upstream: Trace) -> _Fit | None:
         else:
             without += 1
     net = effects - without
-    # An upstream connection opened before the host's matches only by its contents.
+    # If the upstream connection was opened before the host's, only contents can show that they belong to one session.
     return _Fit(net, delay / max(1, effects)) if upstream.opens_during(host) or net > 0 else None
 
 
@@ -161,7 +170,7 @@ def _contents(event: Event) -> Iterator[SharedContent]:
         case ("component", "InjectUserMessage"):
             yield SharedContent("text", str(payload.get("content")))
         case ("component", "Settings"):
-            # The proxy sends the earlier conversation as items.
+            # The proxy sends the history in Settings to the API as items.
             for message in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
                 if _map(message).get("role") == "user":
                     yield SharedContent("text", str(_map(message).get("content")))
@@ -189,12 +198,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
-    """Join the recordings of one session's connections; times count from the first connection's beginning.
+    """Join the recordings of a session's connections; times are counted from the opening of the first connection.
 
     Args:
         recordings: recordings of the connections, the host's first.
-        number: number of the session.
-        note: why the pairing is uncertain.
+        number: number of the session, used in its name.
+        note: why the pairing is uncertain; None if it is certain.
     """
     opened = [int(each.provenance.get("opened_ns", 0)) for each in recordings]
     first = min(opened)

@@ -1,7 +1,7 @@
-"""Run a command between relays, record its connections, then join them into sessions and judge each session.
+"""Run a command with relays that record its connections, then join the recordings into sessions and judge each session.
 
-While the command runs, the folder has a recording per connection; afterwards a recording per session. A killed capture
-leaves readable recordings of connections.
+While the command runs, the folder contains one recording per connection. Afterwards it contains one recording per session.
+If the capture is killed, the recordings of the connections remain readable.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from voicerace.units import ms
 __all__ = ["Captured", "WatchedSession", "capture"]
 
 _SCHEMA: Final = 1
-#: Seconds for connections to close after the command's end.
+#: Maximum time in s that connections have to close after the command ends.
 _GRACE_S: Final = 2.0
-#: Exit status if the command succeeded but its sessions cannot be written.
+#: Exit status if the command succeeds but its sessions cannot be written.
 _NOT_WRITTEN: Final = 2
 
 
@@ -51,13 +51,13 @@ class WatchedSession:
     """One session of a capture.
 
     Attributes:
-        number: number of the session, in the order they began.
-        file: file of its recording.
-        verdict: its verdict.
+        number: number of the session, from 1, in order of their start.
+        file: file of the session's recording.
+        verdict: verdict of the session.
         events: number of recorded events.
-        complete: False if a connection was cut or dropped.
-        faults: reasons of unintended faults.
-        notes: what is uncertain or missing.
+        complete: whether every connection was recorded up to its close.
+        faults: reasons of the recorded faults.
+        notes: limitations of the recording, one sentence each.
     """
 
     number: int
@@ -75,11 +75,11 @@ class Captured:
 
     Attributes:
         folder: folder of the capture.
-        status: the command's exit status, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
-        sessions: sessions in the order they began.
-        added_ms: latency in ms that each relay added, by side: ``median`` and ``p99``, with the numbers of ``messages`` and
-            ``connections``.
-        unread: files that could not be read or written, with the reason.
+        status: exit status of the command, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
+        sessions: sessions in order of their start.
+        added_ms: side -> ``median`` and ``p99`` of the latency in ms that the relay added, and the numbers of ``messages``
+            and ``connections``.
+        unread: one text per file that could not be read or written, with the reason.
     """
 
     folder: Path
@@ -102,15 +102,16 @@ def capture(
     """Run a command with relays on one or both sides of its proxy.
 
     Args:
-        command: program and arguments. VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL contain the relays' URLs.
-        host, upstream: ``LISTEN=TARGET`` of the relay between component and proxy, and between proxy and upstream.
-        out: folder of the capture; None creates one in ``runs``, and ``runs/latest`` points to it.
+        command: program and arguments; its environment has the relays' URLs in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL.
+        host: ``LISTEN=TARGET`` of the relay between component and proxy; None for no relay.
+        upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay.
+        out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
         allow_origins: origins of web pages that may connect, in addition to those of this machine.
-        listening: called with {side: URL} before the command starts.
-        refused: called with the reason when a web page or a host name is refused.
+        listening: function that is called with {side: URL} before the command starts.
+        refused: function that is called with the reason when a relay refuses a web page or a host name.
 
     Raises:
-        InputError: an invalid relay, an unknown program, or a folder in use.
+        InputError: a relay is invalid, the program is unknown, or the folder is in use.
     """
     specs = [TapSpec.of("host", host)] if host is not None else []
     specs += [TapSpec.of("upstream", upstream)] if upstream is not None else []
@@ -125,7 +126,7 @@ def capture(
         info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
         try:
             done = _finish(folder, info)
-        except OSError as error:  # a full disk; a failed command keeps its status
+        except OSError as error:  # for example, the disk is full
             status = info["status"] or _NOT_WRITTEN
             done = Captured(folder, status, (), {}, (f"the sessions cannot be written: {error.strerror}",))
         if out is None:
@@ -134,7 +135,7 @@ def capture(
 
 
 def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
-    """Return the initial content of `run.json`, with addresses without path and the command without arguments."""
+    """Return the initial content of `run.json`, which contains neither the paths of URLs nor the command's arguments."""
     at = {each.side: {"listen": f"{each.host}:{each.port}", "target": each.target} for each in specs}
     target = {"proxy" if each.side == "host" else "upstream": [{"name": each.target}] for each in specs}
     return {
@@ -158,7 +159,7 @@ def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _folder(out: Path | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """Create the run's folder; remove it if the capture cannot start."""
+    """Create the capture's folder and yield it; remove it if the capture cannot start."""
     existed = out is not None and out.exists()
     with new_folder(out, info["parameters"]) as folder:
         _write_info(folder, info)
@@ -188,7 +189,7 @@ async def _watch(
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
 ) -> int:
-    """Run the command between its relays; return its exit status."""
+    """Run the command with its relays and return its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
@@ -207,7 +208,7 @@ async def _watch(
 
 
 async def _rest(taps: Sequence[Tap], hurry: asyncio.Event) -> None:
-    """Wait until all connections have ended, for at most `_GRACE_S`, or until `hurry` is set."""
+    """Wait until all connections have ended, `hurry` is set, or `_GRACE_S` has passed."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GRACE_S):
             stopped: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
@@ -222,7 +223,7 @@ async def _rest(taps: Sequence[Tap], hurry: asyncio.Event) -> None:
 
 
 def _finish(folder: Path, info: dict[str, Any]) -> Captured:
-    """Join the recordings into sessions, judge them, and write the results."""
+    """Join the recordings into sessions, write and judge them, and return the finished capture."""
     traces, unread = _traces(folder / RECORDINGS)
     added: dict[str, list[int]] = {side: [] for side in ("host", "upstream") if info["parameters"][side]}
     sessions = []
@@ -231,7 +232,7 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
         file = folder / RECORDINGS / f"session-{number:03d}.jsonl"
         write_text(file, "".join(line + "\n" for line in recording.lines()))
         for each in found.traces:
-            each.path.unlink()  # now in the session's file
+            each.path.unlink()  # the session's file contains its events
         for side, times in added.items():
             actor = "component" if side == "host" else "upstream"
             times += added_ns(replace(recording, events=tuple(e for e in recording.events if actor in e.link)))
@@ -245,7 +246,7 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
 
 
 def _traces(folder: Path) -> tuple[list[Trace], list[str]]:
-    """Return the trace of every connection, and the files that cannot be read."""
+    """Return (traces of the connections, one text per file that cannot be read)."""
     traces, unread = [], []
     for path in sorted(folder.glob("connection-*.jsonl")):
         try:
@@ -259,7 +260,7 @@ def _watched(number: int, file: Path, recording: Recording, found: PairedSession
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Untrusted payloads may have any shape; the other sessions are still judged.
+        # Untrusted payloads can have any structure. The other sessions are still judged.
         why = f"the recording has messages that cannot be judged ({type(error).__name__})"
         verdict = Verdict("unknown", None, None, (), why)
     notes = list(recording.notes)
@@ -292,7 +293,7 @@ def _session_json(session: WatchedSession, recording: Recording) -> dict[str, An
 
 
 def _spread(times: Sequence[int]) -> dict[str, Any]:
-    """Return count, median and 99th percentile (nearest rank) in ms."""
+    """Return the number of times in ns, their median in ms, and their 99th percentile (nearest rank) in ms."""
     ordered = sorted(times)
     if not ordered:
         return {"messages": 0, "median": None, "p99": None}
