@@ -106,7 +106,7 @@ class AcceptanceReport:
 
 
 def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
-    """Return (case, session) pairs: the cases with the component of `release`, then the findings with their own components.
+    """Return (case, session) pairs: the cases with the component of `release`, then the findings with their own.
 
     Raises:
         InputError: a finding names an unknown release or scenario.
