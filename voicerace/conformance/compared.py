@@ -127,13 +127,13 @@ class ComparedProxy(Interpreter):
                 self.late |= self._real_s() - running.real_s > passed_s + _AHEAD_S
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
-        """Return the events at the proxy. Inputs have their time of receipt, and the proxy's messages their time of sending."""
+        """Return the events at the proxy: inputs with the time of receipt, the proxy's messages with the time of sending."""
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
         self.differences += differences(self._step, cause, self._model_signatures.of(expected), self._real_signatures.of(found))
         self._step += 1
-        # The messages are the proxy's, and the timers are the model's, because only those run in virtual time.
+        # The messages are the proxy's. The timers are the model's, because they run in virtual time.
         effects = [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
         self._sent_ns = self.now_ns() if at_ns is None else at_ns
         self._timers.note(self.now_ns(), effects)

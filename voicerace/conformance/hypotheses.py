@@ -195,7 +195,7 @@ class Suspicions:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Table with one row per answer: release, suspicion, answer (yes, no), how, target, and numbers of sessions per target."""
+        """Table with one row per answer: release, suspicion, answer (yes, no), how, target, and session counts per target."""
         return pd.DataFrame([_answer_row(each) for each in self.answers])
 
     @property

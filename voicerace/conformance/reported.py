@@ -45,7 +45,7 @@ class Fit:
 
     @property
     def word(self) -> str:
-        """``fits`` if at least half of the draws agree, ``possible`` for at least one of 20, ``does not fit``, or ``undecided``."""
+        """``fits`` (half of the draws or more agree), ``possible`` (one of 20 or more), ``does not fit`` or ``undecided``."""
         if self.agree is None:
             return "undecided"
         share = self.agree / self.draws
