@@ -18,7 +18,7 @@ from voicerace.conformance.contract.facts import Fact
 
 __all__ = ["DONE_BEFORE_RESULT", "FACTS", "TOOL_MS"]
 
-#: Duration in ms of a tool that ends before response.done if the gap is as long as an integrator claims (300 to 500 ms).
+#: Duration in ms of the shortest tool that is claimed to end before response.done; source: docs/open-facts/gap.md.
 TOOL_MS: Final = 300
 #: Name of the fact that is computed from all measured gaps, without an experiment of its own.
 DONE_BEFORE_RESULT: Final = "done_before_result"
