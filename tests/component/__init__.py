@@ -1,1 +1,1 @@
-"""Compare the running component with its model: a tool for maintainers of the models."""
+"""Compares the running component with its model. A tool for maintainers of the models."""

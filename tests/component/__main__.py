@@ -1,6 +1,6 @@
-"""``python -m tests.component CHECKOUT``: compare a running component with its model and write the record.
+"""Compare a running component with its model and write the record: ``python -m tests.component CHECKOUT``.
 
-``--page`` prints docs/component.md instead. Exit status: 0 no difference, 1 differences, 2 bad input.
+``--page`` prints docs/component.md instead. Exit status: 0 for no difference, 1 for differences, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voicerace.errors import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
+    """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.component", description="The component and its model.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("checkout", nargs="?", type=Path, help="a checkout of voice-agent-react, its dependencies installed")

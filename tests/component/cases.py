@@ -1,7 +1,8 @@
-"""Scripts for the real component and its model: the steps of the proxy, the user and the app.
+"""Scripts for the real component and its model, with the steps of the proxy, the user and the app.
 
-Times are ms from the connection's opening; earlier steps have negative times. Settings are sent at 50, and the proxy confirms
-them at `APPLIED`. Each script runs on a fresh component. All releases run the same scripts, so unknown messages show as findings.
+Times are in ms since the connection opened. Earlier steps have negative times. The component sends Settings at 50, and the
+proxy confirms them at `APPLIED`. Each script runs on a new component. All releases run the same scripts, which include
+messages that some releases do not know.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Case:
 
     Attributes:
         name: unique name.
-        steps: each step ``{"at": ms, "do": …}``; the harness implements the verbs.
+        steps: steps ``{"at": ms, "do": …}``; the harness implements each value of ``do``.
         until: end of the script in ms.
         handler: name of the app's handler style.
-        tool_ms: duration of the tools, call by call.
+        tool_ms: duration of the tool in ms, per call.
         options: the app's `agentOptions` in addition to the defaults.
-        modelled: whether the model covers the case; it has one connection and no second component.
+        modelled: whether the model covers the case. The model has one connection and no second component.
     """
 
     name: str
@@ -69,7 +70,7 @@ def says(at: int, message: Mapping[str, Any]) -> ScriptStep:
 
 
 def asks(at: int, *calls: str) -> ScriptStep:
-    """Return one request for these calls."""
+    """Return a step in which the proxy requests these calls with one message."""
     functions = [{"id": call, "name": "get_weather", "arguments": "{}", "client_side": True} for call in calls]
     return says(at, {"type": "FunctionCallRequest", "functions": functions})
 
@@ -92,7 +93,7 @@ _TRANSCRIPT = {"type": "Transcript", "transcript": "Hello.", "is_final": True, "
                "channel_index": [0], "start": 0, "duration": 0,
                "alternatives": [{"transcript": "Hello.", "confidence": 1, "words": []}]}  # fmt: skip
 
-#: Messages of the callback table: name -> (the table's row, the step that sends the message).
+#: Name of a message -> (row of the callback table, step that sends the message).
 MESSAGES: Final[dict[str, tuple[str, ScriptStep]]] = {
     "another SettingsApplied": ("SettingsApplied", says(1000, agent.settings_applied())),
     "session.created": ("session.created", says(1000, {"type": "session.created", "session": {}})),
@@ -134,7 +135,7 @@ MESSAGES: Final[dict[str, tuple[str, ScriptStep]]] = {
     "the connection's end": ("(close)", does(1000, "proxy_close", code=1011)),
 }  # fmt: skip
 
-#: States of the session in which a message arrives.
+#: Name of a state of the session -> steps that lead to the state.
 CONTEXTS: Final[dict[str, tuple[ScriptStep, ...]]] = {
     "nothing goes on": (),
     "the agent thinks": (does(500, "inject", text="Hello?"),),
@@ -159,7 +160,7 @@ def cases() -> Iterator[Case]:
 
 
 def _answers() -> Iterator[Case]:
-    """Yield every handler style with every end of the tool, one call or two."""
+    """Yield cases of every handler style with every end of the tool, for one call and for two calls."""
     shapes = {
         "one call": (asks(1000, "call_1"),),
         "two calls in one request": (asks(1000, "call_1", "call_2"),),
@@ -173,7 +174,7 @@ def _answers() -> Iterator[Case]:
 
 
 def _turns() -> Iterator[Case]:
-    """Yield tool turns as proxies of both eras report them, up to the idle close and its time."""
+    """Yield tool turns with the messages of older and of newer proxies, some until the component closes when idle."""
     spoken, done, audio_done = ({"type": each} for each in ("AgentStartedSpeaking", "AgentDone", "AgentAudioDone"))
     old_call = (asks(2000, "call_1"), text(2000, "assistant", agent.call_text("get_weather", "{}")),
                 says(2150, {"type": "response.done"}))  # fmt: skip
@@ -203,7 +204,7 @@ def _turns() -> Iterator[Case]:
 
 
 def _connection() -> Iterator[Case]:
-    """Yield cases of Settings, results and audio around the start and end of the connection."""
+    """Yield cases of Settings, results and audio near the start and the end of the connection."""
     history = {"messages": [{"type": "History", "role": "user", "content": "Hello."}]}
     says_hello = {"greeting": "Hello!"}
     yield Case("Settings, plain", (_READY,), 500)

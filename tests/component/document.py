@@ -105,7 +105,7 @@ def page() -> str:
 
 
 def _ends() -> str:
-    """Return the rows about the end of a response: messages of the proxy and callbacks, for the same tag."""
+    """Return the table rows about the end of a response: releases, messages of their proxy, callbacks of their component."""
     lines = ""
     for (sent, callbacks), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _callbacks_at_end(tag))):
         span = list(tags)

@@ -1,7 +1,7 @@
-"""Play a script to the model: the actors `App` and `Component` of a session, and a clock.
+"""Plays a script to the model: the actors `App` and `Component` of a session, and a clock.
 
-Each side is compared separately, in order and with its times: the component's messages to the proxy, and the callbacks of the
-app. Events of one instant on different sides have no order: the real component calls the handler during its own work and
+The comparison covers the order and times of the component's messages to the proxy and, separately, of the app's callbacks. The
+order between a message and a callback at the same time is not compared. The real component calls the handler synchronously and
 reports changed states after React has committed them, about a millisecond of Jest's clock later.
 """
 
@@ -25,11 +25,11 @@ __all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
 
 Observed = dict[str, Any]
 
-#: The real component waits this long before Settings; the model sends them at once.
+#: Delay of the real component before Settings. The model has no delay.
 SETTINGS_MS: Final = 50
-#: `stop()` of the real component closes the connection after this time; the model closes at once.
+#: Delay of the real component between `stop()` and the close of the connection. The model has no delay.
 STOP_MS: Final = 1000
-#: Callbacks that the model omits: they concern the start of the connection or topics other than the conversation.
+#: Callbacks that the model omits, because they do not concern the conversation.
 NOT_COMPARED: Final = frozenset({"onReady", "onIdleTimeoutActiveChange", "onAgentOptionsUsedForSettings"})
 
 
@@ -85,7 +85,7 @@ class _Player(Interpreter):
             case "stop":
                 self.apply("component", component.message("app", {"type": "stop"}))
             case "start" | "options":
-                pass  # Settings go out once per connection
+                pass  # the component sends Settings once per connection
             case other:
                 raise ValueError(f"no model of {other}")
 
@@ -113,12 +113,12 @@ class _Player(Interpreter):
 
 
 def play(tag: str, case: Case) -> list[Observed]:
-    """Return the model's behaviour in a case: ``{"at", "to", "type", …}``, in order."""
+    """Return the model's messages and callbacks in a case as ``{"at", "to", "type", …}``, in order."""
     return _Player(tag, case).run()
 
 
 def differences(real: list[Observed], model: list[Observed]) -> list[str]:
-    """Return the differences between two runs of a case, side by side."""
+    """Return the differences between two runs of a case as text, for messages to the proxy and then for callbacks."""
     found = []
     for side in ("proxy", "app"):
         ours, theirs = ([each for each in seen if each["to"] == side and _counts(each)] for seen in (model, real))

@@ -1,4 +1,4 @@
-"""Run the scripts in a checkout of the component under its own Jest, compare with the model, and record the results."""
+"""Runs the scripts in a checkout of the component with the checkout's Jest, and compares the results with the model."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["ComponentConformance", "conform_component", "read_seen", "scripts_ha
 
 _HARNESS: Final = Path(__file__).with_name("harness.test.tsx")
 _ENTRY: Final = Path("src/components/DeepgramVoiceInteraction/index.tsx")
-#: Only scripts about Settings record them, since Settings are the same in all others.
+#: Prefixes of the names of cases whose record keeps Settings. In all other cases Settings are the same.
 _ABOUT_SETTINGS: Final = ("Settings", "a second connection", "a result of one")
 _LIMIT_S: Final = 900
 
 
 @dataclass
 class ComponentConformance:
-    """Result for one program.
+    """The result for one program.
 
     Attributes:
-        tag: the compared row.
+        tag: tag of the release whose model the program was compared with.
         source: hash of the program.
-        seen: case name -> behaviour of the running component.
-        found: case name -> differences of the model.
+        seen: name of a case -> messages and callbacks of the running component.
+        found: name of a case -> differences of the model.
         compared: number of cases that the model covers.
     """
 
@@ -46,7 +46,7 @@ class ComponentConformance:
     compared: int = 0
 
     def write(self, folder: Path) -> Path:
-        """Write `component-<tag>.json`, one case per line."""
+        """Write `component-<tag>.json` with one case per line, and return its path."""
         path = folder / f"component-{self.tag}.json"
         lines = [f"{json.dumps(name)}:{json.dumps(seen, separators=(',', ':'))}" for name, seen in self.seen.items()]
         head = {"tag": self.tag, "source": self.source, "scripts": scripts_hash()}
@@ -56,7 +56,7 @@ class ComponentConformance:
 
 
 def source_of(directory: Path | str) -> str:
-    """Return the first 12 hex digits of SHA-256 over the checkout's `src/`, including file names, with line ends normalised.
+    """Return the first 12 hex digits of SHA-256 over the file names and normalised lines in the checkout's `src/`.
 
     Raises:
         InputError: the directory has no component.
@@ -73,20 +73,20 @@ def source_of(directory: Path | str) -> str:
 
 
 def scripts_hash() -> str:
-    """Return a hash of the scripts; a record made with other scripts is outdated."""
+    """Return a hash of the scripts. A record with another hash is outdated."""
     return hashlib.sha256(json.dumps([each.script() for each in cases()], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def conform_component(directory: Path | str, tag: str | None = None) -> ComponentConformance:
-    """Play every script to the component of a checkout and to its model.
+    """Play every script to the component of a checkout and to its model, and return the result.
 
     Args:
-        directory: the checkout with installed dependencies; no files remain in it.
-        tag: the row. By default the row with the same program, by source hash; of several rows the one with the
-            checkout's version.
+        directory: the checkout, with its dependencies installed. Temporary files in it are removed.
+        tag: tag of the release; by default the release with the hash of the checkout's source. If several releases have
+            this hash, the default is the release with the checkout's version.
 
     Raises:
-        InputError: no component, no dependencies, an unknown program, or a failure of Jest.
+        InputError: component or dependencies are missing, the program is unknown, or Jest failed.
     """
     source = source_of(directory)
     chosen = component(tag).tag if tag else _tag_of(Path(directory), source)
@@ -113,18 +113,18 @@ def _tag_of(root: Path, source: str) -> str:
 
 
 def compare(tag: str, case: Case, seen: list[dict[str, Any]]) -> list[str]:
-    """Return the differences between the model of a release and the recorded behaviour in a case."""
+    """Return the differences between the model of a release and the record of a case."""
     return differences(seen, _kept(case, play(tag, case)))
 
 
 def read_seen(path: Path) -> Mapping[str, Any]:
-    """Return a record: its tag, source, scripts hash and cases."""
+    """Return the record in a file as an object with tag, source, hash of the scripts and cases."""
     content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
     return content
 
 
 def _kept(case: Case, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the events without the opening, which is the same in every case that does not test it."""
+    """Return the events without those of the opening, except in cases about Settings."""
     if case.name.startswith(_ABOUT_SETTINGS):
         return seen
     first = {"at": APPLIED, "to": "app", "type": "onSettingsApplied"}
@@ -143,7 +143,7 @@ def _jest(root: Path, scripts: Sequence[Mapping[str, Any]]) -> dict[str, list[di
         shutil.copyfile(_HARNESS, test)
         environment = {**os.environ, "CI": "true", "VOICERACE_CASES": str(given), "VOICERACE_RESULTS": str(made)}
         try:
-            run = subprocess.run(  # the checkout was named by the user
+            run = subprocess.run(  # the user chose this checkout, so its programs may run
                 [str(jest.resolve()), f"tests/{test.name}", "--silent"],
                 cwd=root, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
             )  # fmt: skip

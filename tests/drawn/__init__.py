@@ -1,1 +1,1 @@
-"""Exchanges drawn by hypothesis, played to a running proxy and to its model: a tool for maintainers of the models."""
+"""Plays exchanges drawn by hypothesis to a running proxy and to its model. A tool for maintainers of the models."""

@@ -1,6 +1,7 @@
-"""``python -m tests.drawn CHECKOUT``: compare a running proxy with its model in drawn exchanges; write table and recordings.
+"""Compare a running proxy with its model in drawn exchanges, and write the table and recordings.
 
-Each kind of difference is shrunk to the smallest exchange that shows it. Exit status: 0 the same, 1 they differ, 2 bad input.
+Usage: ``python -m tests.drawn CHECKOUT``. hypothesis shrinks each kind of difference to the smallest exchange that shows it.
+Exit status: 0 for no difference, 1 for differences, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from voicerace.errors import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.drawn", description="Drawn exchanges: a proxy and its model.")
     parser.add_argument("checkout", type=Path, help="a checkout of voice-agent-backend, its dependencies installed")
     parser.add_argument("--release", metavar="TAG", help="the row to compare with [by the source's hash]")

@@ -1,8 +1,8 @@
-"""Random exchanges: messages of every kind in any order, valid and invalid, drawn by hypothesis.
+"""Draws random exchanges with hypothesis: valid and invalid messages of every kind, in any order.
 
-A message is valid, or some of its fields are missing or of another type; frames that are no messages occur too. Waits are
-800 ms, so that none of the proxy's short timers ends near the end of a wait. The draws depend on
-hypothesis' version, so the recordings of the exchanges are kept, not only the seed.
+In an invalid message, some fields are missing or of another type. Other frames contain no message. A wait is 800 ms, so that
+no short timer of the proxy ends near its end. The draws depend on the version of hypothesis, so the repository keeps the
+recordings in addition to the seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["drawn_scripts"]
 
 _Maker = st.SearchStrategy[ExchangeStep]
 
-#: Ordinary texts, white space of both languages, property names of objects, and characters beyond the first plane.
+#: Ordinary texts, white space of Python and JavaScript, property names of JavaScript objects, and non-BMP characters.
 _WORDS: Final = st.sampled_from(
     (
         "A reply.",
@@ -51,7 +51,7 @@ _OBJECTS: Final = st.sampled_from(
 _LISTS: Final = st.sampled_from(
     ([], [None], ["text"], [1, 2], [{}], [{"role": "assistant", "content": "x"}], [[{"toString": 1}]])
 )
-#: Values in place of the expected ones.
+#: Values that replace the value of a field.
 _WRONG: Final = st.one_of(st.none(), st.booleans(), _NUMBERS, _WORDS, _OBJECTS, _LISTS)
 _ABSENT: Final = object()
 _IDS: Final = st.sampled_from(("item_1", "item_2", "item_3", "call_1", "", "5", 5))
@@ -59,7 +59,7 @@ _IDS: Final = st.sampled_from(("item_1", "item_2", "item_3", "call_1", "", "5", 
 
 @st.composite
 def _spoilt(draw: st.DrawFn, right: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
-    """Draw an object like `right`, a strategy or a value per field; occasionally a field is missing or of another type."""
+    """Draw an object from `right` (field -> strategy or value), in which a field can be missing or of another type."""
     made: dict[str, Any] = {}
     for name, value in right.items():
         turn = 0 if name == "type" and depth == 3 else draw(st.integers(0, 19))
@@ -76,18 +76,18 @@ def _message(kind: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _optional(value: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for a field that most messages omit."""
+    """Return a strategy for a field that about half of the messages omit."""
     return st.one_of(st.just(_ABSENT), value)
 
 
 def _whole(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields without the optional ones that were not drawn."""
+    """Return the fields without the absent optional fields."""
     return {
         name: _whole(value) if isinstance(value, Mapping) else value for name, value in fields.items() if value is not _ABSENT
     }
 
 
-# -- of the host -----------------------------------------------------------------------------------------------------
+# -- messages of the host --------------------------------------------------------------------------------------------
 
 _OPTIONS: Final = {
     "toolChoice": _optional(st.sampled_from(("auto", "none", "required", {"type": "function", "name": "f"}))),
@@ -128,7 +128,7 @@ def _settings(draw: st.DrawFn) -> ExchangeStep:
         "greeting": _optional(_WORDS),
         "context": _optional(st.fixed_dictionaries({"messages": _CONTEXT})),
         "sessionAudioOutput": _optional(_OUTPUT),
-        # Usually off, because with it audio is committed in every release.
+        # The option is usually absent, because with it every release commits audio.
         "useOpenAIManualAudioCommit": _optional(st.just(True)),
     }
     return host(_whole(draw(_message("Settings", agent=asked))))
@@ -145,7 +145,7 @@ _OTHER: Final = st.one_of(
         ({"type": "KeepAlive"}, {"type": "UpdatePrompt", "prompt": "x"}, {"type": realtime.RESPONSE_CREATE}, {"no": "type"}, {})
     ),
     _WRONG.map(lambda kind: {"type": kind}),
-    # JSON that is no object, text that resembles JSON, and numbers that other languages write differently.
+    # JSON other than objects, text that resembles JSON, and numbers that other languages write differently.
     st.sampled_from(("null", "7", "[1]", "true", '"text"', "NaN ", "-Infinity ", '{"type":', " {} ", '{"type":"KeepAlive"} ')),
     st.sampled_from((b"null", b"[1]", b'{"type":"KeepAlive"}', b'{"type":"InjectUserMessage","content":1.0}', b"\xff\xfe{}")),
     st.sampled_from(
@@ -165,14 +165,14 @@ def _frame(size: int) -> ExchangeStep:
 
 
 _AUDIO: Final = st.sampled_from((640, 640, 2, 4_800, 4_798, 3_200, 48_000, 6_400)).map(_frame)
-#: Frames of odd length, which end the process if server VAD resamples them.
+#: Audio of odd length. It ends the proxy's process if server VAD is on and the audio is resampled.
 _ODD: Final = st.sampled_from((1, 641)).map(_frame)
 
 _HOST: Final = st.one_of(
     _settings(), _RESULT.map(host), _RESULT.map(host), _TEXT.map(host), _TEXT.map(host), _AUDIO, _AUDIO, _OTHER.map(host)
 )
 
-# -- of the upstream -------------------------------------------------------------------------------------------------
+# -- messages of the upstream ----------------------------------------------------------------------------------------
 
 _PARTS: Final = st.one_of(
     st.fixed_dictionaries({"type": st.sampled_from(("output_text", "output_audio")), "text": _WORDS}),
@@ -273,7 +273,7 @@ _HOST_CLOSES: Final = st.sampled_from((None, 1000, 1001, 4001)).map(
 
 @st.composite
 def drawn_scripts(draw: st.DrawFn) -> Script:
-    """Draw an exchange: usually a regular start, then any messages, waits if there was audio, and one or two closes."""
+    """Draw an exchange: usually a regular start, then any messages, sometimes waits after audio, and one or two closes."""
     steps: list[ExchangeStep] = []
     if draw(st.integers(0, 3)):
         steps += [draw(_settings()), UPDATED]
@@ -288,7 +288,7 @@ def drawn_scripts(draw: st.DrawFn) -> Script:
     leaving = draw(st.one_of(st.just(LEAVE), _UPSTREAM_CLOSES, _HOST_CLOSES))
     steps.append(leaving)
     if draw(st.integers(0, 5)) == 0:
-        # Too late: the other side does not yet know that the session has ended.
+        # The other side sends a message and closes, because the first close has not yet reached it.
         steps += (
             [draw(_HOST), draw(_HOST_CLOSES)] if leaving.sender == "upstream" else [draw(_UPSTREAM), draw(_UPSTREAM_CLOSES)]
         )

@@ -1,4 +1,4 @@
-"""Play drawn exchanges through a checkout's proxy and its model, and shrink each difference to the smallest exchange.
+"""Plays drawn exchanges to a checkout's proxy and its model, and shrinks each difference to the smallest exchange.
 
 hypothesis draws and shrinks. It is a development dependency, so only maintainers' tools import this module.
 """
@@ -23,21 +23,21 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["Drawn", "Least", "conform_drawn"]
 
-#: Two differences are of one kind if they have the same input, link and types on both sides.
+#: Input, link and message types of a difference. Two differences with equal values are of the same kind.
 Kind = tuple[object, ...]
-#: Maximum number of smaller exchanges that are tried, each in real time.
+#: Maximum number of smaller exchanges that are tried, because each runs in real time.
 _SHRINKS = 250
 
 
 @dataclass
 class Least:
-    """A kind of difference: the smallest exchange that shows it, and the differences in it."""
+    """The smallest exchange that shows a kind of difference, and all differences in this exchange."""
 
     script: Script
     differences: list[Difference]
 
     def lines(self) -> list[str]:
-        """Return a description: the steps and the differences."""
+        """Return a description of the steps and the differences, as lines."""
         return [
             "the smallest exchange that differs:",
             *(f"  {number} {shown(step)}" for number, step in enumerate(self.script.steps)),
@@ -46,14 +46,14 @@ class Least:
 
 
 class DrawnConformance(Conformance):
-    """Result for one program in drawn exchanges, which are kept in separate files."""
+    """The result for one program in drawn exchanges. Its files have other names than those of the regular cases."""
 
     @property
     def name(self) -> str:
         return f"{self.release.tag}-drawn"
 
     def chosen(self) -> Iterator[str]:
-        """Yield every exchange with a difference, and those with a reaction that no earlier exchange had."""
+        """Yield the name of every exchange that has a difference, or a reaction that no earlier exchange has."""
         seen: set[tuple[object, ...]] = set()
         for row in self.rows:
             kinds = set(_reactions(self.recordings[row["case"]]))
@@ -63,7 +63,7 @@ class DrawnConformance(Conformance):
 
 
 def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
-    """Yield the proxy's immediate reactions: the input's type, and the types of the messages that it sent."""
+    """Yield the proxy's immediate reactions as (type of the input, type of a sent message, ...)."""
     reaction: list[object] = []
     for event in recording.events:
         if event.link.receiver == "proxy":
@@ -75,12 +75,12 @@ def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
 
 @dataclass
 class Drawn:
-    """Result of drawn exchanges.
+    """The result of drawn exchanges.
 
     Attributes:
-        result: a row per exchange, and the recordings.
+        result: one row per exchange, and the recordings.
         findings: the smallest exchange of each kind of difference.
-        skipped: exchanges for which the machine was too busy.
+        skipped: number of exchanges for which the machine was too busy.
     """
 
     result: Conformance
@@ -105,18 +105,18 @@ def conform_drawn(
     log: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Drawn:
-    """Compare the proxy of a checkout with a row of the table, in `count` drawn exchanges.
+    """Compare the proxy of a checkout with the model of a release in drawn exchanges, and return the result.
 
     Args:
-        directory: the checkout with installed dependencies.
-        release: the row. By default the row with the same program, by source hash.
+        directory: the checkout, with its dependencies installed.
+        release: tag of the release; by default the release with the hash of the checkout's source.
         count: number of exchanges.
         number: the seed.
         log: file for the proxy's output.
-        progress: called with the number of finished exchanges and the total.
+        progress: called with the numbers of finished exchanges and of all exchanges.
 
     Raises:
-        InputError: no proxy in the directory, or an unknown program without a named row.
+        InputError: the checkout has no proxy, or its program is unknown and `release` is missing.
     """
     drawn = Drawn(DrawnConformance(*row_of(directory, release)))
     with running(directory, log) as proxy:
@@ -128,7 +128,7 @@ def conform_drawn(
 
         known: set[Kind] = set()
         while drawn.done < count:
-            # Each kind of difference ends one round of hypothesis, after shrinking.
+            # hypothesis ends a round after it has shrunk one kind of difference.
             before = drawn.done
             found = _round(drawn, run, count, number, known)
             number += 1
@@ -147,7 +147,7 @@ def _round(
     number: int,
     known: set[Kind],
 ) -> Least | None:
-    """Draw until `count` exchanges are done or one has an unknown kind of difference, which is shrunk."""
+    """Draw until `count` exchanges are done or one shows a new kind of difference. Return the shrunk exchange, or None."""
     result = drawn.result
     least: Least | None = None
     wanted: Kind | None = None
@@ -171,7 +171,7 @@ def _round(
         if tries > _SHRINKS:
             return
         named = replace(script, name=f"drawn-{len(result.rows):04d}")
-        # Results are not recorded while shrinking, because those exchanges are variants of one.
+        # The results of smaller exchanges are not recorded, because these exchanges are variants of one exchange.
         into = result if wanted is None else replace(result, rows=[], recordings={}, found={})
         try:
             differences = run(into, named)
@@ -200,7 +200,7 @@ def _kind(difference: Difference) -> Kind:
 
 
 def shown(step: ExchangeStep) -> str:
-    """Return a step as one line."""
+    """Return a description of a step in one line."""
     if step.wait_ms:
         return f"nothing is sent for {step.wait_ms} ms"
     if step.closes:

@@ -1,10 +1,10 @@
-"""The acceptance test for a proxy, for a fix and for CI: plays the sessions of `experiments.checks` and judges each.
+"""Tests a proxy for acceptance: plays the sessions of `experiments.checks` and judges each.
 
-Optionally it also plays the sessions of findings. A finding sets the time of every timer and message, for any proxy.
+The test can also play the sessions of findings. A finding sets the time of every timer and message, for any proxy.
 
-A session passes if every tool turn in it was shown to be answered. An unknown outcome is a failure. Besides the outcomes of
-a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but no session.update was sent),
-and as ``unheard`` (the proxy sent no part of the reply to the host).
+A session passes if the recording shows an answer to every tool turn. An unknown outcome is a failure. In addition to the
+outcomes of a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but the proxy sent
+no session.update), and as ``unheard`` (the proxy sent no part of the reply to the host).
 """
 
 from __future__ import annotations
@@ -31,15 +31,21 @@ if TYPE_CHECKING:
 __all__ = ["AcceptanceReport", "Checked", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
 
 
-#: Delays that decide a case, and the allowed deviation: smaller than the distance to the next boundary.
+#: Names of the delays that decide a case.
 _DECIDES: Final = ("tool_ms", "gap_ms", "repeat_ms")
+#: Maximum deviation of such a delay in ms. It is smaller than the distance to the next boundary.
 _OFF_MS: Final = 50.0
 #: Maximum number of times that a session is played if a busy machine stretches its delays.
 _TRIES: Final = 3
 
 
 class Wrong(NamedTuple):
-    """A fault of a session: `word` is an outcome or one of `experiments.checks.WORDS`, `why` the reason."""
+    """A fault of a session.
+
+    Attributes:
+        word: an outcome or one of `experiments.checks.WORDS`.
+        why: the reason.
+    """
 
     word: str
     why: str
@@ -61,7 +67,7 @@ class Checked:
 
     @property
     def why(self) -> str:
-        """The distinct reasons of the faults, without those that another one contains."""
+        """The distinct reasons of the faults, without each reason that is a part of another reason."""
         reasons = dict.fromkeys(each.why for each in self.faults)
         return "; ".join(why for why in reasons if not any(why in other for other in reasons if other != why))
 
@@ -95,12 +101,12 @@ class AcceptanceReport:
 
     @property
     def shortest(self) -> Checked | None:
-        """The failed case with the fewest messages. An observed fault is preferred to an unknown outcome."""
+        """The failed case with the fewest messages; an observed fault takes precedence over an unknown outcome."""
         return min(self.failed, key=lambda each: ("unknown" in each.wrong, each.steps), default=None)
 
 
 def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
-    """Return the cases as sessions with the component of `release`, then the findings with their own components.
+    """Return (case, session) pairs: the cases with the component of `release`, then the findings with their own.
 
     Raises:
         InputError: a finding names an unknown release or scenario.
@@ -111,7 +117,9 @@ def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case,
 
 
 def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConfig]:
-    """Return a finding's session with another proxy, as a case. Outcomes that the reference gate cannot avoid are allowed.
+    """Return (case, session) for a finding's session with another proxy.
+
+    The case allows the outcomes that the reference gate cannot avoid.
 
     Raises:
         InputError: the finding names an unknown release or scenario.
@@ -132,7 +140,7 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
 
 
 def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findings: Sequence[Finding] = ()) -> AcceptanceReport:
-    """Check the model of a release, in virtual time.
+    """Check the model of a release in virtual time and return the report.
 
     Raises:
         InputError: a finding names an unknown release or scenario.
@@ -151,28 +159,28 @@ def check_live(
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
 ) -> AcceptanceReport:
-    """Check the proxy of a live engine, on real sockets.
+    """Check the proxy of a live engine on real sockets and return the report.
 
     Args:
         target: name of the proxy.
         release: the release whose component and times the sessions use.
-        engine: makes the engine.
-        allowed: outcomes that are accepted in every case.
+        engine: returns a new engine.
+        allowed: outcomes that every case accepts.
         at_once: number of concurrent sessions. They delay each other by milliseconds, which the cases tolerate. A session
-            whose delays deviate more is played again, and is `unknown` after the last try.
+            with a larger deviation is played again. After the last try it is `unknown`.
         tick: called after each session.
         findings: findings to play as additional sessions.
 
     Raises:
         InputError: the target does not start, or a finding names an unknown release or scenario.
     """
-    from voicerace.engine.live.background import play_all  # imports websockets: not needed for a model
+    from voicerace.engine.live.background import play_all  # imports websockets, which a model does not need
 
     planned = sessions(release, findings)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}
     for left in range(_TRIES - 1, -1, -1):
-        # The late sessions are played two at a time, so that they disturb each other less.
+        # Repeated sessions run two at a time, so that they delay each other less.
         for number, recording in play_all(engine, list(waiting.items()), at_once if left == _TRIES - 1 else 2):
             case, session = planned[number]
             late = off_time(session, recording)
@@ -188,13 +196,13 @@ def check_live(
 
 
 def off_time(session: SessionConfig, recording: Recording) -> str | None:
-    """Return why a session deviates from its configuration (the machine stretched a delay), or None if it does not.
+    """Return which delay of a session the machine made too long, as text, or None if no delay deviates.
 
-    The sessions of findings are not checked: their schedule sets the time of every message.
+    The function does not check the sessions of findings, because their schedule sets the time of every message.
     """
     if session.schedule is not None:
         return None
-    # Compared with virtual time, because a handler that answers at once has no tool time.
+    # The expected delays are measured in virtual time: a handler that answers at once has no tool time, whatever its setting.
     due = {(each.name, each.index): each.ns / 1e6 for each in measurements(simulate(session))}
     for each in measurements(recording):
         asked, took = due.get((each.name, each.index)), each.ns / 1e6
@@ -209,7 +217,7 @@ def _checked(case: Case, recording: Recording, allowed: Iterable[str]) -> Checke
 
 
 def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]) -> Iterator[Wrong]:
-    """Yield the faults that are not allowed. An unknown outcome is a fault."""
+    """Yield the session's faults that `allowed` does not contain. An unknown outcome is a fault."""
     if verdict.session_updates == 0 and any(each.type == "SettingsApplied" for each in recording.events):
         # All other faults of the session follow from this one.
         if "unconfigured" not in allowed:
@@ -254,5 +262,5 @@ def junit(report: AcceptanceReport) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace the characters that XML cannot contain; the text can come from a proxy."""
+    """Return a text with ``?`` in place of characters that XML cannot contain. A proxy can have written the text."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

@@ -1,8 +1,9 @@
 """Compares the server messages of the mock with recordings of the real Realtime API (`data/api`).
 
-Compared are the order of types, items and roles; the keys of every message (as paths); every value except withheld texts;
-and the ids: equal ids in the recording are equal in the mock. Consecutive deltas count as one. Transcription events of user
-audio have no fixed position, so they are compared separately. A difference is a fault unless `EXPLAINED` gives its reason.
+The comparison covers the order of types, items and roles, the keys of every message (as paths), and every value except
+withheld texts. Ids that are equal in the recording must be equal in the mock. Consecutive deltas count as one. Transcription
+events of user audio have no fixed position, so they are compared separately. A difference is a fault unless `EXPLAINED` gives
+its reason.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ COMPARED: Final = tuple(PROVIDERS)
 
 Kind = Literal["missing", "extra", "key missing", "key extra", "value", "id", "client"]
 
-#: Placeholder of a text that the recording withholds.
+#: Placeholder that replaces a text in a recording.
 _WITHHELD: Final = "…"
 _IDS: Final = ("id", "item_id", "response_id", "call_id", "previous_item_id", "conversation_id")
 
@@ -44,12 +45,16 @@ class ApiDifference(NamedTuple):
     """One difference between a recording and the mock.
 
     Attributes:
-        kind: ``missing``: only the recording has the message; ``extra``: only the mock has it; the same for a key;
-            ``value``: values differ; ``id``: one id stands for two; ``client``: the client had sent fewer or more messages.
-        connection: name of the recording. `provider` and `model` are those of the recording.
+        kind: ``missing``: only the recording has the message; ``extra``: only the mock has the message; ``key missing`` and
+            ``key extra``: the same for a key; ``value``: the values differ; ``id``: one id corresponds to two ids of the
+            other side; ``client``: the numbers of messages that the client had sent differ.
+        connection: name of the recording.
+        provider: provider of the recording.
+        model: model of the recording.
         event: type of the message, with its item's type and role.
         path: path of the key or value, for example ``item.content[].text``.
-        recorded, mock: the two values.
+        recorded: value in the recording.
+        mock: value in the mock's message.
     """
 
     kind: Kind
@@ -68,7 +73,7 @@ class ApiDifference(NamedTuple):
 
 
 def recordings_to_compare(*providers: str) -> list[Recording]:
-    """Return the recordings of one connection in their provider's protocol that are complete from the first message."""
+    """Return the recordings that contain one connection from its first message on, in their provider's protocol."""
     return [
         each
         for each in api_recordings(*(providers or COMPARED))
@@ -80,9 +85,9 @@ def recordings_to_compare(*providers: str) -> list[Recording]:
 
 
 def mock_for(recording: Recording) -> RecordedModel:
-    """Return the mock with the recording's provider and modality."""
+    """Return a mock with the recording's provider and modality."""
     provider = str(recording.provenance.get("provider"))
-    # A session that was copied as a table has no settings; its modality is that of its replies.
+    # A session that was copied as a table has no settings, so the types of its replies determine the modality.
     parts = [event.payload.get("part") for event in recording.events if isinstance(event.payload, Mapping)]
     written = any(isinstance(part, Mapping) and part.get("type") == "text" for part in parts)
     return RecordedModel(
@@ -99,7 +104,7 @@ def mock_for(recording: Recording) -> RecordedModel:
 def _label(message: Mapping[str, Any]) -> str:
     """Return the label that aligns messages: the type, with the type and role of its item."""
     item = realtime.item_of(message)
-    # Only the role of a message is part of the label: xAI gives a call and its output a role, too.
+    # The role is part of the label only for messages, because xAI also sets a role on a call and on its output.
     kinds = ("type", "role") if item.get("type") == "message" else ("type",)
     more = " ".join(str(item[key]) for key in kinds if item.get(key))
     part = message.get("part")
@@ -114,7 +119,7 @@ def _is_transcription(message: Mapping[str, Any]) -> bool:
 
 
 def _condensed(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the messages without deltas after the first of a type and item."""
+    """Return the messages, with only the first delta of each type and item."""
     kept, seen = [], set()
     for message in messages:
         if str(message.get("type")).endswith(".delta"):
@@ -127,7 +132,7 @@ def _condensed(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every key as a path, with its value; the elements of a list share one path."""
+    """Yield (path, value) for every key. The elements of a list share one path."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             at = f"{path}.{key}" if path else str(key)
@@ -139,7 +144,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class _Comparison:
-    """The comparison of one recording with what the mock sent."""
+    """Compares one recording with the messages of the mock, and collects the differences."""
 
     def __init__(self, recording: Recording) -> None:
         about = recording.provenance
@@ -153,7 +158,7 @@ class _Comparison:
         self.found.append(ApiDifference(kind, *self.about, event, *more))
 
     def run(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> int:
-        """Compare all messages and return the number of recorded messages compared."""
+        """Compare all messages and return the number of recorded messages."""
         server = [_condensed(each.message for each in side if each.by == "upstream") for side in (recorded, mock)]
         for transcribed in (False, True):
             self.stream(*([each for each in side if _is_transcription(each) == transcribed] for side in server))
@@ -170,7 +175,7 @@ class _Comparison:
                 continue
             for label in labels[0][i:k]:
                 self.add("missing", label)
-            # A recording can stop at any message; later messages of the mock are not compared.
+            # A recording can stop at any message, so later messages of the mock are not compared.
             for label in labels[1][j:m] if k < len(labels[0]) else ():
                 self.add("extra", label)
 
@@ -197,7 +202,7 @@ class _Comparison:
             self.add("id", label, path, recorded, mock)
 
     def client_order(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> None:
-        """Compare the number of client messages before each rate_limits.updated, which client messages can overtake."""
+        """Compare the number of client messages before each rate_limits.updated, because its position among them varies."""
         counts = [list(_sent_before(side, "rate_limits.updated")) for side in (recorded, mock)]
         for recorded_count, mock_count in zip(*counts, strict=False):
             if recorded_count != mock_count:
@@ -213,7 +218,7 @@ def _sent_before(messages: Sequence[PassedMessage], kind: str) -> Iterator[int]:
 
 
 def compare_recording(recording: Recording, upstream: RecordedModel) -> tuple[int, list[ApiDifference]]:
-    """Play one recording to a mock and return the number of compared messages and every difference."""
+    """Play one recording to a mock and return (number of compared messages, differences)."""
     comparison = _Comparison(recording)
     messages = comparison.run(passed(recording), play(upstream, recording))
     return messages, comparison.found
@@ -227,9 +232,10 @@ class ApiConformance:
     """The result of a comparison.
 
     Attributes:
-        sessions, messages: numbers per provider.
+        sessions: number of compared sessions per provider.
+        messages: number of compared messages per provider.
         explained: row of `EXPLAINED` -> number of differences per provider.
-        unexplained: the differences that no row explains.
+        unexplained: differences without a row in `EXPLAINED`.
     """
 
     sessions: Counter[str] = field(default_factory=Counter)
@@ -238,7 +244,7 @@ class ApiConformance:
     unexplained: list[ApiDifference] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row per provider: numbers of sessions, messages, explained and other differences."""
+        """Return one row per provider: the numbers of sessions, messages, explained differences and other differences."""
         faults = Counter(each.provider for each in self.unexplained)
         return [
             {
@@ -253,11 +259,11 @@ class ApiConformance:
 
 
 def conform_api(*providers: str, mock: Callable[[Recording], RecordedModel] = mock_for) -> ApiConformance:
-    """Compare the mock with recordings of the real API.
+    """Compare the mock with recordings of the real API and return the result.
 
     Args:
-        providers: members of `COMPARED`; none means all.
-        mock: makes the mock for a recording.
+        providers: members of `COMPARED`; all of them if empty.
+        mock: returns the mock for a recording.
     """
     result = ApiConformance()
     for recording in recordings_to_compare(*providers):

@@ -1,4 +1,4 @@
-"""The known differences between the mock and recordings of the real API, each with its reason."""
+"""Lists the known differences between the mock and recordings of the real API, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["EXPLAINED", "Explained"]
 
 
 class _Difference(Protocol):
-    """The fields of `voicerace.conformance.api.Difference` that a row reads."""
+    """The fields of `voicerace.conformance.api.ApiDifference` that a row reads."""
 
     @property
     def kind(self) -> str: ...
@@ -24,7 +24,7 @@ class _Difference(Protocol):
 
 
 class Explained(NamedTuple):
-    """A known difference. All fields except `why` are shell patterns; a ``[`` in a path is written ``?``."""
+    """A known difference. All fields except `why` are shell patterns, in which a ``?`` matches the ``[`` of a path."""
 
     kind: str
     event: str
@@ -34,7 +34,7 @@ class Explained(NamedTuple):
     model: str = "*"
 
     def fits(self, difference: _Difference) -> bool:
-        """Return whether this row explains a difference."""
+        """Return whether this row matches a difference."""
         pairs = (
             (difference.kind, self.kind),
             (difference.event, self.event),
@@ -54,7 +54,7 @@ _UNSEEN: Final = "this session was copied as a table, in which its settings of t
 _WEBRTC: Final = "only a WebRTC call has audio of its own; the mock serves WebSockets"
 _VOICE_LIVE: Final = "azure_voice_live__*"
 _XAI: Final = "xai__*"
-#: A race depends on the order and names of events, which the mock has from each provider.
+#: Only the order and names of events affect a race, and the mock takes both from each provider.
 _SHAPE: Final = "the mock's objects are those of OpenAI's GA, with every provider"
 _TYPES: Final = "a content part of this provider has the type of the beta"
 _XAI_KEYS: Final = "xAI gives most of its events keys of its own"

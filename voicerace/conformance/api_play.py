@@ -1,7 +1,7 @@
 """Plays a recorded session of the real API to the mock in virtual time, with the same client messages.
 
-The mock gets each client message after the client has read the server message that precedes it in the recording. The items
-of the responses and the speech that server VAD detected come from the recording.
+The player sends each client message after the client has read the server message that precedes it in the recording. The
+recording also supplies the items of the responses and the speech that server VAD detects.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["PassedMessage", "RecordedModel", "passed", "plans_of", "play"]
 
-#: Delay of one direction between client and server, and between reading and sending.
+#: Delay in ms of one direction between client and server.
 _LINK_MS: Final = 30.0
+#: Delay in ms between the last message that the client reads and the message that it sends.
 _THINK_MS: Final = 1.0
-#: Close to the recorded times (`captures.api_times`); only their order matters.
+#: Times of the mock in ms, close to the recorded times (`captures.api_times`). Only their order affects the result.
 _TIMES_MS: Final[Mapping[str, float]] = {
     "ack_ms": 5,
     "create_ms": 30,
@@ -43,7 +44,7 @@ _TIMES_MS: Final[Mapping[str, float]] = {
 }
 _LOUD: Final = input_audio.append(b"\x00\x20" * 240)
 _SILENT: Final = input_audio.append(bytes(480))
-#: Events without a fixed position in the order. No client message waits for one.
+#: Prefixes of the types that have no fixed position in the order. The player sends no client message in reaction to them.
 _UNORDERED: Final = ("rate_limits.updated", "conversation.item.input_audio_transcription.", "output_audio_buffer.")
 
 
@@ -55,7 +56,12 @@ class PassedMessage(NamedTuple):
 
 
 class _ClientMessage(NamedTuple):
-    """A client message. `after`: a type, and the number of server messages of it that the client had read before."""
+    """A client message of the recording.
+
+    Attributes:
+        message: the message.
+        after: type of the server message that precedes it, and the number of messages of this type that the client had read.
+    """
 
     message: Mapping[str, Any]
     after: tuple[str, int] | None
@@ -87,7 +93,10 @@ def plans_of(messages: Sequence[PassedMessage]) -> list[ResponsePlan]:
 
 
 def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a session.update as it was sent. In a session that was copied as a table, turn_detection is not inside audio."""
+    """Return a session.update with turn_detection inside audio, where the client sent it.
+
+    In a session that was copied as a table, turn_detection is next to audio.
+    """
     session = message.get("session")
     if not isinstance(session, Mapping) or "turn_detection" not in session:
         return message
@@ -96,7 +105,7 @@ def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _client_messages(messages: Sequence[PassedMessage]) -> Iterator[_ClientMessage]:
-    """Yield the client messages. Audio is replaced: a loud piece at speech_started, a silent one at speech_stopped."""
+    """Yield the client messages, with a loud piece of audio at speech_started and a silent one at speech_stopped."""
     read: Counter[str] = Counter()
     after: tuple[str, int] | None = None
     for by, message in messages:
@@ -115,7 +124,7 @@ def _client_messages(messages: Sequence[PassedMessage]) -> Iterator[_ClientMessa
 
 
 class _Player:
-    """Plays one recording."""
+    """Plays the client messages of one recording to a mock."""
 
     def __init__(self, upstream: Upstream, messages: Sequence[PassedMessage]) -> None:
         self.upstream = upstream
@@ -187,7 +196,7 @@ class _Player:
         self.at(_LINK_MS, lambda: self.carry_out(self.upstream.message("proxy", self.with_mock_id(message))))
 
     def with_mock_id(self, message: Mapping[str, Any]) -> Message:
-        """Replace the recorded call id of a message with the mock's."""
+        """Return the message with the mock's call id in place of the recorded call id."""
         item = realtime.item_of(message)
         if (call := item.get("call_id")) in self.calls and self.calls.index(call) < len(self.mock_calls):
             return {**message, "item": {**item, "call_id": self.mock_calls[self.calls.index(call)]}}
@@ -201,7 +210,7 @@ def _calls(messages: Sequence[PassedMessage]) -> list[Any]:
 
 
 class RecordedModel(Upstream):
-    """The mock, with the items of its responses from a recording. Takes the arguments of `Upstream`."""
+    """A mock whose responses have the items of a recording. It has the arguments of `Upstream`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__((("reply",),), **settings)
@@ -213,7 +222,7 @@ class RecordedModel(Upstream):
 
 
 def play(upstream: RecordedModel, recording: Recording) -> list[PassedMessage]:
-    """Play a recording's client messages to a mock and return all messages in order."""
+    """Play a recording's client messages to a mock and return the messages of both sides, in the client's order."""
     messages = passed(recording)
     upstream.plans = plans_of(messages)
     return _Player(upstream, messages).run()

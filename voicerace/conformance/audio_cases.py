@@ -1,9 +1,9 @@
 """Scripted exchanges with user audio: appends, commits, and the speech events that the host gets.
 
-With `MANUAL` settings every release commits the audio itself. With the default settings, releases with server VAD leave it to
-the server. To test whether a commit comes, the script waits in real time for the proxy's timers of 400 and 600 ms; a message
-of the proxy ends the wait. The minimum size of a commit is 4,800 bytes, and 48,000 for the first one from 0.11 on, which
-resamples two bytes to three.
+With `MANUAL` settings every release commits the audio itself. With the default settings, releases with server VAD let the
+server commit. To test whether the proxy sends a commit, a script waits in real time for the proxy's timers of 400 and 600 ms.
+A message of the proxy ends the wait. The minimum size of a commit is 4,800 bytes. From 0.11 on, which resamples two bytes to
+three, the minimum size of the first commit is 48,000 bytes.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ __all__ = ["AUDIO_SCRIPTS"]
 
 #: Settings without server VAD.
 MANUAL: Final = {**SETTINGS, "agent": {**SETTINGS["agent"], "useOpenAIManualAudioCommit": True}}
-#: Size in bytes that is enough for any commit: 1.25 s at 16 kHz.
+#: Size of audio in bytes that is enough for any commit; 1.25 s at 16 kHz.
 ENOUGH: Final = 40_000
 
 
 def frame(size: int) -> ExchangeStep:
-    """Return audio of `size` bytes. Neighbouring samples differ, so that resampling changes the bytes."""
-    # Periodic, so that a recording of it compresses well.
+    """Return a step with audio of `size` bytes. Neighbouring samples differ, so that resampling changes the bytes."""
+    # The audio is periodic, so that a recording of it compresses well.
     period = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
     return host((period * (size // len(period) + 1))[:size])
 
 
 def idle(timeout_ms: object) -> ExchangeStep:
-    """Return Settings with this `idleTimeoutMs`."""
+    """Return a step with Settings that contain this `idleTimeoutMs`."""
     return host({**SETTINGS, "agent": {**SETTINGS["agent"], "idleTimeoutMs": timeout_ms}})
 
 
 def transcription(kind: str, item_id: str | None = "item_u", **fields: Any) -> ExchangeStep:
-    """Return a transcription event."""
+    """Return a step with a transcription event of the upstream."""
     return up({"type": kind, "event_id": "event_x", **({"item_id": item_id} if item_id else {}), "content_index": 0, **fields})
 
 
 _READY: Final = (CREATED, host(MANUAL), UPDATED)
-#: A request after user text, which sets the flag from 0.9.1 on.
+#: Messages that make the proxy send a request after user text, which sets the flag from 0.9.1 on.
 _REQUESTED: Final = (text("hi"), item(realtime.ITEM_DONE, user("item_1")))
 _IDLE: Final = error("idle_timeout", "The server had an error while processing your request")
 _AUDIO_DONE: Final = content(realtime.AUDIO_DONE)
@@ -71,7 +71,7 @@ _STARTED: Final = up(input_audio.speech_started("event_x", "item_u", 100))
 _STOPPED: Final = up(input_audio.speech_stopped("event_x", "item_u", 900))
 _COMMITTED: Final = up(input_audio.committed("event_x", None, "item_u"))
 _SPOKEN: Final = {"id": "item_u", "object": "realtime.item", "status": "completed", **input_audio.audio_item()}
-#: Server VAD detects speech and its end, and commits the audio.
+#: Events of the upstream when server VAD detects speech and its end, and commits the audio.
 _TURN: Final = (
     _STARTED,
     _STOPPED,
@@ -82,10 +82,11 @@ _TURN: Final = (
 _OWN: Final = response(realtime.RESPONSE_CREATED, "resp_2", "in_progress")
 _OUTPUT_DONE: Final = item(realtime.ITEM_DONE, output("item_o", "call_1"))
 
-#: The wait of a script that expects no message; an unexpected commit comes earlier and ends it.
+#: Wait of a script that expects no message. An unexpected commit would end the wait.
 _QUIET: Final = wait(550)
-#: Before and after the end of the 400 ms, with a distance to it.
+#: Wait that ends 150 ms before the proxy's timer of 400 ms.
 _BEFORE: Final = wait(250)
+#: Wait after `_BEFORE`, in which that timer ends.
 _WITHIN: Final = wait(300)
 
 AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
@@ -140,7 +141,7 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     ),
     "audio-vad-before-updated-of-odd-length": (CREATED, frame(640), host(SETTINGS), frame(5), frame(640), UPDATED, frame(640), UPDATED),
     "audio-never-ready": (CREATED, host(MANUAL), frame(ENOUGH), closes(1011)),
-    # -- frames that count as audio
+    # -- binary and text frames that the proxy handles as audio
     "audio-empty": (*_READY, host(b""), host(""), frame(ENOUGH), _BEFORE, host(b""), host(""), _WITHIN),
     "audio-of-one-sample": (*_READY, frame(2), frame(2), frame(2), host(b""), frame(4)),
     "audio-in-text-frames": (*_READY, host("no JSON!"), host("NaN "), host('{"type":'), host("null"), host('{"a":"\x01"}.')),

@@ -1,7 +1,7 @@
-"""The test cases: sessions of the scenarios over handlers and times, and scripted exchanges for the other rules.
+"""The test cases: sessions of the scenarios with many handlers and times, and scripted exchanges for the other rules.
 
-Sessions run closed loop: the actors react to the proxy's messages. A script lists the messages of both sides, to test what
-no scenario does: late Settings, unusual messages, and a close in each phase.
+In a session, the actors react to the proxy's messages. A script lists the messages of both sides. It tests situations that no
+scenario contains: late Settings, unusual messages, and a close in each phase.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from voicerace.model.protocol import realtime
 __all__ = ["ExchangeStep", "Script", "scripts", "sessions"]
 
 
-#: The network and server times of the examples in the documentation.
+#: Network and server times in ms of the examples in the documentation.
 _LOOPBACK: dict[str, object] = {"gap_ms": 150}
 _OBSERVED: dict[str, object] = {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 1500}
 _EXAMPLE: dict[str, object] = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
 
 
 def sessions(release: str) -> Iterator[SessionConfig]:
-    """Yield the sessions for a release in a fixed order; more than 500."""
+    """Yield more than 500 sessions for a release, in a fixed order."""
     for settings in _SETTINGS:
         yield SessionConfig.of(release=release, **settings)
 
@@ -105,7 +105,7 @@ def _settings() -> Iterator[dict[str, Any]]:
     for scenario, handler, tool in product(("chained", "inject", "late-settings"), ("return", "void_ref"), (50, 300)):
         yield {"scenario": scenario, "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
     yield from _finer()
-    # Few sessions with user audio: where the proxy commits it, its 400 ms pass in real time.
+    # Only a few sessions have user audio, because the proxy's timer of 400 ms before a commit runs in real time.
     for scenario, modality, tool in product(("voice", "barge-in"), ("text", "audio"), (50, 500)):
         yield {"scenario": scenario, "modality": modality, "times": {**_LOOPBACK, "tool_ms": tool}}
 
@@ -128,7 +128,7 @@ def _finer() -> Iterator[dict[str, Any]]:
         ("return", "async_ref"), (2, 4), ("0", "100", "0,300", "150,151", "400,10", "1000,0")
     ):
         yield {"scenario": "parallel", "handler": handler, "calls": calls, "times": {**_LOOPBACK, "tool_ms": per_call}}
-    # A result before the loss, without a connection, and on the new one before and after the user's text.
+    # The result arrives before the loss, without a connection, or on the new connection before or after the user's text.
     for handler, inject, tool in product(("return", "async_ref", "void_ref"), (20, 60, 200), (50, 150, 350, 400, 2000)):
         times = {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}
         yield {"scenario": "reconnect", "handler": handler, "times": times}
@@ -151,7 +151,7 @@ def scripts() -> Iterator[Script]:
 
 
 def _with_options(think: dict[str, Any], output: object) -> dict[str, Any]:
-    """Return Settings with session options, which later releases read."""
+    """Return Settings with session options, which only later releases read."""
     agent = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], **think}, "sessionAudioOutput": output}
     return {**SETTINGS, "agent": agent}
 

@@ -1,6 +1,6 @@
 """Compares messages by order, type, item type, call, role, text, audio and error code, but not by ids or wording.
 
-A call is identified by the position of its first use, so that different ids are no difference. Messages that the proxy
+The position of its first use identifies a call, so that two sides with different ids can be equal. Messages that the proxy
 forwards unchanged are compared completely.
 """
 
@@ -27,20 +27,20 @@ _AGENT_TYPES = frozenset(
         "AgentDone", "AgentAudioDone",
     }
 )  # fmt: skip
-#: Events about the user's speech, which are compared completely.
+#: Types of the events about the user's speech. These events are compared completely.
 _SPEECH_TYPES = frozenset({"UserStartedSpeaking", "UtteranceEnd", "Transcript"})
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference between model and proxy after one input.
+    """A difference between model and proxy in the messages that they send on one link after one input.
 
     Attributes:
         step: number of the input, from 0.
         cause: sender and type of the input.
-        link: the link on which they differ.
-        expected: what the model sends.
-        found: what the proxy sent.
+        link: the link on which the messages differ.
+        expected: signatures of the model's messages.
+        found: signatures of the proxy's messages.
     """
 
     step: int
@@ -55,12 +55,16 @@ class Difference:
 
 @dataclass
 class Signatures:
-    """Converts messages to the signatures that are compared. `calls`: call id -> number of the call."""
+    """Converts messages to signatures for the comparison.
+
+    Attributes:
+        calls: call id -> number of the call.
+    """
 
     calls: dict[str, int] = field(default_factory=dict)
 
     def of(self, effects: Effects) -> dict[str, tuple[Signature, ...]]:
-        """Return the signatures of sent messages and closes by receiver, in order. Timers are not compared."""
+        """Return receiver -> signatures of the sent messages and closes, in order. Timers have no signature."""
         sent: dict[str, list[Signature]] = {"upstream": [], "component": []}
         for effect in effects:
             if isinstance(effect, Send):
@@ -100,7 +104,7 @@ class Signatures:
         if kind not in _AGENT_TYPES:
             return (kind, "passed on", _dump(message))
         calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))
-        # "code" is compared unchanged: null and "unknown" differ.
+        # "code" stays unchanged in the signature, because null and "unknown" are different values.
         code = message.get("code", "(none)") if kind == "Error" else None
         return (kind, message.get("role"), message.get("content"), code, calls)
 
@@ -120,7 +124,7 @@ def differences(
 
 
 def _binary(payload: bytes) -> Signature:
-    """Return the signature of a binary frame: the content if it is JSON (a forwarded host message), else the size."""
+    """Return the signature of a binary message: the content if it is JSON (a forwarded host message), else the size."""
     try:
         value = json.loads(payload)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A running proxy and its model as one actor.
+"""Combines a running proxy and its model to one actor.
 
-Both get every input. The session continues with the effects of the running proxy, and differences are collected. Events
-are recorded in the order in which the proxy handled them.
+Both get every input. The session continues with the effects of the running proxy, and the actor collects the differences. It
+records events in the order in which the proxy handled them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ from voicerace.units import ns
 
 __all__ = ["ComparedProxy"]
 
-#: How long after the end of its timer a message of the proxy is awaited.
+#: Maximum time to wait for a message of the proxy after the end of the timer that causes it.
 _PATIENCE_S = 2.0
-#: Maximum lead of real time over the session's time while a timer of the proxy runs; less than the slack of any script.
+#: Maximum lead of real time over the session's time while a timer of the proxy runs. It is less than the slack of any script.
 _AHEAD_S = 0.1
-#: Shorter timers are awaited in real time even if the model sends nothing when they end.
+#: Duration in ms below which a timer is awaited in real time even if the model sends nothing at its end.
 _SHORT_MS = 1_000
 
 
 class _Running(NamedTuple):
-    """A running timer of the model: its start in real and in virtual time, and its duration."""
+    """A running timer of the model.
+
+    Attributes:
+        real_s: start in real time.
+        virtual_ns: start in virtual time.
+        span_ms: duration.
+    """
 
     real_s: float
     virtual_ns: int
@@ -39,14 +45,14 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """A running proxy and its model; see the module.
+    """An actor that consists of a running proxy and its model; see the module.
 
     Attributes:
         now_ns: returns the time of the engine that calls the actor.
         differences: differences between proxy and model.
         messages: number of messages that the proxy sent.
-        late: a timer of the proxy may have ended too early because the machine was busy; the result is not valid.
-        ended: the proxy dropped a connection, as a process does when it ends.
+        late: whether a timer of the proxy may have ended too early because the machine was busy. Then the result is invalid.
+        ended: whether the proxy dropped a connection, which happens when its process ends.
     """
 
     def __init__(self, real: RunningProxy, model: Proxy) -> None:
@@ -66,7 +72,7 @@ class ComparedProxy(Interpreter):
         self._model_signatures, self._real_signatures = Signatures(), Signatures()
 
     def renew(self) -> Self:
-        """Connect both again after a new connection of the host; the comparison continues."""
+        """Connect proxy and model again after a new connection of the host, and return this actor."""
         self._record(COMPONENT_TO_PROXY, "open", {}, received=True)
         self.real, self.model = self.real.renew(), self.model.renew()
         self._timers, self._running = Timers(), {}
@@ -85,7 +91,7 @@ class ComparedProxy(Interpreter):
         return self._compare(f"{sender} closes", self.real.closed(sender, code), self.model.closed(sender, code))
 
     def timer(self, name: str) -> Effects:
-        """Handle the end of a model's timer on the engine's clock; the proxy's own timer runs in real time."""
+        """Handle the end of a model's timer and return the proxy's effects. The proxy's own timer runs in real time."""
         self._check_timers([name])
         running = self._running.pop(name)
         expected = self.model.timer(name)
@@ -97,18 +103,18 @@ class ComparedProxy(Interpreter):
         return self._compare(f"timer {name}", found, expected)
 
     def silence(self, span_ms: int) -> None:
-        """Send nothing for `span_ms` of real time and compare what the proxy sends. `now_ns()` is the end of the span."""
+        """Send nothing for `span_ms` of real time and compare the messages of the proxy. `now_ns()` is the end of the span."""
         expected = self._timers.until(self.now_ns(), self.model)
         begun = time.monotonic()
         found = self.real.await_message(span_ms / 1e3 + (_PATIENCE_S if _sends(expected) else 0.0))
         passed_s = time.monotonic() - begun
         self._overrun_s += max(0.0, passed_s - span_ms / 1e3)
-        # The time of the message in whole milliseconds, so that a recording shows how long the proxy waited.
+        # The message has its real delay in whole milliseconds, so that a recording shows how long the proxy waited.
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
 
     def check_timers(self) -> None:
-        """After the exchange, check whether a timer that still runs may have ended in the proxy."""
+        """Set `late` if a timer that still runs after the exchange may have ended in the proxy."""
         self._check_timers(tuple(self._running))
 
     def _real_s(self) -> float:
@@ -121,13 +127,13 @@ class ComparedProxy(Interpreter):
                 self.late |= self._real_s() - running.real_s > passed_s + _AHEAD_S
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
-        """Return the events at the proxy: inputs with their time of receipt, its own messages with their time of sending."""
+        """Return the events at the proxy: inputs with the time of receipt, the proxy's messages with the time of sending."""
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
         self.differences += differences(self._step, cause, self._model_signatures.of(expected), self._real_signatures.of(found))
         self._step += 1
-        # Timers come from the model, because they run in virtual time; messages come from the proxy.
+        # The messages are the proxy's. The timers are the model's, because they run in virtual time.
         effects = [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
         self._sent_ns = self.now_ns() if at_ns is None else at_ns
         self._timers.note(self.now_ns(), effects)

@@ -1,4 +1,4 @@
-"""Runs every case with a checkout's proxy and its model, and writes the table of results and selected recordings."""
+"""Runs every case with a checkout's proxy and its model, and writes a table of results and selected recordings."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ __all__ = ["COLUMNS", "Conformance", "TooBusyError", "conform", "row_of", "run_s
 T = TypeVar("T")
 
 _TRIES = 8
-#: Duration of the timer after a result, in releases that have one.
+#: Duration in ms of the timer that some releases start after a result.
 _LONG_MS = 20_000
 _EXIT_S = 10.0
 
-#: Columns of the results, one row per case. Times are in ms, with one value per call if there are several. `outcome` and the
-#: counts are those of the session with the running proxy, `model_outcome` that of the same session with the model.
+#: Columns of the results, with one row per case. Times are in ms, with one value per call if there are several calls.
+#: `outcome` and the counts describe the session with the running proxy, `model_outcome` the same session with the model.
 COLUMNS = (
     "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "knobs", *TIMES,
     "outcome", "model_outcome", "refusals", "host_errors", "response_creates", "replies", "wedged", "messages",
@@ -58,9 +58,9 @@ class Conformance:
     """The result for one proxy program.
 
     Attributes:
-        release: the release it was compared with.
+        release: release whose model the program was compared with.
         source: hash of the program.
-        rows: one per case, with `COLUMNS`.
+        rows: one row per case, with `COLUMNS`.
         recordings: case -> events at the proxy.
         found: case -> differences.
     """
@@ -81,7 +81,7 @@ class Conformance:
         return self.release.tag
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `<tag>.csv` with all rows and `<tag>.jsonl.gz` with the recordings chosen for replay; return the paths."""
+        """Write `<tag>.csv` with all rows and `<tag>.jsonl.gz` with the recordings of `chosen`, and return the paths."""
         folder.mkdir(parents=True, exist_ok=True)
         table, kept = folder / f"{self.name}.csv", folder / f"{self.name}.jsonl.gz"
         frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
@@ -90,7 +90,7 @@ class Conformance:
         return [table, kept]
 
     def chosen(self) -> Iterator[str]:
-        """Yield every script, every case with a difference, and the first session of each kind.
+        """Yield the name of every script, of every case with a difference, and of the first session of each kind.
 
         A kind is a handler with an outcome, a scenario with a modality, or an end of the tool.
         """
@@ -109,13 +109,13 @@ def conform(
     log: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conformance:
-    """Compare the proxy of a checkout with the model of a release.
+    """Compare the proxy of a checkout with the model of a release and return the result.
 
     Args:
         directory: the checkout, with its dependencies installed.
-        release: tag of the release; by default the one with the hash of the checkout's source.
+        release: tag of the release; by default the release with the hash of the checkout's source.
         log: file for the proxy's output.
-        progress: called with the number of finished cases and of all cases.
+        progress: called with the numbers of finished cases and of all cases.
 
     Raises:
         InputError: the checkout has no proxy, or its program is unknown and `release` is missing.
@@ -134,7 +134,7 @@ def conform(
 
 
 def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, str]:
-    """Return the release that a checkout's proxy is compared with, and the hash of its source.
+    """Return (release to compare a checkout's proxy with, hash of the proxy's source).
 
     Raises:
         InputError: the checkout has no proxy, or its program is unknown and `release` is missing.
@@ -147,7 +147,7 @@ def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, st
 
 
 def _session(result: Conformance, name: str, session: SessionConfig, proxy: Running) -> None:
-    """Run a session in a closed loop: the other actors react to the messages of the proxy."""
+    """Run a session in which the other actors react to the messages of the proxy, and add its row to `result`."""
 
     def play(compared: ComparedProxy) -> Recording:
         engine = VirtualEngine(session, {**session.actors(), "proxy": compared})
@@ -162,7 +162,7 @@ def _session(result: Conformance, name: str, session: SessionConfig, proxy: Runn
 
 
 def run_script(result: Conformance, script: Script, proxy: Running, *, scenario: str = "script") -> ComparedProxy:
-    """Run a script: its inputs follow each other at intervals of a millisecond. Add the result to `result`.
+    """Run a script with its inputs at intervals of a millisecond, add its row to `result`, and return the compared actor.
 
     Raises:
         TooBusyError: the machine was too busy for the proxy's own timers in every try.
@@ -186,10 +186,10 @@ def run_script(result: Conformance, script: Script, proxy: Running, *, scenario:
 def _in_time(
     name: str, connect: Callable[[], RunningProxy], release: ProxyRelease, play: Callable[[ComparedProxy], T]
 ) -> tuple[ComparedProxy, T]:
-    """Play a case until the machine is fast enough for the proxy's own timers, which run in real time.
+    """Play a case until no timer of the proxy, which runs in real time, was late. Return (actor, result of `play`).
 
     Raises:
-        TooBusyError: it was too busy in every try.
+        TooBusyError: the machine was too busy in every try.
     """
     for _ in range(_TRIES):
         real = connect()
@@ -198,7 +198,7 @@ def _in_time(
             played = play(compared)
         finally:
             compared.real.end()
-        # If proxy and model agreed but the replay of the recording differs, the end of a timer was noticed too late.
+        # If proxy and model agreed but the replay of the recording differs, a timer's end was handled too late.
         if not compared.late and (compared.differences or not replay(compared.recording({}), release)):
             return compared, played
     raise TooBusyError("conformance", f"{name}: the machine was too busy {_TRIES} times", "a machine that is less busy")
@@ -212,7 +212,7 @@ def _play(script: Script, compared: ComparedProxy) -> None:
     for step in script.steps:
         now += 1_000_000
         if step.wait_ms >= _LONG_MS and not compared.model.release.defers:
-            continue  # these releases have no timer of this length
+            continue  # a release that does not defer requests has no timer of this length
         if step.wait_ms:
             now += ns(step.wait_ms)
             compared.silence(step.wait_ms)
@@ -224,7 +224,7 @@ def _play(script: Script, compared: ComparedProxy) -> None:
 
 
 def _await_exit(backend: Backend) -> None:
-    """Wait for the end of the process after its connections have closed."""
+    """Wait at most `_EXIT_S` for the end of the proxy's process after its connections have closed."""
     deadline = time.monotonic() + _EXIT_S
     while backend.alive and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,8 +1,8 @@
-"""Detects in a recording which suspicions of the letter (docs/background.md#suspicions) its messages show.
+"""Detects which suspicions of the letter (docs/background.md#suspicions) the messages of a recording show.
 
-No detector knows the release or the target: recordings of running proxies and of models are read in the same way. The
-proxy's flag `responseInProgress` is not on any wire, but its effects are: while it is set, Settings cause no session.update
-and audio is not committed.
+No detector depends on the release or the target, so recordings of running proxies and of models are read in the same way. No
+message contains the proxy's flag `responseInProgress`, but messages show its effects: while the flag is set, Settings cause no
+session.update, and the proxy commits no audio.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ from voicerace.values import value
 
 __all__ = ["HeldAction", "Sighting", "held_actions", "sightings"]
 
-#: Enough audio for a commit, and longer than the proxy waits with it (docs/release-facts.md#user-audio).
+#: Minimum size of a commit in bytes; source: docs/release-facts.md#user-audio.
 _ENOUGH_BYTES: Final = 4_800
+#: Time after the last audio that is longer than the proxy's delay before a commit; source as above.
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")
-#: Within this time a running proxy has handled a message, and its answer has arrived.
+#: Maximum time until the answer of a running proxy to a message has arrived.
 _HANDLING_NS: Final = ns(50)
 _ENDS: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 
 
 @value
 class Sighting:
-    """A suspicion seen in one recording.
+    """One recording's evidence of a suspicion.
 
     Attributes:
         suspicion: a key of `SUSPICIONS`; never ``flag-early``, which needs two sessions (see `HeldAction`).
-        how: the kind of sighting, in a fixed phrase per kind.
-        refused: the API refused the sent event; for ``double-result`` and ``another-path``, a request of the turn.
-        events: seqs of the messages that show it, in order.
+        how: the kind of sighting, as a fixed phrase per kind.
+        refused: whether the API refused the sent event; for ``double-result`` and ``another-path``, a request of the turn.
+        events: seqs of the messages that show the suspicion, in order.
     """
 
     suspicion: str
@@ -54,14 +55,14 @@ class Sighting:
 
 @value
 class HeldAction:
-    """An action that the proxy holds back while its flag is set. A response was active at its time.
+    """A session.update or a commit during an active response, which the proxy holds back while its flag is set.
 
     Attributes:
         what: ``session.update`` or ``commit``.
-        sent: True if it was sent to the API, False if it was held back.
-        span: ``before`` the response's text or audio was done, or ``after`` that and before its response.done.
-        refused: the API refused the sent update, or the request after the sent commit.
-        events: seqs of the messages that show it, in order.
+        sent: True if the proxy sent the action to the API, False if it held the action back.
+        span: ``before``: the response's text or audio was not done; ``after``: it was done, but not the response.
+        refused: whether the API refused the sent update, or the request after the sent commit.
+        events: seqs of the messages that show the action, in order.
     """
 
     what: Literal["session.update", "commit"]
@@ -72,19 +73,19 @@ class HeldAction:
 
 
 def sightings(recording: Recording, verdict: Verdict | None = None) -> tuple[Sighting, ...]:
-    """Return the suspicions that a recording shows. A bad turn without any other sighting is ``another-path``."""
+    """Return the suspicions that a recording shows. A bad turn in a recording without other sightings is ``another-path``."""
     verdict = verdict or judge(recording)
     found = [*_updates(recording), *_creates(recording, verdict), *_while_active(recording), *_results(recording, verdict)]
     return tuple(found) or tuple(_another(recording, verdict))
 
 
 def _at_proxy(recording: Recording) -> list[Event]:
-    """Return arrived messages and new connections of the proxy's links, in the order at the proxy."""
+    """Return the arrived messages and the new connections on the proxy's links, in the order at the proxy."""
     return [e for e in recording.ordered("proxy") if "proxy" in e.link and e.kind in ("message", "open") and e.arrived]
 
 
 def _updates(recording: Recording) -> Iterator[Sighting]:
-    """Yield a second session.update on one connection; it is refused if an error comes instead of session.updated."""
+    """Yield a second session.update on one connection. It is refused if an error answers it instead of session.updated."""
     sent: list[int] = []
     events = _at_proxy(recording)
     for number, event in enumerate(events):
@@ -142,7 +143,7 @@ def _results(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
 
 
 def _another(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
-    """Yield the first bad turn, or else the last user input if it got no reply."""
+    """Yield a sighting for the first bad turn, or else for the last user input if it got no reply."""
     turn = next((turn for turn in verdict.turns if turn.bad), None)
     if turn is not None:
         yield Sighting("another-path", turn.outcome, turn.refusals > 0, turn.events)
@@ -164,7 +165,15 @@ def held_actions(recording: Recording) -> tuple[HeldAction, ...]:
 
 
 class _Action(NamedTuple):
-    """An action without its result."""
+    """An action whose result is not known yet.
+
+    Attributes:
+        what: ``session.update`` or ``commit``.
+        event: the sent action, or the input that causes the held action.
+        response: the active response.
+        end: seq of the end of the response's text or audio; None if it is not done.
+        sent: whether the proxy sent the action.
+    """
 
     what: Literal["session.update", "commit"]
     event: Event
@@ -174,16 +183,17 @@ class _Action(NamedTuple):
 
 
 class _ActionReader:
-    """Reads the messages in the order at the proxy."""
+    """Finds the actions in the messages, which it reads in the order at the proxy."""
 
     def __init__(self, recording: Recording) -> None:
         self.events = _at_proxy(recording)
         self.ledger = Ledger()
-        #: Response whose text or audio is done -> seq of the event.
+        #: Id of a response whose text or audio is done -> seq of the event that ended it.
         self.ended: dict[str, int] = {}
         self.updated = False
-        #: The session.update without an answer, and session.update -> the error that answers it.
+        #: Seq of the session.update without an answer.
         self.update: int | None = None
+        #: Seq of a session.update -> seq of the error that answers it.
         self.update_errors: dict[int, int] = {}
         self.bytes = 0
         self.heard: list[Event] = []
@@ -219,7 +229,7 @@ class _ActionReader:
                 self.ledger.feed(event.link.sender, event.payload, event.seq)
 
     def _from_host(self, event: Event, number: int) -> Iterator[_Action]:
-        """Yield a held session.update: Settings before any session.update, answered without one."""
+        """Yield a held session.update: SettingsApplied answers the first Settings although no session.update was sent."""
         if event.type != "Settings" or self.updated:
             return
         now = event.at_ns("proxy") or 0
@@ -243,7 +253,7 @@ class _ActionReader:
             yield from self._if_active("commit", True, event)
 
     def _came(self, event: Event) -> Iterator[_Action]:
-        """Yield a held commit: at the end of a response's text or audio, enough user audio has waited long enough."""
+        """Yield a held commit: at the end of a response's text or audio, there is enough user audio, and it is old enough."""
         fields = event.payload if isinstance(event.payload, Mapping) else {}
         if event.type == realtime.ERROR and self.update is not None and not self.ledger.unanswered:
             self.update_errors[self.update] = event.seq

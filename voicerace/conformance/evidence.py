@@ -1,4 +1,4 @@
-"""Selects the sessions of running proxies in data/conformance that have the settings of a sweep of the model."""
+"""Selects the sessions of running proxies in data/conformance that have the settings of a sweep with the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicerace.model.catalog.profiles import TIMES
 __all__ = ["real_sessions"]
 
 _SETTINGS = ("scenario", "handler", "modality", "calls")
-#: The deadline changes nothing before it.
+#: Times that may differ. The deadline has no effect on the events before it.
 _NOT_COMPARED = frozenset({"deadline_ms"})
 
 
@@ -23,12 +23,12 @@ def real_sessions(trials: pd.DataFrame, axis: str = "tool_ms", folder: Path | No
 
     Args:
         trials: table of the model's sessions.
-        axis: the time that may differ.
-        folder: folder of the tables; the project's own by default.
+        axis: name of the time that may differ.
+        folder: folder of the tables; by default data/conformance.
 
     Returns:
-        One row per session: release, source, handler, the axis in ms, outcome, model_outcome, messages, differences. It can be
-        empty. Sessions with a failing tool or with knobs are omitted.
+        A table with one row per session: release, source, handler, the axis in ms, outcome, model_outcome, messages,
+        differences. It can be empty. Sessions with a failing tool, a preamble or knobs are omitted.
 
     Raises:
         InputError: a table cannot be read.
@@ -55,7 +55,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _same(column: pd.Series, wanted: object) -> pd.Series:
-    """Return where a column has one of the wanted values. Missing values are equal; numbers compare as numbers."""
+    """Return whether each element of a column is a wanted value. Missing values are equal. Numbers compare as numbers."""
     values = pd.Series(wanted)
     if pd.api.types.is_numeric_dtype(values):
         numbers = pd.to_numeric(column, errors="coerce")

@@ -1,7 +1,8 @@
 """Answers each suspicion of the letter (docs/background.md#suspicions) with yes or no per release.
 
-The answers come from recordings (`voicerace.conformance.detectors`): those of the sessions in `conformance.suspicions`,
-which are played here, and those of running proxies in data/. A no only means that the counted sessions do not show it.
+`voicerace.conformance.detectors` finds the suspicions in recordings. The recordings are those of the model in the sessions of
+`conformance.suspicions`, and those of running proxies in data/. A no only means that none of these recordings shows the
+suspicion.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from voicerace.units import ms
 
 __all__ = ["HypothesisAnswer", "SeenRecording", "Suspicions", "TargetEvidence", "answers_from", "real_recordings", "suspicions"]
 
-#: Folders of data/ with recordings of running proxies.
+#: Names of the folders in data/ with recordings of running proxies.
 _RECORDED: Final = ("conformance", "logs", "suspicions")
 _HELD: Final = {"session.update": "update-while-active", "commit": "commit-while-active"}
 
@@ -43,9 +44,10 @@ class SeenRecording:
 
     Attributes:
         how: the kind of sighting.
-        recording, verdict: recording and verdict of the session.
-        refused: the API refused the sent event (see `Sighting`).
-        events: seqs of the messages that show it, in order.
+        recording: the recording.
+        verdict: verdict of the recorded session.
+        refused: whether the API refused the sent event (see `Sighting`).
+        events: seqs of the messages that show the suspicion, in order.
     """
 
     how: str
@@ -55,7 +57,7 @@ class SeenRecording:
     events: tuple[int, ...]
 
     def rows(self) -> pd.DataFrame:
-        """Return the messages that show it, one row each: ms, from, to, message."""
+        """Return the messages that show the suspicion as a table with one row each: ms, from, to, message."""
         events = {event.seq: event for event in self.recording.events}
         rows = [_row(events[seq]) for seq in self.events if seq in events]
         return pd.DataFrame(rows, columns=["ms", "from", "to", "message"]).sort_values("ms", kind="stable", ignore_index=True)
@@ -63,14 +65,15 @@ class SeenRecording:
 
 @dataclass(frozen=True)
 class TargetEvidence:
-    """The evidence of one target about one suspicion.
+    """The sessions of one target (a model or a running proxy) that show one suspicion.
 
     Attributes:
         sessions: number of examined sessions.
-        seen: number of sessions that show it. `refused`: number of these in which the API refused the sent event.
-        ways: how -> number of sessions.
-        shortest: the recording with the fewest messages, or None.
-        held: for ``flag-early``, a recording in which the same action was held back earlier in the response.
+        seen: number of sessions that show the suspicion.
+        refused: number of `seen` sessions in which the API refused the sent event.
+        ways: `SeenRecording.how` -> number of sessions.
+        shortest: the recording with the fewest messages among those of the most frequent kind; None if `seen` is 0.
+        held: for ``flag-early``, a recording in which the proxy held the same action back earlier in the response.
     """
 
     sessions: int = 0
@@ -83,12 +86,13 @@ class TargetEvidence:
 
 @dataclass(frozen=True)
 class HypothesisAnswer:
-    """One suspicion about one release.
+    """The answer to one suspicion about one release.
 
     Attributes:
         release: tag of the release.
         suspicion: a key of `SUSPICIONS`.
-        model: evidence of the model. `real`: evidence of the running proxy, from recordings in data/.
+        model: evidence from sessions of the model.
+        real: evidence from recordings of the running proxy in data/.
     """
 
     release: str
@@ -98,12 +102,12 @@ class HypothesisAnswer:
 
     @property
     def yes(self) -> bool:
-        """Whether it was seen at least once, on either target."""
+        """Whether at least one session of either target shows the suspicion."""
         return bool(self.model.seen or self.real.seen)
 
     @property
     def target(self) -> Literal["model and real proxy", "model", "real proxy", ""]:
-        """The targets on which it was seen; empty for a no."""
+        """The targets whose sessions show the suspicion; empty for a no."""
         if self.model.seen and self.real.seen:
             return "model and real proxy"
         return "model" if self.model.seen else "real proxy" if self.real.seen else ""
@@ -115,18 +119,18 @@ class HypothesisAnswer:
 
     @property
     def trace(self) -> SeenRecording | None:
-        """The shortest recording that shows it, of the real proxy if possible. None for a no."""
+        """The shortest recording that shows the suspicion, of the real proxy if possible. None for a no."""
         return self.evidence.shortest
 
     @property
     def ways(self) -> dict[str, int]:
-        """how -> number of sessions of both targets, the most frequent first."""
+        """Kind of sighting -> number of sessions of both targets, with the most frequent kind first."""
         both = Counter(self.model.ways) + Counter(self.real.ways)
         return dict(sorted(both.items(), key=lambda each: (-each[1], each[0])))
 
     @property
     def sentence(self) -> str:
-        """The answer in one sentence, with its counts."""
+        """The answer as one sentence that contains the numbers of sessions."""
         model = f"{self.model.seen} of {self.model.sessions} sessions of the model"
         real = f"{self.real.seen} of {self.real.sessions} recorded of the running proxy" if self.real.sessions else ""
         counts = " and ".join(filter(None, [model, real or "no recording of the running proxy"]))
@@ -137,16 +141,16 @@ class HypothesisAnswer:
 
 
 class Suspicions:
-    """The answers for some releases, in the order of releases and suspicions."""
+    """The answers for some releases, ordered by release and suspicion."""
 
     def __init__(self, answers: Iterable[HypothesisAnswer]) -> None:
         self.answers = tuple(answers)
 
     def answer(self, release: str, suspicion: str) -> HypothesisAnswer:
-        """Return one answer.
+        """Return the answer to a suspicion about a release.
 
         Raises:
-            InputError: an unknown name, or a release without answers.
+            InputError: a name is unknown, or the release has no answers.
         """
         one_of("suspicion", suspicion, SUSPICIONS)
         tag = proxy_release(release).tag
@@ -156,7 +160,10 @@ class Suspicions:
         raise InputError("release", f"{tag} was not examined", f"allowed are {', '.join(dict.fromkeys(self.releases))}")
 
     def asked(self, suspicion: str) -> pd.DataFrame:
-        """Return the answers about a suspicion, a row per release: release, answer, how, counts of sessions per target."""
+        """Return a table of the answers to a suspicion, with one row per release.
+
+        The columns are release, answer (yes, no), how, the numbers of sessions of model and running proxy, and refused.
+        """
         rows = []
         for tag in self.releases:
             each = self.answer(tag, suspicion)
@@ -173,12 +180,12 @@ class Suspicions:
         return pd.DataFrame(rows)
 
     def shown_by(self, suspicion: str) -> TargetEvidence | None:
-        """Return the evidence with the shortest recording of a suspicion, of a running proxy if possible, or None."""
+        """Return the evidence whose recording of a suspicion is the shortest, or None. Running proxies take precedence."""
         found = [each for tag in self.releases if (each := self.answer(tag, suspicion).evidence).shortest is not None]
         return min(found, key=_rank, default=None)
 
     def example(self, suspicion: str) -> SeenRecording | None:
-        """Return the recording of `shown_by`, or None."""
+        """Return the shortest recording in `shown_by`, or None."""
         evidence = self.shown_by(suspicion)
         return None if evidence is None else evidence.shortest
 
@@ -188,12 +195,12 @@ class Suspicions:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row per answer: release, suspicion, answer (yes, no), how, target, and counts of sessions per target."""
+        """Table with one row per answer: release, suspicion, answer (yes, no), how, target, and session counts per target."""
         return pd.DataFrame([_answer_row(each) for each in self.answers])
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per release, a column per suspicion: ``yes`` or ``no``, with the sessions that show it of all sessions."""
+        """Table with one row per release and one column per suspicion. A cell is, for example, ``yes, 3 of 40`` sessions."""
         rows: dict[str, dict[str, str]] = {}
         for each in self.answers:
             seen, sessions = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
@@ -209,17 +216,17 @@ def suspicions(
     cached: bool = False,
     executor: Executor | None = None,
 ) -> Suspicions:
-    """Answer every suspicion for some releases.
+    """Return the answers to every suspicion for some releases.
 
     Args:
         releases: tags; ``all`` means every release.
         probes: sessions to play, as settings of `SessionConfig.of`.
         tick: called with the tag of each finished release.
-        cached: read from and write to `result_cache`.
-        executor: plays the sessions, one task per release; by default this process.
+        cached: whether to read from and write to `result_cache`.
+        executor: plays the sessions, with one task per release; by default in this process.
 
-    Raises:
-        InputError: an unknown release, or invalid settings.
+        Raises:
+            InputError: a release is unknown, or settings are invalid.
     """
     names = [name for each in releases for name in (PROXIES if each == "all" else (each,))]
     tags = tuple(dict.fromkeys(proxy_release(name, "releases").tag for name in names))
@@ -234,28 +241,28 @@ def suspicions(
 
 
 def _answers_of(tags: Sequence[str], settings: Sequence[Mapping[str, Any]], number: int) -> list[HypothesisAnswer]:
-    """Return the answers for one release."""
+    """Return the answers for the release ``tags[number]``."""
     played = [simulate(SessionConfig.of(release=tags[number], **each)) for each in settings]
     return answers_from(tags[number], played, real_recordings(proxy_release(tags[number])))
 
 
 def answers_from(release: str, model: Iterable[Recording], real: Iterable[Recording] = ()) -> list[HypothesisAnswer]:
-    """Answer every suspicion from recordings of the model and of the running proxy."""
+    """Return the answers to every suspicion, from recordings of the model and of the running proxy."""
     by_model, by_real = _read(model), _read(real)
     return [HypothesisAnswer(release, name, _evidence(by_model, name), _evidence(by_real, name)) for name in SUSPICIONS]
 
 
 def real_recordings(release: ProxyRelease) -> tuple[Recording, ...]:
-    """Return the recordings in data/ of running proxies with a release's program, under any tag.
+    """Return the recordings in data/ of running proxies whose program has the same hash as a release's program.
 
-    Scripted exchanges, which have no component and no API, and sessions with knobs are omitted.
+    The recordings of scripted exchanges, which have no component and no API, and of sessions with knobs are omitted.
     """
     return tuple(each for source, each in _recorded() if release.source and source == release.source)
 
 
 @lru_cache(maxsize=1)
 def _recorded() -> tuple[tuple[str, Recording], ...]:
-    """Return every recorded session in data/, with the hash of its program."""
+    """Return (hash of the proxy's program, recording) for every recorded session in data/."""
     return tuple(
         (PROXIES[tag].source, recording)
         for path in _recorded_files()
@@ -282,7 +289,7 @@ def _folder(name: str) -> list[Path]:
     try:
         return sorted(shipped(f"data/{name}").glob("*.jsonl.gz"))
     except InputError:
-        return []  # a wheel does not contain every folder of a checkout
+        return []  # a wheel contains only some folders of a checkout
 
 
 # -- from recordings to evidence -------------------------------------------------------------------------------------
@@ -309,16 +316,16 @@ def _evidence(read: _Read, suspicion: str) -> TargetEvidence:
 
 
 def _seen(read: _Read, suspicion: str) -> Iterator[SeenRecording]:
-    """Yield the recordings that show a suspicion."""
+    """Yield each recording that shows a suspicion, with its first sighting."""
     for recording, verdict, found, _ in read:
         if mine := [each for each in found if each.suspicion == suspicion]:
             yield SeenRecording(mine[0].how, recording, verdict, any(each.refused for each in mine), mine[0].events)
 
 
 def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
-    """Return sessions with an action sent after a response's text or audio, and one in which it was held back before.
+    """Return (recordings of an action sent after a response's text or audio, recording of the same action held back before).
 
-    If the action was also sent before the text or audio was done, the proxy does not hold it back: no flag was cleared early.
+    An action does not count if the proxy also sends it before the text or audio is done, because then no flag holds it back.
     """
     found: list[SeenRecording] = []
     held: SeenRecording | None = None

@@ -1,4 +1,4 @@
-"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares both."""
+"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares their messages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from voicerace.units import ns
 __all__ = ["replay"]
 
 
-#: How long after and before the end of the model's timer the proxy may send: its own timer ran in real time and started
-#: while the script's clock stood still (`ComparedProxy.silence`).
+#: Maximum times after and before the end of the model's timer at which the proxy may send. The proxy's timer ran in real time
+#: and started while the script's clock stood still (`ComparedProxy.silence`).
 _LATE_NS, _EARLY_NS = ns(200), ns(100)
 
 
 class _Step(NamedTuple):
-    """An input, or None at the end of a timer, and the messages that the proxy sent then."""
+    """An input or the end of a timer, with the proxy's reaction.
+
+    Attributes:
+        given: the input; None at the end of a timer.
+        at_ns: time of the input or of the reaction.
+        sent: messages and closes that the proxy sent at this time.
+    """
 
     given: Event | None
     at_ns: int
@@ -33,7 +39,7 @@ def replay(recording: Recording, release: ProxyRelease) -> list[Difference]:
     """Return the differences between the model of `release` and the proxy of the recording.
 
     Args:
-        recording: from `ComparedProxy.recording`: events in the order in which the proxy handled them.
+        recording: a recording of `ComparedProxy`, with the events in the order in which the proxy handled them.
         release: the release of the model.
     """
     model = _TimedModel(release)
@@ -56,11 +62,14 @@ class _TimedModel:
         self.timers = Timers()
 
     def too_early(self, step: _Step) -> Effects:
-        """Return what the model sends long before the proxy, because its timer is shorter."""
+        """Return the model's effects of timers that end more than `_LATE_NS` before the proxy sends.
+
+        It advances the model's timers.
+        """
         return self.timers.until(step.at_ns - _LATE_NS, self.proxy) if step.given is None else ()
 
     def take(self, step: _Step) -> tuple[str, Effects]:
-        """Return the name of a step, and what the model sends in it."""
+        """Give a step to the model and return (name of the step, the model's effects)."""
         given = step.given
         if given is None:
             return "a timer", self.timers.until(step.at_ns + _EARLY_NS, self.proxy)
@@ -79,7 +88,7 @@ class _TimedModel:
 
 
 def _steps(recording: Recording) -> Iterator[_Step]:
-    """Group the events: an input, and the messages sent at the same time before the next input."""
+    """Yield the steps of a recording: each input with the messages that the proxy sent at the same time."""
     step: _Step | None = None
     for event in recording.events:
         if event.link.receiver == "proxy":
@@ -88,7 +97,7 @@ def _steps(recording: Recording) -> Iterator[_Step]:
             step = _Step(event, event.received_ns or 0, [])
             continue
         if step is None or event.sent_ns != step.at_ns:
-            # No input at this time: a timer of the proxy ended.
+            # There is no input at this time, so a timer of the proxy caused the message.
             if step is not None:
                 yield step
             step = _Step(None, event.sent_ns or 0, [])

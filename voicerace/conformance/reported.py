@@ -1,7 +1,7 @@
-"""Compares the models with runs against the real API that the maintainers documented (`conformance.reported_runs`).
+"""Compares the models with runs against the real API that the proxy's maintainers documented (`conformance.reported_runs`).
 
-Each run is played with the times recorded at the real API and, for comparison, with longer gaps that were never recorded. The
-times of a run are unknown, so the result is the share of random draws that agree with the documented outcome.
+Each run is played with the times recorded at the real API and, for comparison, with longer gaps, which no recording shows. The
+documents contain no times, so the result is the share of random draws that agree with the documented outcome.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from voicerace.model.catalog.profiles import PROFILES, RECORDED
 
 __all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
 
-#: name -> `gap_ms`, the recorded gap first.
+#: Name of a gap -> `gap_ms`, with the recorded gap first.
 GAPS: Final = {"recorded": PROFILES[RECORDED].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
-#: Minimum share of agreeing draws for "fits" and "possible".
+#: Minimum shares of agreeing draws for "fits" and for "possible".
 _USUAL, _POSSIBLE = 0.5, 0.05
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One run with one gap.
+    """The agreement of one documented run with the model, for one gap.
 
     Attributes:
         agree: number of draws that agree with the document; None if the document does not decide.
@@ -45,7 +45,7 @@ class Fit:
 
     @property
     def word(self) -> str:
-        """``fits`` in half of the draws or more, ``possible`` in one of 20 or more, ``does not fit``, or ``undecided``."""
+        """``fits`` (half of the draws or more agree), ``possible`` (one of 20 or more), ``does not fit`` or ``undecided``."""
         if self.agree is None:
             return "undecided"
         share = self.agree / self.draws
@@ -54,7 +54,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Retrodiction:
-    """One documented run. `fits`: name of the gap -> fit."""
+    """The agreement of one documented run with the model.
+
+    Attributes:
+        run: the documented run.
+        fits: name of the gap -> fit.
+    """
 
     run: Reported
     fits: Mapping[str, Fit]
@@ -72,13 +77,13 @@ def retrodict(
     cached: bool = False,
     executor: Executor | None = None,
 ) -> list[Retrodiction]:
-    """Play every run with every gap. Replies are audio, as these proxies get them.
+    """Play every run with every gap and return one result per run. Replies are audio, as in the documented runs.
 
     Args:
         draws: number of draws for each run and gap.
         runs: the documented runs.
-        gaps: name -> `gap_ms`.
-        cached: read from and write to `result_cache`.
+        gaps: name of a gap -> `gap_ms`.
+        cached: whether to read from and write to `result_cache`.
         executor: plays the runs; by default this process.
     """
     requests = {number: ["reported", list(run), dict(gaps), draws] if cached else None for number, run in enumerate(runs)}
@@ -112,12 +117,12 @@ def _fit(run: Reported, gap_ms: str, draws: int) -> Fit:
 
 
 def summary(found: Sequence[Retrodiction]) -> dict[str, dict[str, int]]:
-    """Return gap -> `Fit.word` -> number of runs."""
+    """Return name of the gap -> `Fit.word` -> number of runs."""
     return {gap: dict(Counter(each.fits[gap].word for each in found)) for gap in (found[0].fits if found else ())}
 
 
 def lines(found: Sequence[Retrodiction]) -> Iterator[str]:
-    """Yield the lines of the table for a terminal."""
+    """Yield the lines of a table for a terminal."""
     for each in found:
         run = each.run
         row = run.row if run.exact else f"{run.row} (by reading)"

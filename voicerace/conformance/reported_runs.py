@@ -1,8 +1,8 @@
-"""Runs against the real OpenAI API that the maintainers of the proxy documented in their repository.
+"""Lists the runs against the real OpenAI API that the maintainers of the proxy documented in their repository.
 
 Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea. The program of each run is the proxy's source at the
-named revision. A row is `exact` if it has the hash of that source (`engine.live.source.source_hash`); otherwise reading the
-sources shows the same rules. The test app is `test-app/src/App.tsx` at that revision. Until 25421e4 its handler calls
+named revision. A run is `exact` if its release has the hash of that source (`engine.live.source.source_hash`). Otherwise both
+sources implement the same rules. The test app is `test-app/src/App.tsx` at that revision. Until 25421e4 its handler calls
 `forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`); from d931630 on it returns the
 promise of that call (`async_send`). The integration test is a WebSocket client that sends one result after an HTTP request
 to a server in its own process, also modelled as `async_send`.
@@ -14,14 +14,14 @@ from typing import Final, Literal, NamedTuple
 
 __all__ = ["DOCUMENTS", "REPORTED", "RUN_TIMES", "Reported"]
 
-#: Address of the documents in `Reported.source`.
+#: URL of the folder that contains the documents of `Reported.source`.
 DOCUMENTS: Final = "https://github.com/Signal-Meaning/dg_react_agent/blob/92ea3ea/docs/issues/"
 
-#: Times per client, in addition to the recorded ones of the API. App, component and proxy run on one machine.
+#: Client -> times in ms, in addition to the recorded times of the API. App, component and proxy run on one machine.
 RUN_TIMES: Final[dict[str, dict[str, str]]] = {
     # The tool is an HTTP request from a browser to a backend on the same machine.
     "app": {"host_rtt_ms": "uniform(0,2)", "tool_ms": "uniform(8,60)"},
-    # Client, proxy and HTTP server are one Node process; its first request takes longest.
+    # Client, proxy and HTTP server run in one Node process. Its first request takes longest.
     "test": {"host_rtt_ms": "uniform(0,1)", "tool_ms": "uniform(1,60)"},
 }
 
@@ -33,8 +33,8 @@ class Reported(NamedTuple):
         date: date of the run, or of the document if the run has none.
         what: name of the test, for example ``E2E 6b``.
         revision: tag or commit of the maintainers' repository.
-        row: tag of the release here.
-        exact: the release has the hash of the proxy's source.
+        row: tag of the release in the table of this project.
+        exact: whether the release has the hash of the run's proxy source.
         client: ``app``, the test app with the component; ``test``, the integration test.
         handler: handler style of the client.
         seen: summary of the documented result.
@@ -59,7 +59,7 @@ class Reported(NamedTuple):
 
     @property
     def documents(self) -> tuple[str, ...]:
-        """The paths in `source`, without chapters."""
+        """The paths in `source`, without the chapters in parentheses."""
         return tuple(part.partition(" ")[0] for part in self.source.split(", "))
 
     @property
@@ -67,7 +67,7 @@ class Reported(NamedTuple):
         return not self.why_not
 
 
-#: Outcomes in which the host hears an informed reply.
+#: Outcomes in which the host gets a reply that uses the result.
 _HEARD: Final = ("answered", "noisy", "duplicated", "late")
 
 REPORTED: Final[tuple[Reported, ...]] = (

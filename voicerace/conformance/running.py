@@ -1,4 +1,4 @@
-"""A checkout's proxy and the socket of its upstream, for several exchanges. An exchange can end the process."""
+"""Runs a checkout's proxy, and the socket of its upstream, for several exchanges. An exchange can end the proxy's process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Running", "running"]
 
 
 class Running(NamedTuple):
-    """A proxy that is started again when its process ends.
+    """A running proxy. If its process has ended, the next use starts a new process.
 
     Attributes:
         upstream: the socket that the proxy uses as its Realtime API.
-        backend: returns the proxy's process, or starts a new one on another port if the last has ended.
+        backend: returns the proxy's process. If the last process has ended, it starts a new one on another port.
     """
 
     upstream: UpstreamSocket
@@ -27,14 +27,14 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(directory: Path | str, log: Path | None) -> Iterator[Running]:
-    """Run a checkout's proxy while the context is open. Leaving the context ends all its processes.
+    """Run a checkout's proxy while the context is open. The end of the context ends all processes of the proxy.
 
     Args:
         directory: the checkout, with its dependencies installed.
         log: file for the output of all processes.
 
     Raises:
-        InputError: the checkout has no proxy, or it did not start. `Running.backend` raises it, too.
+        InputError: the checkout has no proxy, or the proxy did not start. `Running.backend` raises the same error.
     """
     with UpstreamSocket() as upstream, ExitStack() as started:
 

@@ -1,4 +1,4 @@
-"""The steps of scripted exchanges, and their common messages."""
+"""Defines the steps of scripted exchanges, and the messages that many scripts use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from voicerace.trace.recording import Payload
 
 @dataclass(frozen=True)
 class ExchangeStep:
-    """One input of a script: a message, a close, or silence of `wait_ms` for the proxy's own timers."""
+    """One input of a script: a message, a close, or a silence.
+
+    Attributes:
+        sender: sender of the message or the close.
+        payload: the message.
+        closes: whether the sender closes its connection instead.
+        code: code of the close.
+        wait_ms: duration of a silence, in which the proxy's timers run.
+    """
 
     sender: Literal["component", "upstream"]
     payload: Payload = None
@@ -23,7 +31,13 @@ class ExchangeStep:
 
 @dataclass(frozen=True)
 class Script:
-    """A named exchange. If not `reachable`, the upstream refuses the connection."""
+    """A named exchange.
+
+    Attributes:
+        name: unique name.
+        steps: inputs of the proxy, in order.
+        reachable: whether the upstream accepts the proxy's connection.
+    """
 
     name: str
     steps: tuple[ExchangeStep, ...]
@@ -48,7 +62,7 @@ OPTIONS: dict[str, Any] = {
     "managedPrompt": {"id": " prompt_1 ", "version": " 2 ", "variables": {"city": "Rome"}, "other": 1},
 }
 OUTPUT = {"format": {"type": " audio/pcm ", "rate": 24000}, "speed": 1.5, "voice": {"id": " voice_1 "}}
-#: Invalid options, except for the tool choice: null is valid.
+#: Invalid values of all options except the tool choice, for which null is valid.
 NO_OPTIONS: dict[str, Any] = {
     "toolChoice": None,
     "outputModalities": ["video"],
@@ -67,7 +81,7 @@ def up(payload: Payload) -> ExchangeStep:
 
 
 def wait(span_ms: int) -> ExchangeStep:
-    """Return a step in which both sides are silent."""
+    """Return a step in which both sides are silent for `span_ms`."""
     return ExchangeStep("upstream", wait_ms=span_ms)
 
 
@@ -84,7 +98,7 @@ def item(kind: str, body: Mapping[str, Any]) -> ExchangeStep:
 
 
 def closes(code: int) -> ExchangeStep:
-    """Return a step in which the upstream closes."""
+    """Return a step in which the upstream closes its connection with a code."""
     return ExchangeStep("upstream", closes=True, code=code)
 
 

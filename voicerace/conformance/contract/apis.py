@@ -1,4 +1,4 @@
-"""Opens the experiments' connections: to the mock on a WebSocket, or to an API at an address."""
+"""Opens the WebSocket connections of the experiments, to the mock or to an API at an address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from voicerace.model.catalog.profiles import SERVER_TIMES
 
 __all__ = ["AddressApi", "AskedEndpoint", "MockApi"]
 
-#: Timeouts for an API on another machine.
+#: Timeouts in seconds for an API on another machine.
 _REMOTE: Final = Patience(15.0, 2.0)
-#: Timeouts for the mock, in addition to its own times.
+#: Timeouts in seconds for the mock, in addition to its own times.
 _LOCAL: Final = Patience(5.0, 0.3)
-#: Number of draws whose maximum estimates the longest value of a time.
+#: Number of draws of a time. Their maximum estimates the longest value.
 _DRAWS: Final = 20
 
 
 class AskedEndpoint(UpstreamEndpoint):
-    """The mock upstream for one connection, controlled by its client's messages."""
+    """Serves one connection with a mock upstream that has no plan (`AskedUpstream`)."""
 
     def _host(self, name: str, actor: Actor) -> ActorHost:
         times = self.session.times
@@ -44,10 +44,10 @@ class AskedEndpoint(UpstreamEndpoint):
 
 
 class MockApi:
-    """The mock, while the context is open.
+    """Serves the mock while the context is open.
 
     Args:
-        session: source of the knobs and times; other settings are ignored.
+        session: configuration with the knobs and times; other settings have no effect.
     """
 
     def __init__(self, session: SessionConfig) -> None:
@@ -62,19 +62,19 @@ class MockApi:
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self.server.__aexit__(None, error, None)
         for endpoint in self.endpoints:
-            # An exception in the mock is a bug, not an answer.
+            # An exception in the mock is a bug, so it must not count as an answer.
             if endpoint.actor_host is not None and endpoint.actor_host.broken is not None and error is None:
                 raise endpoint.actor_host.broken
 
     async def dial(self) -> ClientConnection:
-        # The endpoint's own recording is dropped, because an experiment sees only the client's side.
+        # The endpoint's own recording is not kept, because an experiment records the client's side.
         endpoint = AskedEndpoint(self.session, Recorder({}))
         self.endpoints.append(endpoint)
         return await open_connection(self.server.address + self.server.expect(endpoint))
 
     @property
     def patience(self) -> Patience:
-        """The timeouts that follow from the mock's times."""
+        """The timeouts in seconds, derived from the mock's times."""
         times, seed = self.session.times, self.session.seed
 
         def longest_s(name: str) -> float:
@@ -86,7 +86,7 @@ class MockApi:
 
 
 class AddressApi:
-    """An API at an address, while the context is open."""
+    """Opens connections to an API at an address."""
 
     patience = _REMOTE
 

@@ -1,4 +1,4 @@
-"""The mock upstream without a plan: the client's requests decide what each response contains, as on a real API."""
+"""A mock upstream without a plan: the client's requests determine the content of each response, as on a real API."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["AskedUpstream"]
 
 
 class AskedUpstream(Upstream):
-    """One Realtime session. A response with `tool_choice` "required" calls each tool of its request once; others reply.
+    """The API's side of one session. A response with `tool_choice` "required" calls each tool of its request once.
 
-    Args: those of `Upstream`, without the plan.
+    Any other response is a reply. The arguments are those of `Upstream` without the plan.
     """
 
     def __init__(self, **settings: Any) -> None:

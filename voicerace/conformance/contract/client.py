@@ -1,7 +1,7 @@
-"""The client of an experiment: one connection to a Realtime API, the events on it, and functions that wait for events.
+"""The client of an experiment: one connection to a Realtime API, its events, and functions that wait for events.
 
-Times are those at the client's socket. Received events are never removed: a wait searches all of them, so it also finds an
-event that came early. The order is that of `ReceivedEvent.seq`.
+Times are measured at the client's socket. Received events are never removed. A wait searches all received events, so it also
+finds an event that arrived before the wait. `ReceivedEvent.seq` gives the order of events.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = [
 
 
 class InconclusiveError(Exception):
-    """An experiment has no answer; the text gives the reason."""
+    """An experiment has no answer. The message gives the reason."""
 
 
 class ReplyTimeoutError(InconclusiveError):
-    """An awaited event did not come in time."""
+    """An awaited event did not arrive in time."""
 
 
 class ConnectionGoneError(InconclusiveError):
@@ -48,7 +48,12 @@ class ConnectionGoneError(InconclusiveError):
 
 
 class Patience(NamedTuple):
-    """Timeouts in seconds: `answer_s` for an expected event, `quiet_s` for an event that should not come."""
+    """Timeouts in seconds.
+
+    Attributes:
+        answer_s: timeout for an expected event.
+        quiet_s: timeout for an event that should not arrive.
+    """
 
     answer_s: float
     quiet_s: float
@@ -56,7 +61,7 @@ class Patience(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One message, sent or received.
+    """A message that the client sent or received.
 
     Attributes:
         seq: number in the recording.
@@ -70,7 +75,7 @@ class ReceivedEvent:
 
     @property
     def message(self) -> Mapping[str, Any]:
-        """The payload if it is an object, else an empty one."""
+        """The payload if it is an object, else an empty object."""
         return self.payload if isinstance(self.payload, Mapping) else {}
 
     @property
@@ -79,18 +84,24 @@ class ReceivedEvent:
 
     @property
     def response_id(self) -> str:
-        """Id of its response; empty if it has none."""
+        """Id of the response in the message; empty if the message has none."""
         return str(self.message.get("response_id") or realtime.response_of(self.message).get("id") or "")
 
     @property
     def item_id(self) -> str:
-        """Id of its item; empty if it has none."""
+        """Id of the item in the message; empty if the message has none."""
         return str(self.message.get("item_id") or realtime.item_of(self.message).get("id") or "")
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """Matches events of any of the types `kinds`, about a given response and a given item if not None."""
+    """Matches events of some types, optionally of one response and of one item.
+
+    Attributes:
+        kinds: types of the matching events.
+        response: id of the response; None matches any.
+        item: id of the item; None matches any.
+    """
 
     kinds: tuple[str, ...]
     response: str | None = None
@@ -104,17 +115,17 @@ class Matcher:
 
 
 def named(*kinds: str, response: str | None = None, item: str | None = None) -> Matcher:
-    """Return a `Matcher` for types of events."""
+    """Return a `Matcher` for events of the types `kinds`."""
     return Matcher(kinds, response, item)
 
 
 class Client:
-    """One connection, while the context is open.
+    """Sends and receives events on one connection while the context is open.
 
     Args:
         connection: an open connection.
-        recorder: records all messages.
-        patience: the timeouts.
+        recorder: recorder of all messages.
+        patience: timeouts of the waits.
 
     Attributes:
         heard: messages of the API, in order.
@@ -136,7 +147,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         if self._gone is None:
-            # The client closes first and ignores later messages.
+            # The client closes the connection and ignores later messages.
             self._gone = ConnectionGoneError("the experiment is over", None)
             self.recorder.arrived(self.recorder.sent(PROXY_TO_UPSTREAM, "close", {"code": 1000}, "socket"))
         if self._reader is not None:
@@ -148,12 +159,12 @@ class Client:
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def new_id(self, kind: str) -> str:
-        """Return an id that is unique in this session."""
+        """Return a new id that is unique in this session."""
         self._last_id += 1
         return f"contract_{kind}_{self._last_id}"
 
     async def send(self, event: Mapping[str, Any] | bytes) -> ReceivedEvent:
-        """Send an event. An object without an `event_id` gets one.
+        """Send an event and return it. An object without an `event_id` gets a new id.
 
         Raises:
             ConnectionGoneError: the connection has ended.
@@ -175,24 +186,24 @@ class Client:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def find(self, want: Callable[[ReceivedEvent], bool], since: ReceivedEvent | None = None) -> ReceivedEvent | None:
-        """Return the first received event that matches, after `since` if given, or None."""
+        """Return the first received event that matches, or None. If `since` is given, search only later events."""
         first = -1 if since is None else since.seq
         return next((each for each in self.heard if each.seq > first and want(each)), None)
 
     async def until(self, want: Matcher | str, since: ReceivedEvent | None = None) -> ReceivedEvent:
-        """Wait for an event after `since`. An event that was already received counts.
+        """Wait for an event after `since` and return it. An event that was already received counts.
 
         Raises:
-            ReplyTimeoutError: it did not come in time.
-            ConnectionGoneError: the connection ended before it.
+            ReplyTimeoutError: the event did not arrive in time.
+            ConnectionGoneError: the connection ended before the event.
         """
         wanted = named(want) if isinstance(want, str) else want
         return await self._wait(wanted, str(wanted), since)
 
     async def answer(self, sent: ReceivedEvent, *wants: Matcher) -> ReceivedEvent:
-        """Wait for the answer to a sent event: a matching event or an error.
+        """Wait for the answer to a sent event, which is a matching event or an error, and return it.
 
-        Only one sent event is unanswered at a time, so an error needs no id to be its answer.
+        Only one sent event is unanswered at a time, so any error is the answer to this event.
 
         Raises: as `until`.
         """
@@ -209,7 +220,7 @@ class Client:
         return found
 
     async def quiet(self, want: Matcher, since: ReceivedEvent) -> ReceivedEvent | None:
-        """Wait for an event that should not come; return it if it came.
+        """Wait for an event that should not arrive. Return the event, or None if it did not arrive.
 
         Raises:
             ConnectionGoneError: the connection ended.
@@ -244,7 +255,7 @@ class Client:
             self._over(closed)
 
     def _over(self, closed: ConnectionClosed) -> ConnectionGoneError:
-        """Record the end of the connection, once."""
+        """Record the end of the connection if that was not done before, and return the error to raise."""
         if self._gone is None:
             if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
                 reason = why_closed(closed, "the API")

@@ -1,6 +1,6 @@
-"""Experiments with requests that are sent early: with a result before the response ended, and next to a cancel.
+"""Experiments with early requests: with a result before the end of the response, and next to a cancel.
 
-Like a client with a race, they do not wait for an answer between two sends. Each answer has the times in ms.
+The experiments do not wait for an answer between two sends, like a client with a race. Their answers give times in ms.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _CREATED: Final = named(realtime.RESPONSE_CREATED)
 async def result_and_create(client: Client) -> FactAnswer:
     """Send a result and a `response.create` on receipt of `response.function_call_arguments.done`.
 
-    The gap and the network decide whether the request arrives before `response.done`. In both cases `response.done` must
-    decide: a refusal comes before it, `response.created` after it.
+    The gap and the network determine whether the request arrives before the end of the response. The fact holds in both
+    cases if the API sends a refusal before `response.done`, or `response.created` after it.
     """
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
@@ -34,7 +34,7 @@ async def result_and_create(client: Client) -> FactAnswer:
     create = await client.send(_CREATE)
     answer = await client.answer(create, _CREATED)
     if realtime.error_of(answer.message).get("event_id") == output.message["event_id"]:
-        answer = await client.answer(answer, _CREATED)  # the result was refused: tested by another fact
+        answer = await client.answer(answer, _CREATED)  # the API refused the result, which another fact tests
     done = await steps.finish(client, active)
     trace = (arguments, output, create, answer, done)
     margin_ms = ms(create.at_ns - done.at_ns)
@@ -55,7 +55,7 @@ async def result_and_create(client: Client) -> FactAnswer:
 
 @steps.repeated
 async def cancel_then_create(client: Client) -> FactAnswer:
-    """Cancel a response whose text has begun, and send a request directly after it."""
+    """Cancel a response whose text has begun, and send a request directly after the cancel."""
     active, _ = await steps.begin_text(client)
     cancel = await client.send(CANCEL)
     create = await client.send(_CREATE)

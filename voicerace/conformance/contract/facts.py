@@ -1,4 +1,4 @@
-"""Types of the contract: a fact, and the answer of an experiment. Data only."""
+"""Types of the contract: a fact, and the answer of an experiment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicerace.conformance.contract.client import Client, ReceivedEvent
 __all__ = ["Experiment", "Fact", "FactAnswer", "FactState", "Known", "broken", "held", "unknown"]
 
 FactState: TypeAlias = Literal["held", "broken", "unknown"]
-#: Evidence about a fact before an experiment; see `conformance.contract.table`.
+#: Strength of the evidence for a fact without an experiment; see `conformance.contract.table`.
 Known: TypeAlias = Literal["settled", "bounded", "open"]
 
 
@@ -20,9 +20,9 @@ class FactAnswer:
     """The answer of an experiment.
 
     Attributes:
-        state: the fact held, was broken, or the experiment did not decide.
+        state: ``held``, ``broken``, or ``unknown`` if the experiment did not decide.
         seen: the observation, as a sentence without its full stop.
-        trace: the messages that decide it.
+        trace: the messages that decide the state.
     """
 
     state: FactState
@@ -42,7 +42,7 @@ def unknown(seen: str, *trace: ReceivedEvent) -> FactAnswer:
     return FactAnswer("unknown", seen, trace)
 
 
-#: Uses a new connection and returns an answer; raises `InconclusiveError` if there is none.
+#: A function that tests a fact on a new connection and returns the answer. It raises `InconclusiveError` if it has no answer.
 Experiment: TypeAlias = Callable[[Client], Awaitable[FactAnswer]]
 
 
@@ -51,12 +51,12 @@ class Fact:
     """One row of the contract.
 
     Attributes:
-        name: stem of its recording's file, and name in JSON.
+        name: name in JSON, and stem of the recording's file name.
         statement: behaviour of the mock without knobs, as a claim about the API.
-        state: evidence without an experiment.
-        where: group in the table.
-        experiment: tests the fact on its own connection; None if there is none.
-        untried: why there is no experiment; empty if the fact is computed from all recordings.
+        state: strength of the evidence without an experiment.
+        where: heading of the fact's group in the table.
+        experiment: function that tests the fact; None if there is none.
+        untried: reason why there is no experiment; empty if the fact has one or is computed from all recordings.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Experiments with client messages: items, results of calls, audio, binary frames."""
+"""Experiments with client messages: items, results of calls, audio and binary frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicerace.model.protocol import input_audio, realtime
 __all__ = ["binary_frames", "commit_no_response", "empty_commit", "item_active", "item_confirmed",
            "output_at_arguments_done", "output_starts_nothing", "session_opens"]  # fmt: skip
 
-#: 200 ms of silence; the API wants at least 100 ms of audio in a commit.
+#: 200 ms of silence as PCM at 24 kHz. The API requires at least 100 ms of audio in a commit.
 _PCM: Final = bytes(2 * 24_000 // 5)
 
 
@@ -36,7 +36,7 @@ async def item_confirmed(client: Client) -> FactAnswer:
 
 
 async def _send_item(client: Client) -> tuple[str, ReceivedEvent]:
-    """Send a user item; return its id and the sent event."""
+    """Send a user item and return (id of the item, sent event)."""
     item_id = client.new_id("item")
     return item_id, await client.send(realtime.create_item({"id": item_id, **realtime.user_item(steps.SHORT)}))
 
@@ -55,7 +55,7 @@ async def item_active(client: Client) -> FactAnswer:
 
 @steps.repeated
 async def output_at_arguments_done(client: Client) -> FactAnswer:
-    """Send the result as early as possible; if it is refused, send it again at later events until it is accepted."""
+    """Send the result as early as possible. If the API refuses it, send it again at later events until it is accepted."""
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
     sent, answer = await steps.send_result(client, arguments)

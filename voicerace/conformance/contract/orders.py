@@ -1,7 +1,8 @@
 """Experiments with the order of a response's events.
 
 Consecutive deltas count as one event. The order of `conversation.item.done` and `response.output_item.done` is a separate
-fact, so `call_order` and `text_order` only check that the former is between the end of the content and `response.done`.
+fact. `call_order` and `text_order` only check that `conversation.item.done` is between the end of the content and
+`response.done`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TEXT: Final = (
     realtime.RESPONSE_CREATED, _OUTPUT_ADDED, realtime.ITEM_ADDED, "response.content_part.added", realtime.TEXT_DELTA,
     realtime.TEXT_DONE, "response.content_part.done", _OUTPUT_DONE, realtime.RESPONSE_DONE,
 )  # fmt: skip
-#: Event that ends a call's item -> its name in an answer.
+#: Type of an event that ends a call's item -> short name in an answer.
 _ENDS: Final = {
     realtime.ARGUMENTS_DONE: "arguments.done",
     realtime.ITEM_DONE: "item.done",
@@ -66,10 +67,10 @@ async def _order(client: Client, text: str, item_type: str, expected: tuple[str,
 
 
 def _item(client: Client, created: ReceivedEvent, item_type: str) -> str:
-    """Return the id of the first item of a type in a response.
+    """Return the id of the first item in a response that has the type `item_type`.
 
     Raises:
-        InconclusiveError: the response has none.
+        InconclusiveError: the response has no such item.
     """
     for each in client.heard:
         if each.kind == _OUTPUT_ADDED and each.response_id == created.response_id:
@@ -80,7 +81,7 @@ def _item(client: Client, created: ReceivedEvent, item_type: str) -> str:
 
 
 def _events_of(client: Client, created: ReceivedEvent, item: str) -> list[ReceivedEvent]:
-    """Return the events of a response and one of its items, without repeated deltas."""
+    """Return the start and end of a response and the events of one of its items, without repeated deltas."""
     events: list[ReceivedEvent] = []
     for each in client.heard:
         of_item = each.response_id in ("", created.response_id) and each.item_id == item

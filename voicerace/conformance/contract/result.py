@@ -1,4 +1,4 @@
-"""The result of a contract run: one row per fact, the times and the recordings, as JSON and as files."""
+"""The result of a contract run: one row per fact, the measured times and the recordings. Converts it to JSON and files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class FactResult:
 
     Attributes:
         fact: row of the table.
-        state: held, broken or unknown.
-        seen: the observation, or why there is none.
-        trace: the events of the fact's recording that decide it.
+        state: ``held``, ``broken`` or ``unknown``.
+        seen: the observation, or the reason why there is none.
+        trace: the events of the fact's recording that decide the state.
     """
 
     fact: Fact
@@ -49,8 +49,8 @@ class Contract:
         upstream: name of the target, without path and query.
         provenance: provenance of all recordings.
         sessions: number of connections that opened.
-        rows: one per fact, in the table's order: open, bounded, settled.
-        times: name -> measured times in ms.
+        rows: one row per fact, in the table's order: open, bounded, settled.
+        times: name of a time -> statistics in ms.
         recordings: name of a fact, or ``call_N`` for a session that only measures times -> recording.
     """
 
@@ -66,11 +66,11 @@ class Contract:
 
     @property
     def states(self) -> dict[str, FactState]:
-        """Name of a fact -> answer."""
+        """Name of a fact -> state of its answer."""
         return {row.fact.name: row.state for row in self.rows}
 
     def to_json(self) -> dict[str, Any]:
-        """Return one object with the names of the printed tables."""
+        """Return the result as one JSON object, with the names of the printed tables."""
         return {
             "schema": 1,
             **self.provenance,
@@ -83,7 +83,7 @@ class Contract:
         }
 
     def write(self, folder: Path) -> list[Path]:
-        """Write ``NAME.jsonl`` per recording and ``contract.json``; return the files."""
+        """Write ``NAME.jsonl`` for each recording, and ``contract.json``. Return the paths."""
         folder.mkdir(parents=True, exist_ok=True)
         files = [keep(folder, name, recording) for name, recording in self.recordings.items()]
         files.append(folder / "contract.json")
@@ -92,7 +92,7 @@ class Contract:
 
 
 def keep(folder: Path, name: str, recording: Recording) -> Path:
-    """Write one recording; return its file."""
+    """Write one recording as ``NAME.jsonl`` and return its path."""
     file = folder / f"{name}.jsonl"
     recording.write(file)
     return file
@@ -105,7 +105,7 @@ def at_ms(event: Event) -> float | None:
 
 
 def what(event: Event) -> str:
-    """Return a short description of an event: its type, and its ids, codes and statuses."""
+    """Return a short description of an event: its type, ids, codes and statuses."""
     payload = event.payload
     if isinstance(payload, bytes):
         return f"(binary) {len(payload)} bytes"

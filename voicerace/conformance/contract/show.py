@@ -1,4 +1,4 @@
-"""Prints the contract: facts, times and traces. Control characters from the API are escaped."""
+"""Formats the result of a contract run as text: facts, times and traces. Control characters from the API are escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_THE_MOCK: Final = (
 
 
 def contract_lines(found: Contract) -> Iterator[str]:
-    """Yield the table of facts, the counts and the times."""
+    """Yield the lines of the table of facts, the counts and the times."""
     width = max(len(row.fact.statement) for row in found.rows)
     yield f"{_HEAD[0]:<{width}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
     for row in found.rows:
@@ -37,7 +37,7 @@ def contract_lines(found: Contract) -> Iterator[str]:
 
 
 def trace_lines(found: Contract) -> Iterator[str]:
-    """Yield for each tested fact the events that decide it, with the time in ms since the start of the session."""
+    """Yield the lines of the events that decide each tested fact, with times in ms since the start of the session."""
     for row in found.rows:
         if not row.trace:
             continue

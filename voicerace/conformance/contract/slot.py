@@ -1,4 +1,4 @@
-"""Experiments with the slot: accepted and refused requests, when it is free again, and events outside it."""
+"""Experiments with the slot: accepted and refused requests, the end of the slot, and responses outside the slot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["create_active", "create_free", "out_of_band", "refusal_event_id", "s
 _CREATE: Final = realtime.create_response(response={"tool_choice": "none"})
 _CREATED: Final = named(realtime.RESPONSE_CREATED)
 _OF_RESPONSES: Final = named(realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE)
-#: Number of requests sent on receipt of response.done.
+#: Number of requests in `slot_at_response_done`.
 _CREATES: Final = 3
 
 
@@ -31,7 +31,7 @@ async def create_free(client: Client) -> FactAnswer:
 
 @steps.repeated
 async def create_active(client: Client) -> FactAnswer:
-    """Check that a request is refused, that no second response begins, and that the session continues."""
+    """Check that the API refuses a request, begins no second response, and continues the session."""
     active = await steps.begin(client, steps.LONG)
     sent, answer = await _create(client)
     if answer.kind != realtime.ERROR:
@@ -58,13 +58,13 @@ def _of_other_response(passed: ReceivedEvent, active: ReceivedEvent) -> bool:
 
 
 async def _create(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
-    """Send a request; return it and its answer."""
+    """Send a request and return (sent event, answer)."""
     sent = await client.send(_CREATE)
     return sent, await client.answer(sent, _CREATED)
 
 
 async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, created: ReceivedEvent) -> FactAnswer:
-    """Answer for a request that was accepted: broken if the first response was active, otherwise it came too late."""
+    """Return the answer for an accepted request: broken if the first response was active, otherwise unknown."""
     if steps.while_active(client, active, created):
         return broken("accepted: a second response began before the first was done", active, sent, created)
     await steps.finish(client, created)
@@ -86,7 +86,7 @@ async def refusal_event_id(client: Client) -> FactAnswer:
 
 @steps.repeated
 async def _slot_at(client: Client, text: str, kind: str) -> FactAnswer:
-    """Send a request on receipt of an event that a gate might take for the end of the response."""
+    """Send a request on receipt of an event that a proxy could treat as the end of the response."""
     active = await steps.begin(client, text)
     if text == steps.CALL:
         ended = await steps.first_call(client, active)
@@ -112,7 +112,7 @@ async def slot_at_arguments_done(client: Client) -> FactAnswer:
 
 
 async def slot_at_response_done(client: Client) -> FactAnswer:
-    """Send requests on receipt of `response.done`. A slot lag shorter than the link's delay is not visible."""
+    """Send requests on receipt of `response.done`. The experiment cannot detect a slot lag shorter than the link's delay."""
     await steps.set_up(client)
     trace: list[ReceivedEvent] = []
     active = await steps.begin(client, steps.SHORT)

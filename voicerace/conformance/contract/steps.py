@@ -1,7 +1,7 @@
 """Common steps of experiments: set up a session, send user text, request a response, and decide a race.
 
 Every sent field is valid for the GA client events of the `openai` package (3.54), because an API can refuse unknown fields.
-Server VAD is off in every session, because a second writer would spoil the answers.
+Server VAD is off in every session, because its own responses would change the answers.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ _WEATHER: Final[Mapping[str, Any]] = {
 _TIME: Final[Mapping[str, Any]] = {**_WEATHER, "name": "get_time", "description": "The local time in a city."}
 #: Maximum number of trials of an experiment that must win a race against the network.
 _TRIES: Final = 3
-#: Time between two requests while the slot is still taken after response.done.
+#: Time between two requests while the API refuses them after response.done.
 _SLOT_AGAIN_S: Final = 0.1
 
 
 def code_of(passed: ReceivedEvent) -> str:
-    """Return an error's code, or its type, or "without a code"."""
+    """Return the code of an error, else its type, else "without a code"."""
     error = realtime.error_of(passed.message)
     return str(error.get("code") or error.get("type") or "without a code")
 
 
 async def ask(client: Client, event: Mapping[str, Any], want: Matcher) -> ReceivedEvent:
-    """Send an event that an experiment needs and return its confirmation.
+    """Send an event and return its confirmation.
 
     Raises:
-        InconclusiveError: it was answered by an error, or not at all.
+        InconclusiveError: the API answered with an error or did not answer.
     """
     sent = await client.send(event)
     answer = await client.answer(sent, want)
@@ -65,12 +65,15 @@ async def ask(client: Client, event: Mapping[str, Any], want: Matcher) -> Receiv
 
 
 def update(**fields: Any) -> realtime.Message:
-    """Return a `session.update` with some fields of the session."""
+    """Return a `session.update` with these fields of the session."""
     return realtime.update_session({"type": "realtime", **fields})
 
 
 async def set_up(client: Client, modality: Literal["text", "audio"] = "text") -> ReceivedEvent:
-    """Wait for the session and set its modality, one tool and no server VAD; return `session.created`."""
+    """Wait for the session, send its settings, and return `session.created`.
+
+    The settings are the modality, one tool and no server VAD.
+    """
     created = await client.until(realtime.SESSION_CREATED)
     settings = update(
         output_modalities=[modality],
@@ -84,14 +87,14 @@ async def set_up(client: Client, modality: Literal["text", "audio"] = "text") ->
 
 
 async def say(client: Client, text: str) -> ReceivedEvent:
-    """Send a user item; return its confirmation."""
+    """Send a user item and return its confirmation."""
     item_id = client.new_id("item")
     event = realtime.create_item({"id": item_id, **realtime.user_item(text)})
     return await ask(client, event, named(realtime.ITEM_DONE, item=item_id))
 
 
 async def begin(client: Client, text: str) -> ReceivedEvent:
-    """Send a user text and request its reply, a function call if it is `CALL`; return `response.created`.
+    """Send a user text, request its reply (a function call if the text is `CALL`), and return `response.created`.
 
     Raises:
         InconclusiveError: no response began.
@@ -101,10 +104,10 @@ async def begin(client: Client, text: str) -> ReceivedEvent:
 
 
 async def begin_text(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
-    """Request a long reply; return `response.created` and the first delta of its text.
+    """Request a long reply and return (`response.created`, first delta of the text).
 
     Raises:
-        InconclusiveError: no response began, or it ended before its text began.
+        InconclusiveError: no response began, or the response ended before its text began.
     """
     active = await begin(client, LONG)
     delta = await client.until(named(realtime.TEXT_DELTA, realtime.RESPONSE_DONE, response=active.response_id))
@@ -114,7 +117,7 @@ async def begin_text(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
 
 
 async def two_calls_at_once(client: Client) -> ReceivedEvent:
-    """Request a response with a call of each of two tools; return `response.created`.
+    """Request a response that calls each of two tools, and return `response.created`.
 
     Raises: as `begin`.
     """
@@ -123,11 +126,11 @@ async def two_calls_at_once(client: Client) -> ReceivedEvent:
 
 
 async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[str, Any]] = ()) -> ReceivedEvent:
-    """Request a response; return its `response.created`.
+    """Request a response and return its `response.created`.
 
     Args:
         client: the connection.
-        calls: the response must call a function; otherwise it must not.
+        calls: whether the response must call a function. If False, it must not.
         tools: functions that replace those of the session for this response.
 
     Raises: as `begin`.
@@ -138,7 +141,7 @@ async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[
     while True:
         sent = await client.send(event)
         answer = await client.answer(sent, named(realtime.RESPONSE_CREATED))
-        # The previous response has ended, but maybe not for the API, which another fact tests.
+        # The API can refuse requests for some time after response.done, which another fact tests.
         if not realtime.is_refusal(answer.message) or asyncio.get_running_loop().time() > until:
             break
         await asyncio.sleep(_SLOT_AGAIN_S)
@@ -148,12 +151,12 @@ async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[
 
 
 async def finish(client: Client, created: ReceivedEvent) -> ReceivedEvent:
-    """Wait for the end of a response; return its `response.done`."""
+    """Wait for the end of a response and return its `response.done`."""
     return await client.until(named(realtime.RESPONSE_DONE, response=created.response_id))
 
 
 async def first_call(client: Client, created: ReceivedEvent) -> ReceivedEvent:
-    """Wait for a response's `response.function_call_arguments.done`.
+    """Wait for a response's `response.function_call_arguments.done` and return it.
 
     Raises:
         InconclusiveError: the response ended without a function call.
@@ -166,19 +169,19 @@ async def first_call(client: Client, created: ReceivedEvent) -> ReceivedEvent:
 
 
 def result_of(client: Client, arguments: ReceivedEvent) -> realtime.Message:
-    """Return the event with the result of a call."""
+    """Return a client event that contains the result of a call."""
     item = {"id": client.new_id("item"), **realtime.output_item(str(arguments.message.get("call_id")), _RESULT)}
     return realtime.create_item(item)
 
 
 async def send_result(client: Client, arguments: ReceivedEvent) -> tuple[ReceivedEvent, ReceivedEvent]:
-    """Send the result of a call; return it and its answer."""
+    """Send the result of a call and return (sent event, answer)."""
     sent = await client.send(result_of(client, arguments))
     return sent, await client.answer(sent, named(realtime.ITEM_DONE, item=sent.item_id))
 
 
 def passed_ms(earlier: ReceivedEvent, later: ReceivedEvent) -> str:
-    """Return the time between two messages as text."""
+    """Return the time between two messages as text in ms."""
     return f"{ms(later.at_ns - earlier.at_ns):.1f} ms"
 
 
@@ -187,20 +190,23 @@ def status_of(done: ReceivedEvent) -> str:
 
 
 def while_active(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> bool:
-    """Return whether the API sent an event while a response was active: it came before the end of the response."""
+    """Return whether the API sent an event before the end of a response."""
     done = client.find(named(realtime.RESPONSE_DONE, response=created.response_id))
     return done is None or event.seq < done.seq
 
 
 def late(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> FactAnswer:
-    """Return the answer for an event after the end of a response: the request may have reached a free slot."""
+    """Return ``unknown`` for an event after the end of a response, because the request may have reached a free slot."""
     done = client.find(named(realtime.RESPONSE_DONE, response=created.response_id))
     trace = (created, event) if done is None else (created, done, event)
     return unknown(f"response.done was on its way before: {event.kind} came only behind it, which tells nothing", *trace)
 
 
 def repeated(trial: _Trial[_Given]) -> _Trial[_Given]:
-    """Make an experiment of a trial that must win a race against the network: try up to three times on a text session."""
+    """Return an experiment that runs a trial up to three times on a text session.
+
+    Each trial must win a race against the network.
+    """
 
     @wraps(trial)
     async def experiment(client: Client, /, *args: _Given.args, **kwargs: _Given.kwargs) -> FactAnswer:

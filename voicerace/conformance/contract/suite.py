@@ -1,7 +1,7 @@
-"""Runs the contract: one connection per experiment, some more for the times, and one answer per fact.
+"""Runs the contract: opens one connection per experiment and some for the times, and returns one answer per fact.
 
-A connection that fails makes its answer unknown, and the run continues. If the first connection does not open, no other
-is tried.
+If a connection fails, the answer of its experiment is unknown, and the run continues. If the first connection does not open,
+the run ends.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ from voicerace.trace.recording import UPSTREAM_LINKS, UPSTREAM_TO_PROXY, Recordi
 
 __all__ = ["CALLS_ELSEWHERE", "check_contract", "sessions_needed"]
 
-#: Number of extra function calls for the times, and of concurrent sessions. With an API sessions run one at a time, so that
-#: they do not disturb each other's times or exceed rate limits.
+#: Kind of target -> default number of extra function calls for the times.
 _REPEATS: Final = {"mock": 5}
 CALLS_ELSEWHERE: Final = 3
 _AT_ONCE: Final = {"mock": 8}
-#: Number of last messages shown for an experiment without an answer.
+#: Number of last messages in the trace of an experiment without an answer.
 _LAST: Final = 6
 
 
@@ -45,10 +44,10 @@ def sessions_needed(repeats: int, facts: Sequence[Fact] = FACTS) -> int:
 
 
 def _chosen(names: Sequence[str]) -> tuple[Fact, ...]:
-    """Return the facts of these names in the table's order; without names, all facts.
+    """Return the facts with these names in the table's order. If there are no names, return all facts.
 
     Raises:
-        InputError: an unknown fact.
+        InputError: a name is unknown.
     """
     known = [fact.name for fact in FACTS]
     for name in names:
@@ -68,21 +67,22 @@ def check_contract(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Contract:
-    """Test every fact on an API. In a notebook, where an event loop is running, call it in a thread.
+    """Test facts on an API and return the result. In a notebook, where an event loop is running, call it in a thread.
 
     Args:
         target: the mock, or an API at an address.
-        session: source of the mock's knobs and times.
+        session: configuration with the mock's knobs and times.
         facts: names of the facts to test; by default all.
         repeats: number of function calls made only for the times; by default 5 with the mock and 3 with an API.
         max_sessions: maximum number of sessions; required for an API that costs money.
-        at_once: number of concurrent sessions; by default 8 with the mock and 1 with an API.
-        patience: the timeouts; by default derived from the mock's times, 15 s with an API.
-        folder: folder for the recordings, each written when its session ends, so that an interrupted run keeps them.
+        at_once: number of concurrent sessions; by default 8 with the mock. With an API the default is 1, so that sessions
+            do not disturb each other's times or exceed rate limits.
+        patience: timeouts; by default derived from the mock's times, and 15 s with an API.
+        folder: folder for the recordings. Each recording is written when its session ends, so an interrupted run keeps them.
         progress: called with the numbers of finished sessions and of all sessions.
 
     Raises:
-        InputError: an unknown fact, too many sessions, or a missing `max_sessions`.
+        InputError: a fact is unknown, `max_sessions` is missing, or the run needs more sessions than it allows.
     """
     chosen = _chosen(facts)
     count = _REPEATS.get(target.kind, CALLS_ELSEWHERE) if repeats is None else repeats
@@ -98,7 +98,7 @@ def check_contract(
 
 
 class _Run:
-    """One run; see `check_contract`."""
+    """One run of the contract; see `check_contract`."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class _Run:
         return FactResult(fact, answer.state, self.scrub.text(answer.seen), trace)
 
     async def _one(self, name: str) -> FactAnswer:
-        """Run one experiment on its own connection."""
+        """Run one experiment on its own connection, keep its recording, and return the answer."""
         async with self._turns:
             recorder = Recorder({**self.provenance, "experiment": name}, UPSTREAM_LINKS, self.scrub)
             try:
@@ -178,7 +178,7 @@ class _Run:
 
 
 async def _one_call(client: Client) -> FactAnswer:
-    """Make a function call with result and reply, to measure times."""
+    """Request a function call, send its result, and request the reply. The recording is used to measure times."""
     await set_up(client)
     created = await begin(client, CALL)
     arguments = await first_call(client, created)

@@ -1,11 +1,12 @@
-"""The facts that the models assume, each with its experiment or why there is none: open, then bounded, then settled.
+"""Lists the facts that the models assume, each with its experiment or the reason why it has none.
 
-A statement is the behaviour of the mock without knobs. A change that adds a knob or a fact to the mock adds a row here:
-the tests compare each knob with the answers that it must change.
+The order is open, bounded, settled. A fact is `settled` if two or more recordings of the API in GA names (``data/api``) show
+it and none contradicts it. It is `bounded` if one recording shows it, or if recordings or published logs leave few
+possibilities. It is `open` if it is documented, reported or assumed, but no recording decides it. Each fact that is not
+settled and has an experiment has a page in docs/open-facts.
 
-`settled`: two or more recordings of the API in GA names (``data/api``) show it, and none contradicts it. `bounded`: one
-recording shows it, or recordings or published logs leave few possibilities. `open`: it is documented, reported or
-assumed, and no recording decides it. Each fact that is not settled and has an experiment has a page in docs/open-facts.
+A statement is the behaviour of the mock without knobs. A new knob or fact of the mock needs a new row, because the tests
+compare each knob with the answers that it must change.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from voicerace.conformance.contract.facts import Fact
 
 __all__ = ["DONE_BEFORE_RESULT", "FACTS", "TOOL_MS"]
 
-#: Duration of the tool for which two published claims about the gap differ: the lower end of a claimed 300 to 500 ms.
+#: Duration in ms of the shortest tool that is claimed to end before response.done; source: docs/open-facts/gap.md.
 TOOL_MS: Final = 300
-#: Computed from all measured gaps, not by an experiment.
+#: Name of the fact that is computed from all measured gaps, without an experiment of its own.
 DONE_BEFORE_RESULT: Final = "done_before_result"
 
 _SLOT = "The slot"

@@ -1,4 +1,4 @@
-"""Times measured in all experiments, and the fact computed from them: whether response.done comes before a result."""
+"""Computes statistics of the times in all experiments, and the fact whether response.done arrives before a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SHOWN", "Spread", "done_before_result", "spreads"]
 
-#: Reported time -> whether it contains the round trip.
+#: Name of a reported time -> whether its values contain the round trip.
 SHOWN: Final[Mapping[str, bool]] = {
     "gap_ms": False,
     "item_done_ms": False,
@@ -35,8 +35,10 @@ class Spread:
 
     Attributes:
         count: number of values.
-        least, median, most: statistics of the values; None without values.
-        with_rtt: each value contains the round trip.
+        least: smallest value; None if there are no values.
+        median: median; None if there are no values.
+        most: largest value; None if there are no values.
+        with_rtt: whether each value contains the round trip.
     """
 
     count: int
@@ -50,7 +52,7 @@ class Spread:
 
 
 def spreads(recordings: Iterable[Recording]) -> dict[str, Spread]:
-    """Return name -> statistics of a time over all recordings."""
+    """Return name of a time -> statistics over all recordings."""
     values: dict[str, list[float]] = defaultdict(list)
     for recording in recordings:
         for name, found in measured(recording).items():
@@ -66,9 +68,10 @@ def _spread(values: list[float], with_rtt: bool) -> Spread:
 
 
 def done_before_result(gap: Spread) -> FactAnswer:
-    """Answer from the measured gaps whether response.done comes before the result of a tool of `TOOL_MS`.
+    """Return the answer whether response.done arrives before the result of a tool of `TOOL_MS`, from the measured gaps.
 
-    The round trip is ignored; it only delays the result. One gap above `TOOL_MS` shows that a result can come first.
+    The round trip has no influence on the answer, because it only delays the result. One gap of `TOOL_MS` or more shows that
+    a result can arrive first.
     """
     if gap.count < _LEAST or gap.most is None:
         return unknown(f"{gap.count} gaps were measured, {_LEAST} are needed")
