@@ -1,4 +1,4 @@
-"""The command line: one function per verb, options declared once, no logic."""
+"""The command line of voicerace. It has one function per verb, which calls the library and prints the result."""
 
 from voicerace.cli.app import main
 
