@@ -1,4 +1,4 @@
-"""The command line of voicerace. It has one function per verb, which calls the library and prints the result."""
+"""The command line, with one function per verb that calls the library and prints the result."""
 
 from voicerace.cli.app import main
 

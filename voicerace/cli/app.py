@@ -1,7 +1,7 @@
 """The table of verbs, and `main`, which runs one of them.
 
-Exit status: 0 after success, 1 for a finding (if the verb documents it), 2 for invalid input, 130 after Ctrl-C.
-The module of a verb is imported when the verb is called, and slow modules are imported in the functions that use them.
+Exit status: 0 for success, 1 for a finding (if the verb documents it), 2 for invalid input, 130 after Ctrl-C.
+A verb's module is imported when the verb is called, and slow modules are imported in the functions that use them.
 tests/test_start.py lists the modules that `--help` must not import.
 """
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # `command.main` would handle Ctrl-C and a closed pipe itself.
         with command.make_context("voicerace", [*words]) as context:
             status = command.invoke(context)
-        # Errors of this flush are reported below. At exit the interpreter would only print a warning.
+        # Errors are reported below. At exit the interpreter would only print a warning.
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        # For example a full disk or a read-only folder, if the verb does not raise an InputError for it.
+        # For example a full disk, if the verb does not raise an InputError for it.
         try:
             sys.stdout.flush()
         except OSError:
@@ -96,14 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _how_to_resume(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
-    """Return a text that names the kept trials of a stopped sweep and the command that resumes it."""
+    """Return a text with the kept trials of a stopped sweep and the command that resumes it."""
     more = [] if "--resume" in words else ["--resume"]
     more += [] if any(each.partition("=")[0] == "--out" for each in words) else ["--out", str(ended.folder)]
     return f"{ended.kept}; to continue: {shlex.join(['voicerace', *words, *more])}"
 
 
 def _usage_error(error: typer.TyperException) -> str:
-    """Return typer's text of a usage error. For an unknown option the text suggests a similar one."""
+    """Return typer's text of a usage error, with a suggestion for an unknown option."""
     if near := getattr(error, "possibilities", None):
         return f"{error}; did you mean {near[0]}?"
     describe = getattr(error, "format_message", None)  # unlike `str`, it names the option

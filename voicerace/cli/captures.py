@@ -92,7 +92,7 @@ def inspect(
 
 
 def _choice(file: Path, capture: Capture) -> list[str]:
-    """Return a line with a warning if the recordings in a run's folder are a biased sample of its sessions, else no line."""
+    """Return a list with a warning if the recordings of a run are a biased sample of its sessions, else []."""
     if (file / RUN).is_file() and read_run(file).get("end") is None:
         return ["The run has not ended: these are the recordings written so far; of a sweep, bad sessions before others."]
     if (run := partly_kept(file)) is None:
@@ -102,7 +102,7 @@ def _choice(file: Path, capture: Capture) -> list[str]:
 
 
 def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
-    """Return the aligned sessions of two captures. A HAR file, first or second, is used as the recording of the host."""
+    """Return the aligned sessions of two captures. A HAR file, in either position, is the recording of the host."""
     swapped = capture.format == HAR and other.format != HAR
     return pairs_of(capture, other) if swapped else pairs_of(other, capture)
 

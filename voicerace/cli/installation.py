@@ -1,6 +1,6 @@
-"""Reports the state of installed packages and tools. It does not open connections, and its results do not contain keys.
+"""Reports the state of packages and tools. It opens no connection, and its results do not contain keys.
 
-`run`, `sweep` and `report` need only the first five rows of the result. Every row names the verbs that need the tool.
+`run`, `sweep` and `report` need only the first five rows of the result. Each row names the verbs that need the tool.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def examine(
     """Return the state of every tool.
 
     Args:
-        checkouts: folders with checkouts of the proxy, as in `--proxy backend:DIR`.
+        checkouts: checkouts of the proxy, as in `--proxy backend:DIR`.
         out: the folder for runs.
         environment: environment variables; None for those of the process.
     """
@@ -91,15 +91,15 @@ def _python() -> SystemCheck:
 
 
 def _packages() -> SystemCheck:
-    """Compare the packages with the lock file of a checkout, or with the minimum versions that a wheel requires."""
+    """Compare packages with the lock file of a checkout, or with the minimum versions of a wheel."""
     lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
     if lock.is_file():
-        # The lock file covers several versions of Python, so it may contain several versions of a package.
+        # The lock file covers all versions of Python, so it may list several versions of a package.
         pinned: dict[str, list[str]] = {}
         for name, number in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text("utf-8"), flags=re.M):
             pinned.setdefault(name, []).append(number)
         present = {name: _version(name) for name in pinned}
-        # Only direct requirements must be installed. Other packages are needed only on some systems.
+        # Only direct requirements must be installed. Others are needed only on some systems.
         required = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
         other = [
             f"{name} {found}, locked {' or '.join(pinned[name])}"
@@ -152,7 +152,7 @@ def _data() -> SystemCheck:
 
 
 def _written(out: Path) -> SystemCheck:
-    """Check that a run's folder can be written, with a temporary file in the nearest existing parent."""
+    """Check with a temporary file that a run's folder, or its nearest existing parent, is writable."""
     parent = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
     try:
         with tempfile.NamedTemporaryFile(dir=parent) as file:
@@ -197,7 +197,7 @@ def _node_fits(found: str) -> bool:
 
 
 def _key(environment: Mapping[str, str]) -> SystemCheck:
-    """Check whether an API key is set. The result does not contain any part of the key."""
+    """Check whether an API key is set. The result contains no part of the key."""
     found: Any = environment.get(_KEY)
     state = "not set" if found is None else "set, and empty" if not found.strip() else "set"
     return SystemCheck(_KEY, "good" if state == "set" else "missing", state, "--upstream openai")

@@ -129,7 +129,7 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
 def takes_times(verb: _Verb) -> _Verb:
-    """Add one option per time. The verb receives the given times as the argument `times`: name -> text."""
+    """Add one option per time. The verb receives the given times as `times`: name -> text."""
     added = [added_option(name, str | None, _time_option(name)) for name in TIMES]
     return with_options(verb, "times", added, lambda given: {name: text for name, text in given.items() if text is not None})
 
@@ -150,7 +150,7 @@ _LISTS = {
 
 
 def takes_grid(verb: _Verb) -> _Verb:
-    """Add the options of a grid of sessions. The verb receives the given values as the argument `spec`: field -> value."""
+    """Add the options of a grid of sessions. The verb receives the given values as `spec`: field -> value."""
     lists = [
         added_option(name, list[str] | None, typer.Option(metavar=metavar, help=text, show_default=usual))
         for name, (metavar, text, usual) in _LISTS.items()
@@ -177,7 +177,7 @@ def takes_grid(verb: _Verb) -> _Verb:
 
 
 def names_given(given: Sequence[str] | None) -> list[str]:
-    """Return the names given to an option that can be repeated and accepts several names with commas."""
+    """Return the names given to an option that can be repeated and accepts commas."""
     return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
@@ -191,7 +191,7 @@ def added_option(name: str, kind: Any, option: Any, default: Any = None) -> insp
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
-    """Return the verb with the options `added`. `make` converts their values to the verb's argument `argument`."""
+    """Return the verb with the options `added`, whose values `make` converts to the argument `argument`."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:

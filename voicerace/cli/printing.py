@@ -59,7 +59,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_refused(reason: str) -> None:
-    """Print why a server refused a handshake on standard error, because a browser does not show the reason to its page."""
+    """Print the reason for a refused handshake on standard error. A browser does not show it to its page."""
     with contextlib.suppress(OSError):  # an error while printing must not affect the handshake
         print(f"voicerace: a connection was refused: {reason}", file=sys.stderr, flush=True)
 

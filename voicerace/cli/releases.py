@@ -20,7 +20,7 @@ class _Column(NamedTuple):
 
     Attributes:
         name: heading of the column.
-        rank: order of importance, from 0. A narrow terminal does not show the columns with the highest ranks.
+        rank: columns with the highest ranks are not shown on a narrow terminal.
         cell: returns the column's text for a release.
     """
 
@@ -80,7 +80,7 @@ _KEYS: Final = frozenset({"tag", "backend", "published"})
 
 
 def _lines(width: int | None) -> Iterator[str]:
-    """Yield the lines of the table with the columns that fit into `width` characters, then its legend."""
+    """Yield the table with the columns that fit into `width` characters, then its legend."""
     for most in range(len(_COLUMNS), 0, -1):
         shown = [each for each in _COLUMNS if each.rank < most]
         lines = list(table_lines([each.name for each in shown], _marked(shown)))

@@ -28,8 +28,8 @@ from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
-#: Columns of the file written by --out, which has one row per finding. `seen` is the result of the last try if it differs
-#: from the finding. `proxy_hash` is the hash of the proxy's source.
+#: Columns of the file of --out, with one row per finding. `seen` is the result of the last try if it differs from the
+#: finding. `proxy_hash` is the hash of the proxy's source.
 _COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "tries", "room_ms", "seen", "proxy", "proxy_hash")
 
 
@@ -138,7 +138,7 @@ def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> N
 
 
 def _signature_text(sign: Signature | None) -> str:
-    """Return a finding's signature as one line; None is a session without a bad outcome."""
+    """Return a signature as one line; None means no bad outcome."""
     if sign is None:
         return "nothing bad"
     count = f"{sign.results} result{'' if sign.results == 1 else 's'}"

@@ -82,7 +82,7 @@ def report(
         proxy_release(tag)
     if to is not None and not to.strip():
         raise InputError("to", "empty", "the name of the customer")
-    # nbformat imports rfc3987_syntax through jsonschema. The import takes seconds, and notebooks do not need the package.
+    # nbformat imports rfc3987_syntax through jsonschema. The import takes seconds and is not needed here.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # Imported here, because it imports slow packages for notebooks.
     from voicerace.report.build import build

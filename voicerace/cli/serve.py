@@ -250,7 +250,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
         await server.run()
 
     async def recorded() -> None:
-        # The port is opened before the folder is created, so that a server that cannot start leaves no folder.
+        # The port is opened first, so that a server that cannot start leaves no folder.
         async with SessionServer(
             host,
             port,
@@ -279,7 +279,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
 
 def _say(line: str) -> None:
-    """Print a line and flush it, because another program may read the address from a pipe."""
+    """Print a line and flush, because another program may read the address."""
     print(line, flush=True)
 
 

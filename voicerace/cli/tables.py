@@ -1,7 +1,7 @@
 """Prints tables with aligned columns and without borders.
 
-If a table is wider than the terminal, cells wrap within their column. In a pipe each row is one line. This module imports only
-the standard library, so that `voicerace releases` starts fast.
+Cells of a table that is too wide for the terminal wrap. In a pipe each row is one line. This module imports only the standard
+library, so that `voicerace releases` starts fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MIN_WIDTH: Final = 6
 
 
 def facts(**values: object) -> Iterator[str]:
-    """Yield an aligned line with name and value for each value that is not None. ``_`` in a name becomes a space."""
+    """Yield an aligned line per value that is not None. ``_`` in a name becomes a space."""
     yield from (f"{name.replace('_', ' '):<15}{value}" for name, value in values.items() if value is not None)
 
 

@@ -34,7 +34,7 @@ class Targets:
 
     Attributes:
         live: whether sessions are played on real sockets.
-        proxy, upstream, model, key_from, listen, log, silence_s: the values of the options that `takes_targets` adds.
+        proxy, upstream, model, key_from, listen, log, silence_s: values of the options of `takes_targets`.
     """
 
     live: bool
@@ -47,10 +47,10 @@ class Targets:
     silence_s: float | None
 
     def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
-        """Check that no option for live sessions is given. It is called if --live is not given.
+        """Check, if --live is not given, that no option for live sessions is given.
 
         Args:
-            of_the_verb: values of the verb's own options for live sessions; None or False if an option is not given.
+            of_the_verb: values of the verb's own options for live sessions; None or False: not given.
 
         Raises:
             InputError: an option is given.
@@ -79,7 +79,7 @@ class Targets:
         return [ProxyTarget.of(word, releases) for word in self.proxy]
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
-        """Return the proxy of a single session. `release` is the release of a model or of the given proxy."""
+        """Return the proxy of a single session. `release` is the release of the proxy or of a model."""
         from voicerace.engine.live.targets import ProxyTarget
 
         if len(self.proxy) > 1:
@@ -112,14 +112,14 @@ class Targets:
 
 
 def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
-    """Return the tag of the release whose models a session uses. For a proxy of an unknown release it is the newest."""
+    """Return the release whose models a session uses, which is the newest if the proxy's release is unknown."""
     if proxy is None:
         return release or _DEFAULT
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
 def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: Path | None) -> Recording:
-    """Play one live session and return its recording. After an interruption the recording is written to `file`.
+    """Play one live session and return its recording. If it is interrupted, the recording is written to `file`.
 
     Raises:
         InputError: the file cannot be written.
@@ -137,7 +137,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
         kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        # Deletes the empty file of `_touch`. Devices and pipes, whose size is also 0, are not deleted.
+        # Delete the empty file of `_touch`, but not devices and pipes, whose size is also 0.
         if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 

@@ -95,7 +95,7 @@ def all_alike(outcome: str) -> str:
 
 
 def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
-    """Return a line that states whether ties were looked for. `names` are the times with a continuous distribution."""
+    """Return a line that states whether ties were looked for. `names`: times with a continuous distribution."""
     draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
     if looked_for:
         return f"ties: looked for (--ties), several sessions per trial, although {draws}"

@@ -22,15 +22,15 @@ __all__ = ["MARKUP", "Verb", "Verbs", "group", "load"]
 _Of = TypeVar("_Of", bound=Callable[..., Any])
 
 
-#: Verb -> settings of its command. `capture` passes all arguments after its own options to the command that it runs.
+#: Verb -> settings of its command. `capture` passes arguments after its own options to the command that it runs.
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
 
 
-#: Formatter of help texts. rich is used only on a terminal, because importing rich takes as long as importing typer.
+#: Formatter of help texts. rich is used only on a terminal, because its import takes as long as that of typer.
 MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
 
 
-#: Pairs of names, singular and plural, of the same option. A command accepts both names, and its help shows one of them.
+#: Singular and plural names of the same option. A command accepts both names, and its help shows one of them.
 _SPELLINGS: Final = (
     ("--release", "--releases"),
     ("--scenario", "--scenarios"),
@@ -46,7 +46,7 @@ class Verb(NamedTuple):
         place: ``module:name`` in `voicerace.cli`; the name of a function, or of a `typer.Typer` with several commands.
         summary: one sentence for the list of verbs; the first sentence of the function's docstring.
         panel: heading of the verb's group in the list.
-        starts_bare: whether the function is called directly if no option is given, because parsing options imports pydantic.
+        starts_bare: whether it is called directly without options, because parsing options imports pydantic.
     """
 
     place: str
@@ -90,7 +90,7 @@ class _BareCommand(_PlainOptions, TyperCommand):
 
 
 class _Command(_PlainOptions, TyperCommand):
-    """A command that accepts both names of an option in `_SPELLINGS`, and rejects repeated single-value options."""
+    """A command that accepts both names of `_SPELLINGS` and rejects repeated single-value options."""
 
     def make_parser(self, ctx: Any) -> Any:
         parser = super().make_parser(ctx)

@@ -1,4 +1,4 @@
-"""The verb `workarounds`: show the effects and the costs of workarounds in an app, per release of the proxy."""
+"""The verb `workarounds`: show the effects and the costs of workarounds in an app."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
 
 
 def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: int, out: Path | None) -> _Found:
-    """Explore every workaround on every release, and return (parameters, effects). `out` is written after each effect."""
+    """Explore every workaround on every release; return (parameters, effects). `out` is written after each."""
     effects: list[Effect] = []
     record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *bounds]}
     with Steps(len(tags) * len(names), "workaround") as steps:
@@ -140,7 +140,7 @@ def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: 
                 effects.append(effect_of(tag, name, times=bounds, limit=max_states))
                 steps.done()
                 if out is not None:
-                    # An interrupted exploration keeps the effects computed so far.
+                    # An interrupted exploration keeps its effects.
                     _write_json(out, record, effects)
     return record, effects
 
@@ -151,7 +151,7 @@ def _write_json(path: Path, record: dict[str, Any], effects: list[Effect]) -> No
 
 
 def _tried(targets: Targets, releases: list[str], names: list[str], tries: int, out: Path | None) -> int:
-    """Play sessions with the workarounds on one proxy after the other, print and write the rows, and return exit status 0.
+    """Play sessions with the workarounds on one proxy after the other, print and write the rows, and return 0.
 
     Raises:
         InputError: the release of a proxy is unknown, or the upstream is not the mock.

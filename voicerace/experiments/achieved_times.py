@@ -5,13 +5,12 @@ the configured times to the nanosecond. In a live recording they also contain de
 
 If a link was observed at another end, a time also contains delays between the two ends:
 
-- ``tool_ms``, ``repeat_ms``: if the app's links were not observed, they are measured on the host link at the component. If
-  the host link was observed only at the proxy, ``tool_ms`` contains the round trip to the host. They are missing if the
-  host link was not observed.
+- ``tool_ms``, ``repeat_ms``: without the app's links they are measured on the host link at the component. If the host link
+  was observed only at the proxy, ``tool_ms`` contains the round trip to the host. Without the host link they are missing.
 - ``create_ms``, ``ack_ms``: if measured at the proxy (by a relay or in its log), they contain the round trip to the upstream.
 - Other times of the server are between two messages in the same direction, so they contain only jitter.
 - ``host_rtt_ms``, ``upstream_rtt_ms`` are measured only if both ends use one clock: if `Event.observed_at` is ``engine``, or
-  ``socket``, with which they are the delays of the emulated network. In other recordings they are missing.
+  ``socket`` (only the emulated network).
 
 Times without a message (``slot_lag_ms``), times that do not delay an actor (``rate_limits_ms``) and times of the user
 (``speech_ms``, ``deadline_ms``, ...) are not measured.
@@ -47,7 +46,7 @@ _ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
 _CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
 _APP_LINKS: Final = (COMPONENT_TO_APP, APP_TO_COMPONENT)
-#: The links of the host connection on which function calls are requested and results are sent.
+#: The links of function call requests and of results.
 _REQUEST_LINKS: Final = (PROXY_TO_COMPONENT, COMPONENT_TO_PROXY)
 
 
@@ -69,7 +68,7 @@ class Measured:
 def measured(recording: Recording) -> dict[str, list[float]]:
     """Return name -> measured values in ms, in the order of `Measured.index`.
 
-    Names without a value are missing. ``tool_ms`` has one value per call with a result of the app, in the order of the calls.
+    Names without a value are missing. ``tool_ms`` has one value per call with a result of the app, in call order.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for each in sorted(measurements(recording), key=lambda each: each.index):
@@ -209,7 +208,7 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
         if event.type == realtime.ITEM_CREATE and seq not in refused:
             waiting[_same(event)].append((index, event))
             index += 1
-        # The server can send several events per item (added, done). The first is the confirmation.
+        # The server can send two events per item (added, done). The first is the confirmation.
         elif event.type in _CONFIRMS and _item_id(event) not in confirming and waiting.get(_same(event)):
             confirming.add(_item_id(event))
             number, create = waiting[_same(event)].pop(0)
@@ -217,7 +216,7 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
 
 
 def _same(event: Event) -> tuple[str, ...]:
-    """Return the fields that are equal in an item and its confirmation. The id is left out: the server may assign it."""
+    """Return the fields that are equal in an item and its confirmation. The server may assign another id."""
     item = _item(event)
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []

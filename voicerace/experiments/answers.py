@@ -50,7 +50,7 @@ HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_
 MODALITIES: Final = ("audio", "text")
 #: Handler style -> another style with the same messages at the same times on every connection.
 SAME_MESSAGES: Final = {"async_send": "return", "void_send": "void_ref"}
-#: Number of initial draws whose outcomes are stored separately. They are replayed to check whether the models have changed.
+#: Number of first draws whose outcomes are stored separately. They are replayed to detect a change of the models.
 FIRST: Final = 20
 _BLOCK: Final = 500
 _COLUMNS: Final = ("release", "handler", "modality", "outcome", "count", "draws", "share", "low", "high", f"first_{FIRST}")
@@ -141,7 +141,7 @@ def draw(cell: Cell, start: int, stop: int) -> list[str]:
 
 @dataclass(frozen=True)
 class _Work:
-    """A function for `Executor.map` that plays the block of draws with a number. Unlike a closure it can be pickled."""
+    """A function for `Executor.map` that plays one block of draws, given its index."""
 
     blocks: tuple[tuple[Cell, int, int], ...]
 
@@ -152,7 +152,7 @@ class _Work:
 def play(
     found: dict[Cell, Answer], wanted: Sequence[Cell], draws: int, executor: Executor, progress: bool = True
 ) -> Iterator[Cell]:
-    """Play blocks of draws until each cell has `draws` draws. Add the outcomes to `found` and yield the cell of every block.
+    """Play blocks of draws until each cell has `draws` draws; add outcomes to `found` and yield the cell of each block.
 
     Raises:
         InputError: the first draws of a cell no longer have the outcomes stored in `found`.
@@ -231,7 +231,7 @@ def shipped_answers() -> dict[Cell, Answer]:
 
 
 def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, Answer]]:
-    """Yield (all tags of the program, first tag, handler, modality, answer) for every program, handler style and modality."""
+    """Yield (tags of a program, its first tag, handler, modality, answer) of every answer."""
     tags = programs()
     for modality in MODALITIES:
         for release, all_tags in tags.items():
@@ -259,7 +259,7 @@ def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
 
 
 def outcome_text(answer: Answer) -> str:
-    """Return the outcomes as text, the most frequent first, with shares and intervals in percent and the number of draws."""
+    """Return the outcomes as text, most frequent first, with shares and intervals in percent and the number of draws."""
     parts = sorted(answer.shares(), key=lambda each: -each[1])
     words = (f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts)
     return f"{', '.join(words)}, n = {answer.draws:,}"
@@ -276,7 +276,7 @@ def _percent(share: float) -> str:
 
 
 def markdown(found: Mapping[Cell, Answer]) -> str:
-    """Return the tables of docs/answers.md: one per modality, with a row per program and a column per group of handlers."""
+    """Return the tables of docs/answers.md, one per modality, with a row per program and a column per group of handlers."""
     groups: dict[str, list[str]] = {}
     for handler in HANDLERS_ASKED:
         groups.setdefault(SAME_MESSAGES.get(handler, handler), []).append(handler)

@@ -117,7 +117,7 @@ def _story(session: SessionConfig, plan: Plan, axis: str) -> dict[str, Any]:
 
 
 def _middle(low: int, high: int) -> int | None:
-    """Return a value in the middle, if possible a multiple of the resolution; None if the values are neighbours."""
+    """Return a middle value, if possible a multiple of the resolution; None if the values are neighbours."""
     middle = (low + high) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
     if high - low <= _RESOLUTION_NS:
         return None
@@ -198,7 +198,7 @@ class _Share:
 
 
 class _Drawn:
-    """The search for changes in one cell with drawn times. Every value of the axis is played with the same `sessions`."""
+    """The search for changes in one cell with drawn times. Every value is played with the same `sessions`."""
 
     def __init__(self, sessions: list[SessionConfig], axis: str, level: float) -> None:
         self.sessions = sessions
@@ -224,7 +224,7 @@ class _Drawn:
         return self._known[value_ns]
 
     def crossings(self, grid: Grid) -> Iterator[dict[str, Any]]:
-        """Yield the changes between neighbouring values on different sides. Values without a significant side are skipped."""
+        """Yield the changes between neighbouring values on different sides. Values on neither side are skipped."""
         clear = [value for value in grid.values_ns if self.at(value).side]
         for left, right in pairwise(clear):
             if self.at(left).side != self.at(right).side:

@@ -2,8 +2,8 @@
 
 The gap is 300 ms, and the round trips are 20 ms (host) and 60 ms (upstream). The delays are far from the values at which an
 outcome changes, because a busy machine delays messages by a few milliseconds. Further sessions use the times recorded at the
-real API. The sessions can show every fault of docs/release-facts.md, docs/component.md and `voicerace explore`, except faults
-that require two events at almost the same time.
+real API. The sessions show every fault of docs/release-facts.md, docs/component.md and `voicerace explore` that does not
+require two events at almost the same time.
 """
 
 from __future__ import annotations

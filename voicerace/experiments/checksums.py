@@ -57,7 +57,7 @@ class Checksums:
             write_bytes(self._folder / name, content)
 
     def finish(self) -> None:
-        """Rewrite the checksums with one line per existing file, sorted by name, so that equal runs have equal checksums."""
+        """Keep one line per existing file, sorted by name, so that equal runs have equal checksum files."""
         present = {*existing(self._folder)}
         self._known = {name: found for name, found in sorted(self._known.items()) if name in present}
         if self._known or (self._folder / CHECKSUMS).exists():
@@ -122,7 +122,7 @@ def _wrong(file: Path, checksum: str) -> str | None:
 
 
 def existing(folder: Path, inside: Collection[str] = _FOLDERS) -> list[str]:
-    """Return the sorted paths of the files with checksums. Unfinished files, whose names begin with a dot, are left out."""
+    """Return the sorted paths of files with checksums, without unfinished files, whose names begin with a dot."""
     return sorted(
         f"{name}/{each.name}"
         for name in inside

@@ -1,8 +1,8 @@
 """Plays the chunks of a sweep in this process, in several processes, or on a dask cluster.
 
-The executor does not affect the results. If a process on this machine dies, the sweep ends with an error and can be continued
-with ``--resume``. Dask plays the chunk of a lost worker on another worker. If the scheduler is lost, the sweep ends with an
-error. A process starts a chunk after its previous chunk was written, so ``--resume`` replays at most one chunk per process.
+The executor does not affect the results. If a process on this machine dies, or the scheduler of a cluster is lost, the sweep
+ends with an error and can be continued with ``--resume``. Dask plays the chunk of a lost worker on another worker. A process
+starts a chunk after its previous chunk was written, so ``--resume`` replays at most one chunk per process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voicerace.errors import InputError
 __all__ = ["Executor"]
 
 _Result = TypeVar("_Result")
-#: Number of submitted chunks per thread of a cluster: enough to keep the thread busy, few enough for its memory.
+#: Number of submitted chunks per thread of a cluster, which keeps the thread busy and limits its memory.
 _AHEAD: Final = 4
 
 
@@ -117,7 +117,7 @@ class Executor:
 
 @contextmanager
 def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
-    """Start a worker process and yield the connection to it. The process is killed at the end of the context."""
+    """Start a worker process and yield the connection to it. The process is killed at the end."""
     # `fork` is not safe, because threads of this process (of a notebook or a progress bar) may hold locks.
     context = multiprocessing.get_context("spawn")
     connection, worker_end = context.Pipe()
@@ -169,7 +169,7 @@ def _alive() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in the context. Processes started in it ignore the terminal's Ctrl-C; this process kills them."""
+    """Block SIGINT in the context, so that processes started in it ignore the terminal's Ctrl-C."""
     resource_tracker.ensure_running()  # otherwise `Process.start` starts it, which unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -180,7 +180,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Suppress log messages of a library in the context, because its failures raise an InputError."""
+    """Suppress a library's log messages in the context. Its failures raise an InputError."""
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)

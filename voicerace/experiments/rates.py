@@ -56,7 +56,7 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    # With a count of 0 or `of` a limit is exactly 0 or 1, from which rounding errors of the formula would differ.
+    # With a count of 0 or `of` a limit is exactly 0 or 1; the formula has rounding errors.
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
@@ -70,7 +70,7 @@ def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:
-    """Return the columns of configured times: names of `TIMES`, also with the number of a further call (``tool_ms_2``)."""
+    """Return the columns of configured times: names of `TIMES`, and those of further calls (``tool_ms_2``)."""
     return [str(name) for name in trials.columns if _time_of(str(name)) in TIMES]
 
 

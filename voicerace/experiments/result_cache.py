@@ -1,8 +1,8 @@
 """A cache of model results on disk.
 
-An entry is named after the hash of its request. Its folder is named after the hash of all files of this package and of the
-versions of Python and the libraries, so a changed program never reads old results. The first line of an entry is a checksum
-of the rest. Results are computed if an entry is missing, damaged or not readable.
+An entry is named after the hash of its request, and its folder after the hash of all files of this package and of the versions
+of Python and the libraries, so a changed program never reads old results. The first line of an entry is a checksum of the
+rest. Results are computed if an entry is missing or damaged.
 
 The environment variable ``VOICERACE_CACHE`` sets the folder; ``off`` disables the cache. The default is ``runs/cache`` in a
 checkout, else the user's cache folder. Entries are pickles, which can execute code, so all files in the folder must be trusted.
@@ -42,7 +42,7 @@ def cached_map(
     requests: Mapping[int, Any],
     executor: Executor | None = None,
 ) -> Generator[tuple[int, _Result]]:
-    """Yield (number, result of `work`) for every request, in any order. Results in the cache are not computed again.
+    """Yield (number, result of `work`) for every request, in any order. Cached results are not computed again.
 
     Args:
         work: returns the result for a number. Results must be picklable, and with several processes also `work`.
@@ -148,6 +148,6 @@ def _hash_of_program() -> str:
     return digest.hexdigest()[:32]
 
 
-#: The files when this module was imported. If they change, later imports may use other code, so the cache is disabled.
+#: The files when this module was imported. If they change, the cache is off, because later imports may use other code.
 _LOADED: Final = _files()
 _PROGRAM: Final = _hash_of_program()

@@ -183,7 +183,7 @@ def effects_of(
     executor: Executor | None = None,
     tick: Callable[[str], object] = lambda _: None,
 ) -> list[Effect]:
-    """Return the effects of several workarounds on `release`, in the order of `names`; see `effect_of`. Uses `result_cache`.
+    """Return the effects of several workarounds on `release`; see `effect_of`. `result_cache` is used.
 
     Args:
         release: tag of the proxy's release.
@@ -239,7 +239,7 @@ def air_of(release: str, name: str | None, given: dict[str, str], handler: str =
 
 
 def until_heard_ms(recording: Recording) -> float | None:
-    """Return the response latency in ms until a reply that uses the tool's result; None if the user's next input precedes it.
+    """Return the response latency in ms until a reply that uses the tool's result; None without one before the next input.
 
     If the app sends a placeholder and later the result as user input, the reply to this input is used.
     """

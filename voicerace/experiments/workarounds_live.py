@@ -26,8 +26,7 @@ __all__ = ["CELLS", "COLUMNS", "Tried", "WorkaroundCell", "cells_of", "tried"]
 
 #: Times in ms, as in `experiments.checks`. The deadline exceeds the sum of `fallback_ms` and the duration of a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
-#: (scenario, handler without a workaround, tool_ms). The tool ends well before, shortly before, shortly after or long after
-#: the end of the gap.
+#: (scenario, handler without a workaround, tool_ms). The tool ends long before, shortly before, after or long after the gap.
 CELLS: Final = (
     *(("single", "return", tool) for tool in ("10", "80", "400", "1500")),
     ("single", "async_ref", "400"),
@@ -39,7 +38,7 @@ COLUMNS: Final = (
     "release", "source", "workaround", "scenario", "handler", "tool_ms", "model_outcome", "outcome", "model_wedged", "wedged",
     "model_heard_ms", "heard_ms", "as_the_model", "tries",
 )  # fmt: skip
-#: Allowed difference in ms between the response latencies on sockets and in virtual time, for delays of a busy machine.
+#: Allowed difference in ms between the response latencies on sockets and in virtual time; a busy machine adds delays.
 _TOLERANCE_MS: Final = 250
 _AT_ONCE: Final = (8, 4, 1)
 

@@ -60,7 +60,7 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
     """
     target = "proxy" if by_proxy else "release"
     keep = [target, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, target))]
-    # Cells are merged first along the axis with the most values. Of several such axes it is the first, often tool_ms.
+    # Cells are merged first along the axis with the most values; of several such axes along the first, often tool_ms.
     backwards = [*reversed(axes)]
     order = sorted(backwards, key=lambda name: outcomes[name].nunique(dropna=False))
     rows: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
 
 
 def _varies(outcomes: pd.DataFrame, name: str, target: str) -> bool:
-    """Return whether a column varies. For the component, whether it varies within a release, which has a default component."""
+    """Return whether a column has several values; the column ``component``, for one value of `target`."""
     if name == "component":
         return bool(outcomes.groupby(target)[name].nunique().gt(1).any())
     return bool(outcomes[name].nunique(dropna=False) > 1)

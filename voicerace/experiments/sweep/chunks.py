@@ -32,7 +32,7 @@ SAMPLE: Final = 64
 
 
 def chunk_size(trials: int) -> int:
-    """Return the number of trials per chunk. Small chunks keep several processes busy and limit the loss at an interruption."""
+    """Return the number of trials per chunk, which is small so that an interruption loses few trials."""
     return max(_LEAST, min(_MOST, -(-trials // 64)))
 
 
@@ -63,8 +63,7 @@ class Work:
 
     Attributes:
         plan: plan of the sweep.
-        keep_all: whether every recording is kept in its own file. If False, recordings with bad outcomes and a sample of the
-            others are kept in one file per chunk.
+        keep_all: whether every recording is kept, in its own file; else bad outcomes and a sample, in one file per chunk.
     """
 
     plan: Plan
@@ -108,7 +107,7 @@ class Rows:
 
 
 def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-    """Return (recording, outcome of the other order of a tie). The outcome is None without a tie or if not `with_ties`."""
+    """Return (recording, outcome of the other order of a tie); the outcome is None without a tie or `with_ties`."""
     return ties(session, lambda each: judge(each).outcome) if with_ties else (simulate(session), None)
 
 
@@ -130,7 +129,7 @@ def _bytes(name: str, recordings: list[Recording]) -> bytes:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Disable garbage collection in the context. Sessions have no reference cycles, and collection takes 10 % of the time."""
+    """Disable garbage collection in the context, because it takes 10 % of the time. Sessions have no reference cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """The folder of a run, with recordings, `run.json`, tables and pictures.
 
-The folder is locked while it is written. The lock is on the folder itself, because a lock file could be replaced by a second
-writer. Every file is complete or absent. The link `latest` points to the newest run.
+The folder itself is locked while it is written, because a second writer could replace a lock file. Every file is complete or
+absent. The link `latest` points to the newest run.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def utc_now() -> str:
 def new_folder(
     out: Path | str | None, parameters: Mapping[str, Any], root: Path | str = "runs", *, resumable: bool = False
 ) -> Iterator[Path]:
-    """Create and lock a run folder: `out`, or ``<root>/<UTC time>-<hash of the parameters>``. Yield the folder.
+    """Create and lock a run folder and yield it: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
 
     Args:
         resumable: whether the caller can resume an interrupted run; the error then suggests it.
@@ -285,7 +285,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the commit of this program, with ``+`` if its files were changed; None if it is not in its own repository."""
+    """Return the commit of this program, with ``+`` if files were changed; None outside of its own repository."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str | None:

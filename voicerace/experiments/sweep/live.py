@@ -27,10 +27,8 @@ class LiveSweep:
 
     Attributes:
         proxies: one or more proxies, in the order of the table.
-        upstream: the upstream of all proxies; None for the mock. With None a running proxy uses its own upstream, which is not
-            observed.
-        at_once: number of simultaneous sessions per proxy. Simultaneous sessions can delay each other, which affects their
-            achieved times.
+        upstream: upstream of all proxies; None for the mock, or for the own, unobserved upstream of a running proxy.
+        at_once: number of simultaneous sessions per proxy. They can delay each other, which their achieved times include.
         jobs: number of simultaneous proxies. The proxy of a checkout has its own process. If there are fewer targets, each
             target has several proxies. The order of the rows is not affected.
         max_sessions: maximum number of sessions; required for an API that costs money.
@@ -58,7 +56,7 @@ class LiveSweep:
 
     @property
     def computable(self) -> bool:
-        """Whether the models can play the same grid: all proxies are of known releases and use the mock."""
+        """Whether the models can play the same grid: known proxy programs with the mock."""
         mock = self.upstream is None or self.upstream.kind == "mock"
         return mock and all(proxy.release is not None and proxy.kind != "url" for proxy in self.proxies)
 

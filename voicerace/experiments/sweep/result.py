@@ -47,8 +47,8 @@ class SweepResult:
     def trials(self) -> pd.DataFrame:
         """The table with one row per trial and times in ms, read at first access. For a very large run use `columns`.
 
-        The column of a drawn time contains the session's first draw, and the column ``drawn`` contains the names of drawn
-        times. A per-call time with different values also has the columns ``tool_ms_2``, ...
+        The column of a drawn time has the session's first draw, and the column ``drawn`` has the names of drawn times. A
+        per-call time with different values also has the columns ``tool_ms_2``, ...
         """
         return read_trials(self.folder)
 

@@ -62,7 +62,7 @@ def done_chunks(folder: Path, plan: Plan) -> set[int]:
 
 
 def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dict[int, dict[str, Any]]:
-    """Return number -> row of the finished trials of a stopped live sweep, from their recordings. Others are set aside."""
+    """Return number -> row of a live sweep's finished trials, from their recordings. Other files are set aside."""
     rows: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
         try:

@@ -27,7 +27,7 @@ _TIMES: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 #: Allowed difference from a configured delay in ms: a quarter of the distance to the nearest change of the outcome.
 _TOLERANCE_MS: Final = 100.0
-#: Time in ns before the end of a response in which the order of a `response.create` and the end is uncertain.
+#: Time in ns before the end of a response in which a `response.create` may arrive after the end.
 _EDGE_NS: Final = 20_000_000
 #: Maximum number of tries, because a busy machine may delay a session.
 _TRIES: Final = 3

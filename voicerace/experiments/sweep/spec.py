@@ -181,7 +181,7 @@ def _without_path(text: str) -> str:
 
 
 def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:
-    """Return whether the sweep looks for ties: `spec.ties`; if it is None, whether no time has a continuous distribution."""
+    """Return `spec.ties`; if it is None, whether no time has a continuous distribution."""
     return not continuous_draws(values) if spec.ties is None else spec.ties
 
 
@@ -197,7 +197,7 @@ def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
 
 
 def assumed_of(spec: SweepSpec) -> dict[str, str]:
-    """Return name -> value in the profile of the times that are set neither by the spec nor by all of its scenarios."""
+    """Return name -> value in the profile of times that neither the spec nor all of its scenarios set."""
     own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
     return assumed_times({*spec.times, *own}, spec.profile)
 
@@ -272,7 +272,7 @@ class Plan:
 
     @property
     def further_columns(self) -> list[str]:
-        """The columns of per-call times from the second call on, which every part of the table has (see `trials.frame_of`)."""
+        """The columns of per-call times from the second call on, in every part of the table (see `trials.frame_of`)."""
         most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
         several = [
             name
@@ -301,7 +301,7 @@ class Plan:
             component_tag=self.spec.component,
             scenario=scenario,
             handler=handler,
-            # The texts are only checked. The values are set below, so that a file of values is not read for every cell.
+            # The texts are only checked. Values are set below, so that files of values are not read for every cell.
             times={name: _grammar_text(value) for name, value in times.values.items()},
             profile=self.spec.profile,
             modality=modality,
@@ -318,7 +318,7 @@ def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Sessi
 
 
 def _seed(seed: int, trial: int) -> int:
-    """Return the 48-bit seed of a trial, which a float can represent. Sweeps with different seeds do not share draws."""
+    """Return the seed of a trial, which has 48 bits so that a float can represent it. Other sweep seeds give other seeds."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
 
 
@@ -334,7 +334,7 @@ def _cells_of(value: Value) -> list[Any]:
 
 
 def _grammar_text(value: Value) -> str:
-    """Return a text of a value for `parse`. Values from a file are replaced by a constant distribution."""
+    """Return the text of a value for `parse`; a placeholder for values from a file."""
     if isinstance(value, Fixed):
         return ",".join(f"{Decimal(each) / 1_000_000:f}" for each in value.values_ns)
     return "uniform(0,0)" if isinstance(value, Sampled) else str(value)

@@ -1,8 +1,7 @@
 """Plays and judges every session of a grid, and writes one row per session.
 
-`run.json` is written first, then for each chunk its recordings and its part of the table. A killed sweep can be resumed without
-replaying complete parts. In virtual time equal specs give equal recordings and tables with any executor. The row of a live
-trial also contains achieved times.
+`run.json` is written first, then the recordings and the part of the table of each chunk. A killed sweep can be resumed without
+replaying complete parts. In virtual time equal specs give equal bytes with any executor. Live trials also have achieved times.
 """
 
 from __future__ import annotations
@@ -112,17 +111,16 @@ def sweep(
 ) -> SweepResult:
     """Play a grid of sessions, write the results to a run folder, and return them.
 
-    A live sweep keeps all recordings. A sweep in virtual time keeps all recordings if it has at most `spec.keep` trials, else
-    those with bad outcomes (`Verdict.bad`) and a fixed sample of the rest. `SweepResult.again` reproduces the others from their
-    seeds. `run.json` contains this rule.
+    A live sweep, and a sweep of at most `spec.keep` trials, keeps all recordings. Other sweeps keep those with bad outcomes
+    (`Verdict.bad`) and a fixed sample of the rest. `SweepResult.again` reproduces the others. `run.json` contains this rule.
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead of `spec.releases`.
         out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
         progress: whether to show a progress bar on standard error.
         live: targets of a live sweep; None for a sweep in virtual time.
-        resume: whether to continue the stopped or killed sweep in `out`. The spec and the targets must be equal. Existing files
-            are verified first. Changed files are reported on standard error, and their trials are replayed.
+        resume: whether to continue the stopped or killed sweep in `out`, whose spec and targets must be equal. Changed files
+            are reported on standard error, and their trials are replayed.
         executor: plays the chunks in virtual time; None for this process. It does not affect the folder.
         cached: whether to use `result_cache` in virtual time. It does not affect the folder.
 
@@ -204,7 +202,7 @@ def _live(
     live: LiveSweep,
     progress: bool,
 ) -> None:
-    """Play the sessions without a row in `rows`, add their rows, and write recordings and, at the end, the only part."""
+    """Play the sessions without a row in `rows`, and add their rows. The only part is written at the end."""
     left = [(number, each) for number, each in enumerate(planned) if number not in rows]
     sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:

@@ -126,8 +126,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
         One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
         ``trials``, ``of`` (trials of the cell), ``judged`` (trials of the cell with another outcome than `unknown`),
         ``share`` (of ``judged``; NaN for `unknown`), ``low`` and ``high`` (95 % interval of the share, if a time is drawn),
-        ``kind`` (computed, observed, estimated or unknown), ``bad`` (trials with a bad outcome) and ``ties`` (trials with a
-        tie).
+        ``kind`` (computed, observed, estimated or unknown), ``bad`` (bad trials) and ``ties`` (trials with a tie).
     """
     cell = [*STORY, *axes]
     keys = [*cell, "outcome"]

@@ -17,8 +17,8 @@ from voicerace.units import ms
 
 __all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
 
-#: Times whose first achieved value is in the row of a live trial (columns ``tool_ms_achieved``, ...). In virtual time achieved
-#: and configured values are equal, and these columns are empty.
+#: Times whose first achieved value is in the row of a live trial (columns ``tool_ms_achieved``, ...). The columns are empty in
+#: virtual time, in which achieved and configured values are equal.
 ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
 _BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
 _FOUND: Final = {
