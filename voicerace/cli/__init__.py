@@ -1,4 +1,4 @@
-"""The command line: one function per verb, options declared once, no logic."""
+"""The command line, with one function per verb that calls the library and prints the result."""
 
 from voicerace.cli.app import main
 

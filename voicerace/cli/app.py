@@ -1,7 +1,8 @@
-"""The table of verbs, and `main`. Exit status: 0 done, 1 a finding (verbs that document it), 2 bad input, in one line.
+"""The table of verbs, and `main`, which runs one of them.
 
-This module imports nothing heavy: a verb's module is imported when the verb is called, and a slow module where it is used.
-tests/test_start.py names the modules that `--help` must not import.
+Exit status: 0 for success, 1 for a finding (if the verb documents it), 2 for invalid input, 130 after Ctrl-C.
+A verb's module is imported when the verb is called, and slow modules are imported in the functions that use them.
+tests/test_start.py lists the modules that `--help` must not import.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["VERBS", "app", "main"]
 
 _ONE, _MANY, _OWN, _PROXY, _SETUP = "One session", "Many sessions", "Your own sessions", "Check a proxy or an API", "About"
 
-#: In the order of the help.
+#: Name of a verb -> its definition, in the order of the help.
 VERBS: Final[dict[str, Verb]] = {
     "run": Verb("run:run", "Play one session and judge it; --live plays it on real sockets.", _ONE),
     "repro": Verb("repro:repro", "Play the smallest session that can show the fault, on real sockets.", _ONE),
@@ -56,17 +57,17 @@ app = typer.Typer(name="voicerace", cls=group(VERBS), rich_markup_mode=MARKUP, p
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:  # here, because typer imports pydantic to read any option
+    if words == ["--version"]:  # handled before typer, which imports pydantic to parse an option
         print(f"voicerace {__version__}")
         return 0
     command = typer.main.get_command(app)
     if arguments is None and "_VOICERACE_COMPLETE" in os.environ:
-        command(prog_name="voicerace")  # answers the shell's completion and exits
+        command(prog_name="voicerace")  # prints the completions for the shell and exits
     try:
-        # Not `command.main`, which handles Ctrl-C and a closed pipe itself.
+        # `command.main` would handle Ctrl-C and a closed pipe itself.
         with command.make_context("voicerace", [*words]) as context:
             status = command.invoke(context)
-        # Flushed here, where an error can be reported; at exit the interpreter only prints a warning.
+        # Errors are reported below. At exit the interpreter would only print a warning.
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        # A full disk, a read-only folder or a deleted file, where a verb has no message of its own.
+        # For example a full disk, if the verb does not raise an InputError for it.
         try:
             sys.stdout.flush()
         except OSError:
@@ -95,17 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _how_to_resume(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
-    """What is kept of a stopped sweep, and the command that plays the rest."""
+    """Return a text with the kept trials of a stopped sweep and the command that resumes it."""
     more = [] if "--resume" in words else ["--resume"]
     more += [] if any(each.partition("=")[0] == "--out" for each in words) else ["--out", str(ended.folder)]
     return f"{ended.kept}; to continue: {shlex.join(['voicerace', *words, *more])}"
 
 
 def _usage_error(error: typer.TyperException) -> str:
-    """Typer's text of a usage error; for an unknown option with the nearest known one."""
+    """Return typer's text of a usage error, with a suggestion for an unknown option."""
     if near := getattr(error, "possibilities", None):
         return f"{error}; did you mean {near[0]}?"
-    describe = getattr(error, "format_message", None)  # it names the option, `str` does not
+    describe = getattr(error, "format_message", None)  # unlike `str`, it names the option
     return describe() if describe is not None else str(error)
 
 

@@ -1,4 +1,4 @@
-"""The verb `boundary`: where the outcome changes along one time."""
+"""The verb `boundary`: find where the outcome changes along one time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `capture`: a user's own command with relays around its proxy. Standard output belongs to the command."""
+"""The verb `capture`: run a command with relays around its proxy. Only the command writes to standard output."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _announce(urls: Mapping[str, str]) -> None:
 
 
 def _lines(done: Captured) -> Iterator[str]:
-    """Lines per session, with its faults and notes; then the delay of the relays, then the folder."""
+    """Yield lines for each session with its faults and notes, then for the delay of the relays and the folder."""
     for session in done.sessions:
         verdict = session.verdict
         wedged = " (and the session is wedged)" if verdict.wedged else ""

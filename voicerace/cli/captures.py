@@ -41,7 +41,7 @@ _UNITS: Final = {"reading": "B", "deriving": " sessions"}
 
 
 def reading(file: Path, release: str | None = None) -> Capture:
-    """Read a capture, with progress bars on standard error if that is a terminal."""
+    """Read a capture. Progress is shown on standard error if it is a terminal."""
     with ExitStack() as open_now:
         bars: dict[str, tqdm] = {}  # type: ignore[type-arg]
 
@@ -92,7 +92,7 @@ def inspect(
 
 
 def _choice(file: Path, capture: Capture) -> list[str]:
-    """A warning if the recordings of a run's folder are a biased sample of its sessions."""
+    """Return a list with a warning if the recordings of a run are a biased sample of its sessions, else []."""
     if (file / RUN).is_file() and read_run(file).get("end") is None:
         return ["The run has not ended: these are the recordings written so far; of a sweep, bad sessions before others."]
     if (run := partly_kept(file)) is None:
@@ -102,7 +102,7 @@ def _choice(file: Path, capture: Capture) -> list[str]:
 
 
 def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
-    """The sessions in both captures. A HAR file is the host's side, in either order."""
+    """Return the aligned sessions of two captures. A HAR file, in either position, is the recording of the host."""
     swapped = capture.format == HAR and other.format != HAR
     return pairs_of(capture, other) if swapped else pairs_of(other, capture)
 
@@ -172,7 +172,7 @@ def compare(
 
 
 def _put(lines: Iterable[str], file: Path, out: Path | None, *, force: bool) -> None:
-    """Print lines, or write them to a file. Even --force does not overwrite the capture with its own copy."""
+    """Print lines, or write them to `out`. The capture `file` is never overwritten, even with `force`."""
     if out is None:
         print_lines(lines)
         return

@@ -1,4 +1,4 @@
-"""The verb `check`: test a proxy for the race, for CI and before a release."""
+"""The verb `check`: test a proxy for the race, for example in CI."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check(
     avoid are allowed: `stale` if the component's own error is the first result, `noisy` if the server also begins
     responses. --findings also replays the findings of another proxy, message by message.
     """
-    # Imported here, because --help needs none of it.
+    # Imported here, because --help does not need these modules.
     from tqdm import tqdm
 
     from voicerace.conformance.acceptance import check_live, check_virtual, junit
@@ -84,7 +84,7 @@ def check(
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
-    # Printed before files are written, because the disk may be full.
+    # Printed before files are written, because writing may fail.
     if as_json:
         print_json(_record(report))
     else:
@@ -100,7 +100,7 @@ def _allowed(words: Sequence[str]) -> None:
     """Check the values of ``--allow``.
 
     Raises:
-        InputError: an unknown outcome, or `unknown`.
+        InputError: an outcome does not exist, or is `unknown`.
     """
     known = [each for each in (*OUTCOMES, *WORDS) if each not in ("answered", "unknown")]
     for word in words:

@@ -1,4 +1,4 @@
-"""The verb `explore`: every order of events that the bounds of the times allow."""
+"""The verb `explore`: find bad outcomes in every order of events that the bounds of the times allow."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _explore(
 
         found = run_explore(tag, selected, bounds, max_states, component, tick, workaround, jobs)
     record = found.to_json()
-    # Printed before the file is written, because the disk may be full.
+    # Printed before the file is written, because writing may fail.
     if as_json:
         print_json(record)
     else:

@@ -1,6 +1,6 @@
-"""Reports installed optional tools; read-only. It opens no connection and shows no key.
+"""Reports the state of packages and tools. It opens no connection, and its results do not contain keys.
 
-`run`, `sweep` and `report` need only the first five rows; each other row names the verbs that need it.
+`run`, `sweep` and `report` need only the first five rows of the result. Each row names the verbs that need the tool.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["SystemCheck", "ToolState", "examine"]
 
 ToolState: TypeAlias = Literal["good", "missing", "wrong"]
 
-#: `requires-python` of pyproject.toml.
+#: Minimum and maximum version of Python, equal to `requires-python` of pyproject.toml.
 _PYTHON: Final = ((3, 11), (3, 13))
 _NODE: Final = 20
 _KEY: Final = "OPENAI_API_KEY"
@@ -43,10 +43,10 @@ class SystemCheck:
     """The state of one tool.
 
     Attributes:
-        name: of the tool.
-        state: usable, missing, or present and unusable.
-        found: details, without keys and paths.
-        needed_for: the verbs that need it.
+        name: name of the tool.
+        state: ``good`` (usable), ``missing``, or ``wrong`` (present but not usable).
+        found: details of the state, without keys and paths.
+        needed_for: the verbs that need the tool.
     """
 
     name: str
@@ -61,10 +61,10 @@ class SystemCheck:
 def examine(
     checkouts: Sequence[Path] = (), out: Path = Path("runs"), environment: Mapping[str, str] | None = None
 ) -> list[SystemCheck]:
-    """Examine every tool.
+    """Return the state of every tool.
 
     Args:
-        checkouts: folders of the proxy, as in `--proxy backend:DIR`.
+        checkouts: checkouts of the proxy, as in `--proxy backend:DIR`.
         out: the folder for runs.
         environment: environment variables; None for those of the process.
     """
@@ -91,15 +91,15 @@ def _python() -> SystemCheck:
 
 
 def _packages() -> SystemCheck:
-    """Compare packages with the lock file of a clone, or with the minimum versions of an installed wheel."""
+    """Compare packages with the lock file of a checkout, or with the minimum versions of a wheel."""
     lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
     if lock.is_file():
-        # One lock file serves every Python, so it may have several versions of a package.
+        # The lock file covers all versions of Python, so it may list several versions of a package.
         pinned: dict[str, list[str]] = {}
         for name, number in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text("utf-8"), flags=re.M):
             pinned.setdefault(name, []).append(number)
         present = {name: _version(name) for name in pinned}
-        # Only the direct requirements must be present; others depend on the Python version and the system.
+        # Only direct requirements must be installed. Others are needed only on some systems.
         required = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
         other = [
             f"{name} {found}, locked {' or '.join(pinned[name])}"
@@ -152,7 +152,7 @@ def _data() -> SystemCheck:
 
 
 def _written(out: Path) -> SystemCheck:
-    """Whether a run's folder can be created, tried in the nearest existing parent."""
+    """Check with a temporary file that a run's folder, or its nearest existing parent, is writable."""
     parent = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
     try:
         with tempfile.NamedTemporaryFile(dir=parent) as file:
@@ -197,14 +197,14 @@ def _node_fits(found: str) -> bool:
 
 
 def _key(environment: Mapping[str, str]) -> SystemCheck:
-    """Whether a key is set, without any part of it."""
+    """Check whether an API key is set. The result contains no part of the key."""
     found: Any = environment.get(_KEY)
     state = "not set" if found is None else "set, and empty" if not found.strip() else "set"
     return SystemCheck(_KEY, "good" if state == "set" else "missing", state, "--upstream openai")
 
 
 def _checkout(directory: Path) -> SystemCheck:
-    """Whether a checkout's program is a known release, by the hash of its source."""
+    """Check whether a checkout of the proxy is a known release, by the hash of its source."""
     name = f"backend:{directory.name or directory}"
     try:
         package, source = package_of(directory), source_hash(directory)

@@ -1,4 +1,4 @@
-"""The options that several verbs share, declared once. Each time of a session is an option."""
+"""The options that several verbs share, including one option per time of a session."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
 def takes_times(verb: _Verb) -> _Verb:
-    """Add one option per named time; the verb receives the given ones as the mapping `times`."""
+    """Add one option per time. The verb receives the given times as `times`: name -> text."""
     added = [added_option(name, str | None, _time_option(name)) for name in TIMES]
     return with_options(verb, "times", added, lambda given: {name: text for name, text in given.items() if text is not None})
 
@@ -140,7 +140,7 @@ def _time_option(name: str) -> Any:
     return typer.Option(metavar="MS", help=sentence, show_default=default or "not set", rich_help_panel="Times")
 
 
-#: Option of a grid -> its metavar, its help and its default.
+#: Option of a grid -> (metavar, help text, default).
 _LISTS = {
     "releases": ("TAGS", "Releases of the proxy, with commas, or all.", "0.9.1"),
     "scenarios": ("NAMES", "Scenarios, with commas, or all.", "single"),
@@ -150,7 +150,7 @@ _LISTS = {
 
 
 def takes_grid(verb: _Verb) -> _Verb:
-    """Add the options of a grid of sessions; the verb receives the given ones as `spec`, fields of a `SweepSpec`."""
+    """Add the options of a grid of sessions. The verb receives the given values as `spec`: field -> value."""
     lists = [
         added_option(name, list[str] | None, typer.Option(metavar=metavar, help=text, show_default=usual))
         for name, (metavar, text, usual) in _LISTS.items()
@@ -177,7 +177,7 @@ def takes_grid(verb: _Verb) -> _Verb:
 
 
 def names_given(given: Sequence[str] | None) -> list[str]:
-    """The names of an option that is repeatable and takes commas."""
+    """Return the names given to an option that can be repeated and accepts commas."""
     return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
@@ -186,12 +186,12 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
-    """An additional option of a verb, for `with_options`."""
+    """Return the parameter of an additional option, for `with_options`."""
     return _parameter(name, Annotated[kind, option], default)
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
-    """The verb with more options, whose values `make` turns into the one argument `argument`."""
+    """Return the verb with the options `added`, whose values `make` converts to the argument `argument`."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:
@@ -208,10 +208,10 @@ def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], mak
 def with_workaround_times(
     times: Mapping[str, object], workaround: str | None, hold_ms: str | None, fallback_ms: str | None
 ) -> Mapping[str, object]:
-    """The times, with those that only a workaround uses.
+    """Return `times` with `hold_ms` and `fallback_ms`, if they are given.
 
     Raises:
-        InputError: one of those is given without a workaround.
+        InputError: `hold_ms` or `fallback_ms` is given without a workaround.
     """
     given = {name: text for name, text in (("hold_ms", hold_ms), ("fallback_ms", fallback_ms)) if text is not None}
     if given and workaround is None:
@@ -220,7 +220,7 @@ def with_workaround_times(
 
 
 def knob_words(given: list[str] | None) -> Mapping[str, str]:
-    """Texts ``NAME=VALUE`` as a mapping.
+    """Return texts ``NAME=VALUE`` as a mapping: name -> value.
 
     Raises:
         InputError: a text has no ``=``.
@@ -235,7 +235,7 @@ def knob_words(given: list[str] | None) -> Mapping[str, str]:
 
 
 def backend_directory(proxy: str) -> Path:
-    """The folder of ``backend:DIR``.
+    """Return the folder of a proxy given as ``backend:DIR``.
 
     Raises:
         InputError: the text has another form.

@@ -1,4 +1,4 @@
-"""Output of the verbs: printed lines, progress, and files that the user names."""
+"""Output of the verbs: printed lines, progress, and checks of the files to write."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Steps:
         self._bar.close()
 
     def begin(self, name: str) -> None:
-        """Show that the next step begins."""
+        """Show the name of the next step."""
         self._begun += 1
         self._bar.set_description(name)
         if self._bar.disable:
@@ -59,18 +59,18 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_refused(reason: str) -> None:
-    """Print on standard error that a server refused a handshake; a browser does not show the response to its page."""
-    with contextlib.suppress(OSError):  # a closed standard error must not change the handshake
+    """Print the reason for a refused handshake on standard error. A browser does not show it to its page."""
+    with contextlib.suppress(OSError):  # an error while printing must not affect the handshake
         print(f"voicerace: a connection was refused: {reason}", file=sys.stderr, flush=True)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with sets as sorted lists, so that equal tables give equal text."""
+    """Return the row with sets replaced by sorted lists, so that equal rows give equal JSON."""
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
 
 
 def writing(path: Path, write: Any) -> Any:
-    """Call `write`, which writes a file that the user named.
+    """Call `write`, which writes the file `path`, and return its result.
 
     Raises:
         InputError: the file cannot be written.
@@ -82,17 +82,17 @@ def writing(path: Path, write: Any) -> Any:
 
 
 def new_file(path: Path | None, *, force: bool = False) -> None:
-    """Refuse to overwrite a file that is not empty. Streams are allowed.
+    """Check that `path` can be written without losing data. Devices and pipes are allowed.
 
     Raises:
-        InputError: the file is not empty, and `force` is not given.
+        InputError: the file exists and is not empty, and `force` is False.
     """
     if path is not None and not force and path.is_file() and takes_a_file(path) and path.stat().st_size > 0:
         raise InputError("out", f"{path} exists and is not empty", "a new file, or add --force")
 
 
 def writable(*paths: Path | None) -> None:
-    """Check that files which the user named can be written, before a long computation.
+    """Check before a long computation that files can be written. Paths that are None are skipped.
 
     Raises:
         InputError: a file cannot be written.
@@ -103,6 +103,6 @@ def writable(*paths: Path | None) -> None:
 
 
 def known_outcomes(names: Iterable[str] | None) -> None:
-    """Check the outcomes of ``--fail-on``."""
+    """Check that the outcomes of ``--fail-on`` exist."""
     for name in names or ():
         one_of("fail_on", name, OUTCOMES)

@@ -1,4 +1,4 @@
-"""The verb `releases`: the table of releases, in the width of the terminal."""
+"""The verb `releases`: print the table of releases with the columns that fit the terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Column(NamedTuple):
     """A column of the table.
 
     Attributes:
-        name: its heading.
-        rank: on a narrow terminal columns with a high rank are left out first.
-        cell: the text of a row.
+        name: heading of the column.
+        rank: columns with the highest ranks are not shown on a narrow terminal.
+        cell: returns the column's text for a release.
     """
 
     name: str
@@ -43,7 +43,7 @@ _COLUMNS: Final = (
     _Column("source", 10, lambda row: row.source),
 )
 
-#: What the columns mean.
+#: Column -> its explanation below the table.
 _LEGEND: Final = {
     "create on": "result: at once; else the next of these events",
     "flag set by": "creates that set the proxy's own flag",
@@ -75,12 +75,12 @@ def releases(as_json: options.Json = False) -> int:
     return 0
 
 
-#: Columns that differ in every row, and therefore have no marks.
+#: Columns in which changes are not marked, because they differ in every row.
 _KEYS: Final = frozenset({"tag", "backend", "published"})
 
 
 def _lines(width: int | None) -> Iterator[str]:
-    """The table with the columns that fit into `width` characters, then its legend."""
+    """Yield the table with the columns that fit into `width` characters, then its legend."""
     for most in range(len(_COLUMNS), 0, -1):
         shown = [each for each in _COLUMNS if each.rank < most]
         lines = list(table_lines([each.name for each in shown], _marked(shown)))
@@ -93,7 +93,7 @@ def _lines(width: int | None) -> Iterator[str]:
 
 
 def _marked(shown: Sequence[_Column]) -> Iterator[list[str]]:
-    """The cells of each release, marked if they differ from the row before."""
+    """Yield the cells of each release. A cell that differs from the row before ends with an asterisk."""
     before: list[str] = []
     for row in PROXIES.values():
         cells = [each.cell(row) for each in shown]

@@ -28,7 +28,8 @@ from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
-#: Columns of --out, a row per finding. `proxy_hash`: hash of the proxy's source. `seen`: the different result of the last try.
+#: Columns of the file of --out, with one row per finding. `seen` is the result of the last try if it differs from the
+#: finding. `proxy_hash` is the hash of the proxy's source.
 _COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "tries", "room_ms", "seen", "proxy", "proxy_hash")
 
 
@@ -68,7 +69,7 @@ def replay(
                 bar.set_postfix_str(each.finding.name)
                 bar.update()
     finally:
-        # An interrupted replay keeps its results as well.
+        # The results are also written after an interruption.
         played = [done[number] for number in sorted(done)]
         if out is not None:
             writing(out, lambda: _write(out, played, proxy))
@@ -80,7 +81,7 @@ def replay(
 
 
 def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tries: int) -> Iterator[tuple[int, Replay]]:
-    """Replay the findings on real sockets, in the order in which they finish.
+    """Replay the findings on real sockets. Yield (index, result) in the order of completion.
 
     Raises:
         InputError: the upstream is not the mock, so its messages cannot be scheduled.
@@ -115,7 +116,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
 
 
 def _seen(each: Replay) -> str:
-    """The result that differs from the finding; empty if the finding is confirmed."""
+    """Return the result as text if it differs from the finding, else an empty text."""
     if each.confirmed:
         return ""
     found = "; ".join(map(_signature_text, each.signatures)) or _signature_text(None)
@@ -137,7 +138,7 @@ def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> N
 
 
 def _signature_text(sign: Signature | None) -> str:
-    """A finding's signature on one line."""
+    """Return a signature as one line; None means no bad outcome."""
     if sign is None:
         return "nothing bad"
     count = f"{sign.results} result{'' if sign.results == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The verb `report`: the letter to a customer, from a new run or an existing one."""
+"""The verb `report`: write the report for a customer, from a new or an existing run."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def report(
         proxy_release(tag)
     if to is not None and not to.strip():
         raise InputError("to", "empty", "the name of the customer")
-    # nbformat imports jsonschema, which imports a parser of international addresses: seconds, and no notebook needs it.
+    # nbformat imports rfc3987_syntax through jsonschema. The import takes seconds and is not needed here.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    # Imported here, because it imports the slow packages of notebooks.
+    # Imported here, because it imports slow packages for notebooks.
     from voicerace.report.build import build
 
     parameters: dict[str, Any] = {name: value for name, value in played.items() if value is not None and name != "out"}

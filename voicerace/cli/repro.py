@@ -1,4 +1,4 @@
-"""The verb `repro`: the smallest session that can show the fault, on any target, with its recording."""
+"""The verb `repro`: play the smallest session that can show the fault, on any target, and record it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def repro(
         seed=seed,
     )
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
-    targets.engine(proxy)  # refuses options that do not fit before anything is printed
+    targets.engine(proxy)  # raises an error for invalid options before anything is printed
     patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9
     print(f"voicerace: connecting to {proxy.name}; a turn without a reply ends after {patience_s:g} s", file=sys.stderr)
     recording = played(targets, proxy, replace(session, scenario=REPRO), file)

@@ -1,4 +1,4 @@
-"""The verb `run`: one session with its timeline and its verdict."""
+"""The verb `run`: play one session and print its timeline and its verdict."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def run(
         if tie_outcome is not None:
             print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
         assumed = assumed_times({*times, *session.scenario.times}, profile)
-        # A real upstream has its own times.
+        # With a real upstream the times of the mock are not used.
         used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
         print_lines(text.assumed_lines(used, profile))
     return int(verdict.outcome in (fail_on or ()))

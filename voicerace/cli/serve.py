@@ -1,4 +1,4 @@
-"""The verb `serve`: the mock API, or the model of a proxy, as a server for an app, an SDK or a proxy."""
+"""The verb `serve`: run the mock API or the model of a proxy as a server for an app, an SDK or a proxy."""
 
 from __future__ import annotations
 
@@ -182,20 +182,21 @@ def proxy(
 
 @dataclass(frozen=True)
 class Serving:
-    """The parameters of both verbs.
+    """The parameters that both verbs share.
 
     Attributes:
-        kind: the verb.
-        about: description of the server, for clients that send plain HTTP.
-        listen: ``[HOST:]PORT``.
-        path: the path of the printed address.
-        parameters, targets: for `run.json`.
+        kind: name of the verb, ``serve upstream`` or ``serve proxy``.
+        about: description of the server in responses to plain HTTP requests.
+        listen: address to listen on, ``[HOST:]PORT``.
+        path: path of the printed URL.
+        parameters: field of `run.json`.
+        targets: field of `run.json`.
         tls: TLS settings; None serves ``ws://``.
-        limits: of connections and messages.
+        limits: limits of connections and messages.
         origins: accepted web pages and host names.
-        sessions: maximum number; None for no limit.
-        out: the folder; None for a new one in ``runs``.
-        fail_on: outcomes that make the exit status 1.
+        sessions: maximum number of sessions; None disables the limit.
+        out: folder of the run; None for a new folder in ``runs``.
+        fail_on: outcomes with which the exit status is 1.
     """
 
     kind: str
@@ -213,7 +214,10 @@ class Serving:
 
 
 def _serve(serving: Serving, make: Callable[[], Make]) -> int:
-    """Serve until Ctrl-C, SIGTERM or the last session; exit status 1 for an outcome in `fail_on`, 143 after SIGTERM."""
+    """Serve until Ctrl-C, SIGTERM or the last session, and return the exit status.
+
+    It is 143 after SIGTERM, 1 if a session had an outcome in `fail_on`, else 0.
+    """
     host, port = listen_address("listen", serving.listen)
     found: Counter[str] = Counter()
     terminated = False
@@ -224,7 +228,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
             verdict = judge(recording)
             found[verdict.outcome] += 1
             line = session_line(number, recording, verdict, file)
-        except Exception as error:  # an unexpected error in one session must not end the others
+        except Exception as error:  # an unexpected error in one session must not stop the server
             found.update({"unknown": number - found.total()})
             line = f"{number:>4}  unknown: not judged; {file.name}"
             reason = printable(f"{type(error).__name__}: {error}")
@@ -246,7 +250,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
         await server.run()
 
     async def recorded() -> None:
-        # The port is opened first: a server that cannot start leaves no folder.
+        # The port is opened first, so that a server that cannot start leaves no folder.
         async with SessionServer(
             host,
             port,
@@ -275,17 +279,17 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
 
 def _say(line: str) -> None:
-    """Print and flush: another program may wait for the address."""
+    """Print a line and flush, because another program may read the address."""
     print(line, flush=True)
 
 
 def _known(session: SessionConfig, *names: str) -> dict[str, Any]:
-    """The named parts of a session's provenance."""
+    """Return the fields `names` of a session's provenance."""
     return {name: value for name, value in session.provenance().items() if name in names}
 
 
 def _info(serving: Serving, listen: str) -> dict[str, Any]:
-    """The initial `run.json`."""
+    """Return the initial content of `run.json`."""
     return {
         "voicerace_run": 1,
         "kind": serving.kind,
@@ -307,10 +311,10 @@ def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """The server's TLS settings.
+    """Return the server's TLS settings; None without a certificate.
 
     Raises:
-        InputError: a key without a certificate, or files that are not PEM.
+        InputError: a key is given without a certificate, or a file is not PEM.
     """
     if certificate is None:
         if key is not None:

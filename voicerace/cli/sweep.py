@@ -1,4 +1,4 @@
-"""The verb `sweep`: a grid of sessions."""
+"""The verb `sweep`: play a grid of sessions."""
 
 from __future__ import annotations
 

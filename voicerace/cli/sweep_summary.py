@@ -13,14 +13,14 @@ from voicerace.experiments.sweep.result import SweepResult
 
 __all__ = ["cells_json", "print_cells"]
 
-#: Maximum number of printed rows; `summary.csv` has all.
+#: Maximum number of printed rows; `summary.csv` has all rows.
 _MAX_ROWS: Final = 60
-#: Maximum number of rows of the summary that are merged into ranges.
+#: Maximum number of rows of `summary.csv` for which ranges of cells are computed.
 _MAX_CELLS: Final = 200_000
 
 
 def print_cells(run: SweepResult) -> None:
-    """Print one row per range of equal cells and outcome."""
+    """Print one row per outcome of each range of equal cells."""
     if len(run.outcomes) > _MAX_CELLS:
         print(f"{len(run.outcomes)} rows, one per cell and outcome, are in {run.folder}/summary.csv")
         return
@@ -39,7 +39,7 @@ def print_cells(run: SweepResult) -> None:
         values.append(_trials(row))
         if tied:
             values.append(str(row["ties"] or ""))
-        # A cell's settings are in its first row only.
+        # Settings are printed only in the first row of a range.
         shown.append([*([""] * len(cell) if cell == before else cell), *values])
         before = cell
     heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in settings), "outcome", *numbers]
@@ -60,7 +60,7 @@ def _trials(row: Mapping[Any, Any]) -> str:
 
 
 def cells_json(run: SweepResult) -> list[dict[str, Any]]:
-    """The outcomes of every cell as plain values; None where a share or an interval has no value."""
+    """Return the outcomes of every cell as JSON values. A share or an interval without a value is None."""
     target = "release" if run.info["clock"] == "virtual" else "proxy"
     settings = [target, "scenario", "handler", "modality", "calls", *run.axes]
     names = [*settings, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]

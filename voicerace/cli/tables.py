@@ -1,7 +1,7 @@
-"""Printed tables: aligned columns without borders, in plain characters.
+"""Prints tables with aligned columns and without borders.
 
-In a pipe each row is one line; on a narrow terminal cells wrap within their column. `voicerace releases` imports no library
-for it.
+Cells of a table that is too wide for the terminal wrap. In a pipe each row is one line. This module imports only the standard
+library, so that `voicerace releases` starts fast.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _MIN_WIDTH: Final = 6
 
 
 def facts(**values: object) -> Iterator[str]:
-    """Lines of a name and a value, aligned. ``_`` in a name becomes a space; a value None is left out."""
+    """Yield an aligned line per value that is not None. ``_`` in a name becomes a space."""
     yield from (f"{name.replace('_', ' '):<15}{value}" for name, value in values.items() if value is not None)
 
 
 def terminal_width() -> int | None:
-    """The width of the terminal in characters; None if standard output is a pipe or a file."""
+    """Return the width of the terminal in characters; None if standard output is a pipe or a file."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -41,13 +41,13 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: s
 def table_lines(
     heads: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[str] = (), width: int | None = None
 ) -> Iterator[str]:
-    """The lines of a table.
+    """Yield the lines of a table.
 
     Args:
         heads: the names of the columns.
         rows: the cells of each row; None is an empty cell.
-        right: the right-aligned columns.
-        width: maximum characters of a line; the widest columns are narrowed. None disables the limit.
+        right: the names of the right-aligned columns.
+        width: maximum number of characters per line; the widest columns are narrowed. None disables the limit.
     """
     table = [list(heads), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

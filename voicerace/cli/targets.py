@@ -1,4 +1,4 @@
-"""The options that choose the proxy and the upstream of a live session, declared once."""
+"""The shared options that select the proxy and the upstream of a live session."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Targets:
     """The options of a live session as given on the command line.
 
     Attributes:
-        live: play on real sockets.
-        proxy, upstream, model, key_from, listen, log, silence_s: see `takes_targets`.
+        live: whether sessions are played on real sockets.
+        proxy, upstream, model, key_from, listen, log, silence_s: values of the options of `takes_targets`.
     """
 
     live: bool
@@ -47,10 +47,10 @@ class Targets:
     silence_s: float | None
 
     def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
-        """Refuse the options of live sessions without --live.
+        """Check, if --live is not given, that no option for live sessions is given.
 
         Args:
-            of_the_verb: the verb's own options for live sessions; None or False: not given.
+            of_the_verb: values of the verb's own options for live sessions; None or False: not given.
 
         Raises:
             InputError: an option is given.
@@ -62,10 +62,10 @@ class Targets:
                 raise InputError(name, "given for a session in virtual time", f"with --live{instead}")
 
     def proxies(self, releases: str | None) -> list[ProxyTarget]:
-        """The given proxies, else the model of every release.
+        """Return the given proxies; without --proxy, the models of the releases.
 
         Args:
-            releases: tags with commas; with one running proxy, the release that it runs.
+            releases: tags with commas; if one proxy is given, its release.
         """
         from voicerace.engine.live.targets import ProxyTarget
 
@@ -79,7 +79,7 @@ class Targets:
         return [ProxyTarget.of(word, releases) for word in self.proxy]
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
-        """The proxy of a single session."""
+        """Return the proxy of a single session. `release` is the release of the proxy or of a model."""
         from voicerace.engine.live.targets import ProxyTarget
 
         if len(self.proxy) > 1:
@@ -87,7 +87,7 @@ class Targets:
         return ProxyTarget.of(self.proxy[0], release) if self.proxy else ProxyTarget.of(f"model:{release or _DEFAULT}")
 
     def upstream_target(self) -> UpstreamTarget | None:
-        """The given upstream, or None."""
+        """Return the given upstream; None without --upstream."""
         if self.upstream is None:
             if self.key_from is not None:
                 raise InputError("key_from", "given without an upstream", "add --upstream openai, ws://... or wss://...")
@@ -100,10 +100,10 @@ class Targets:
         return None if self.listen is None else listen_address("listen", self.listen)
 
     def engine(self, proxy: ProxyTarget) -> Live:
-        """The live engine for one proxy.
+        """Return the live engine for one proxy.
 
         Raises:
-            InputError: its log cannot be written.
+            InputError: the log file cannot be written.
         """
         from voicerace.engine.live.play import Live  # imports websockets
 
@@ -112,14 +112,14 @@ class Targets:
 
 
 def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
-    """The release whose models a session uses; the newest for a proxy program that is not in the catalog."""
+    """Return the release whose models a session uses, which is the newest if the proxy's release is unknown."""
     if proxy is None:
         return release or _DEFAULT
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
 def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: Path | None) -> Recording:
-    """Play one live session. The recording of an interrupted one is written to `file` as well.
+    """Play one live session and return its recording. If it is interrupted, the recording is written to `file`.
 
     Raises:
         InputError: the file cannot be written.
@@ -128,8 +128,8 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
 
     if file is None:
         return play(lambda: targets.engine(proxy), session)
-    # Before the session, which may cost money.
-    if takes_a_file(file) or file.is_dir():  # a folder is refused with the system's message
+    # Checked before the session, which may cost money.
+    if takes_a_file(file) or file.is_dir():  # a folder raises the system's error
         writing(file, lambda: _touch(file))
     try:
         return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
@@ -137,7 +137,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
         kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        # `_touch` made the empty file. A device or a pipe is always empty and stays.
+        # Delete the empty file of `_touch`, but not devices and pipes, whose size is also 0.
         if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 
@@ -148,7 +148,7 @@ def _touch(file: Path) -> None:
 
 
 def listen_address(where: str, text: str) -> tuple[str, int]:
-    """(host, port) of ``PORT`` or ``HOST:PORT``.
+    """Return (host, port) of an address ``PORT`` or ``HOST:PORT``.
 
     Raises:
         InputError: the text has another form.

@@ -21,7 +21,7 @@ __all__ = [
     "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",
 ]  # fmt: skip
 
-#: Messages of the printed timeline: those that decide a race.
+#: Types of the events in the printed timeline, which are those that affect a race.
 _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
@@ -36,7 +36,7 @@ TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """The outcome, then its reasons and measured values."""
+    """Yield lines with the outcome, its reasons and the measured values of each turn."""
     yield from facts(outcome=verdict.outcome + (" (and the session is wedged)" if verdict.wedged else ""))
     if not verdict.turns:
         yield from facts(why=printable(verdict.why))
@@ -54,7 +54,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 
 def session_line(number: int, recording: Recording, verdict: Verdict, file: Path) -> str:
-    """One session on one line."""
+    """Return one line that summarises a session."""
     refused = "" if verdict.turn is None or not verdict.turn.refusals else f", {verdict.turn.refusals} refused"
     wedged = ", wedged" if verdict.wedged else ""
     found = f"{len(recording.events)} events{refused}; {file.name}"
@@ -62,7 +62,7 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
 
 
 def timeline(recording: Recording) -> Iterator[str]:
-    """One line per message that decides a race: times of sending and receipt in ms, link, message."""
+    """Yield one line per event of `_SHOWN`: times of sending and receipt in ms, link, message."""
     for event in recording.events:
         if event.type not in _SHOWN and not (event.type == realtime.ITEM_DONE and _is_output(event)):
             continue
@@ -91,12 +91,12 @@ def _description(event: Event) -> str:
 
 
 def all_alike(outcome: str) -> str:
-    """The warning for a sweep in which every cell has the same outcome."""
+    """Return the warning for a sweep in which every cell has the same outcome."""
     return f"every cell is {outcome}: nothing that was varied made a difference, or the set-up does not let it"
 
 
 def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
-    """Whether a sweep with continuous draws looked for ties."""
+    """Return a line that states whether ties were looked for. `names`: times with a continuous distribution."""
     draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
     if looked_for:
         return f"ties: looked for (--ties), several sessions per trial, although {draws}"
@@ -104,7 +104,7 @@ def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
 
 
 def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
-    """The times that were not given, on which the results depend."""
+    """Yield lines with the times that were not given and their values; no line if `assumed` is empty."""
     if assumed:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
         line = f"assumed times (profile {profile}, in ms; none was given): {times}"

@@ -1,6 +1,6 @@
-"""Makes commands of verbs. The module of a verb is imported when the verb is called.
+"""Creates the commands of verbs. The module of a verb is imported when the verb is called.
 
-`voicerace --help` imports no verb: it prints the summaries of the table that `group` receives.
+`voicerace --help` does not import these modules: it prints the summaries in the table that `group` receives.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["MARKUP", "Verb", "Verbs", "group", "load"]
 _Of = TypeVar("_Of", bound=Callable[..., Any])
 
 
-#: `capture` passes the words after its own options to the command that it runs.
+#: Verb -> settings of its command. `capture` passes arguments after its own options to the command that it runs.
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
 
 
-#: rich formats help for a terminal. A pipe does not need it, and importing it takes as long as importing typer.
+#: Formatter of help texts. rich is used only on a terminal, because its import takes as long as that of typer.
 MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
 
 
-#: Singular and plural of options that name the same thing: each command accepts both spellings, its help shows its own.
+#: Singular and plural names of the same option. A command accepts both names, and its help shows one of them.
 _SPELLINGS: Final = (
     ("--release", "--releases"),
     ("--scenario", "--scenarios"),
@@ -40,13 +40,13 @@ _SPELLINGS: Final = (
 
 
 class Verb(NamedTuple):
-    """Where a verb is defined, and what it does.
+    """The location and the summary of a verb.
 
     Attributes:
-        place: ``module:name`` below `voicerace.cli`; the name of a function, or of a `typer.Typer` with its own verbs.
+        place: ``module:name`` in `voicerace.cli`; the name of a function, or of a `typer.Typer` with several commands.
         summary: one sentence for the list of verbs; the first sentence of the function's docstring.
-        panel: the heading under which the list shows it.
-        starts_bare: without options the function is called directly, because reading options imports pydantic.
+        panel: heading of the verb's group in the list.
+        starts_bare: whether it is called directly without options, because parsing options imports pydantic.
     """
 
     place: str
@@ -56,14 +56,14 @@ class Verb(NamedTuple):
 
 
 class _PlainOptions:
-    """Mixed into commands: their help shows no Python types, and shows every default as ``[default: VALUE]``.
+    """Mixin for commands whose help shows defaults as ``[default: VALUE]`` and does not show Python types.
 
-    An absent flag is False, because typer imports pydantic to convert None. A flag with a ``--no-`` form keeps its None, which
-    means that neither form was given.
+    The default of a flag is False, because typer imports pydantic to convert None. A flag with a ``--no-`` form keeps None,
+    which means that neither form was given.
     """
 
     def get_params(self, ctx: Any) -> Any:
-        params = super().get_params(ctx)  # type: ignore[misc]  # of the command it is mixed into
+        params = super().get_params(ctx)  # type: ignore[misc]  # defined by the command class
         for each in params:
             flag = getattr(each, "is_flag", False)
             if flag or each.param_type_name == "argument":
@@ -76,21 +76,21 @@ class _PlainOptions:
 
 
 def _no_type(**_: Any) -> str:
-    """The type that the help of a flag or an argument shows."""
+    """Return an empty text instead of the type in the help of a flag or an argument."""
     return ""
 
 
 def _default_text(text: str, **_: Any) -> str:
-    """The default that an option's help shows; typer puts such a text in parentheses."""
+    """Return the default for an option's help without the parentheses that typer adds."""
     return text
 
 
 class _BareCommand(_PlainOptions, TyperCommand):
-    """A verb that is called without options."""
+    """The command of a verb that is called without options, see `Verb.starts_bare`."""
 
 
 class _Command(_PlainOptions, TyperCommand):
-    """A command that accepts both spellings of `_SPELLINGS`, and refuses two values for an option that takes one."""
+    """A command that accepts both names of `_SPELLINGS` and rejects repeated single-value options."""
 
     def make_parser(self, ctx: Any) -> Any:
         parser = super().make_parser(ctx)
@@ -120,11 +120,11 @@ class _Command(_PlainOptions, TyperCommand):
 
 
 class _Group(_PlainOptions, TyperGroup):
-    """A group of commands in one module."""
+    """The typer class of a group of commands."""
 
 
 class Verbs(typer.Typer):
-    """A group of verbs in one module."""
+    """A typer application whose commands have the classes of this module."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"cls": _Group, "rich_markup_mode": MARKUP, **settings})
@@ -134,7 +134,7 @@ class Verbs(typer.Typer):
 
 
 def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
-    """Import a verb and make its command; with `bare` no option is given."""
+    """Import the module of a verb and return its command. `bare` states that no option is given."""
     module, _, attribute = verbs[name].place.partition(":")
     found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
     if bare and verbs[name].starts_bare:
@@ -149,7 +149,7 @@ def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
 
 
 def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
-    """A class of command groups whose commands are `verbs`, each imported when it is called or its options are needed."""
+    """Return a class of command groups with the commands `verbs`. A verb is imported when it is called."""
 
     class Lazy(_PlainOptions, TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verb `workarounds`: what an app can do without a new release, and what that costs."""
+"""The verb `workarounds`: show the effects and the costs of workarounds in an app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicerace.report.notebook.path_tables import kept_workarounds
 
 __all__ = ["workarounds"]
 
-#: One release of each generation in the letter.
+#: Default of --release: one release of each generation in the report.
 _RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -106,7 +106,7 @@ _Found = tuple[dict[str, Any], list[Effect]]
 
 
 def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
-    """The stored effects of these releases and workarounds, and the parameters of their exploration.
+    """Return the parameters of the stored exploration and its effects; write both to `out` if it is given.
 
     Raises:
         InputError: an effect is not stored.
@@ -130,7 +130,7 @@ def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
 
 
 def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: int, out: Path | None) -> _Found:
-    """Explore these workarounds on these releases."""
+    """Explore every workaround on every release; return (parameters, effects). `out` is written after each."""
     effects: list[Effect] = []
     record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *bounds]}
     with Steps(len(tags) * len(names), "workaround") as steps:
@@ -140,7 +140,7 @@ def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: 
                 effects.append(effect_of(tag, name, times=bounds, limit=max_states))
                 steps.done()
                 if out is not None:
-                    # Written after each row, so that an interrupted exploration keeps its rows.
+                    # An interrupted exploration keeps its effects.
                     _write_json(out, record, effects)
     return record, effects
 
@@ -151,10 +151,10 @@ def _write_json(path: Path, record: dict[str, Any], effects: list[Effect]) -> No
 
 
 def _tried(targets: Targets, releases: list[str], names: list[str], tries: int, out: Path | None) -> int:
-    """Play sessions with the workarounds on every proxy, one proxy after the other.
+    """Play sessions with the workarounds on one proxy after the other, print and write the rows, and return 0.
 
     Raises:
-        InputError: a proxy of an unknown release, or an upstream that is not the mock.
+        InputError: the release of a proxy is unknown, or the upstream is not the mock.
     """
     if len(releases) > 1:
         raise InputError("release", f"{len(releases)} given with --live", "allowed is one; --proxy is repeatable")

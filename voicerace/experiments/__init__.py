@@ -1,1 +1,1 @@
-"""Many sessions: sweeps, and the exploration of every order of events."""
+"""Experiments with many sessions: sweeps, and the exploration of every order of events."""

@@ -1,19 +1,19 @@
-"""Measure the times of `model.catalog.profiles.TIMES` in a recording.
+"""Measures the times of `model.catalog.profiles.TIMES` in a recording.
 
-Server times are measured at the upstream, the tool's at the app. In a recording of the virtual engine they equal the
-configured times to the nanosecond; in a live one the difference is the delay of the machine and the network.
+Times of the server are measured at the upstream, times of the tool at the app. In a recording of the virtual engine they equal
+the configured times to the nanosecond. In a live recording they also contain delays of the machine and the network.
 
-Where a link was observed elsewhere, the value also contains the delay in between:
+If a link was observed at another end, a time also contains delays between the two ends:
 
-- ``tool_ms``, ``repeat_ms``: without the app's links, measured on the host link at the component. If that was observed at the
-  proxy only, ``tool_ms`` contains the round trip to the host. Without the host link they are missing.
-- ``create_ms``, ``ack_ms``: observed at the proxy (by a relay or its log), they contain the round trip to the upstream.
-- All other server times are between two messages of one direction, and contain the jitter only.
-- ``host_rtt_ms``, ``upstream_rtt_ms``: only if both ends are on one clock (`Event.observed_at` ``engine``, or ``socket``:
-  the emulated network alone). The two times of a relay are its own delay, and a log has one time.
+- ``tool_ms``, ``repeat_ms``: without the app's links they are measured on the host link at the component. If the host link
+  was observed only at the proxy, ``tool_ms`` contains the round trip to the host. Without the host link they are missing.
+- ``create_ms``, ``ack_ms``: if measured at the proxy (by a relay or in its log), they contain the round trip to the upstream.
+- Other times of the server are between two messages in the same direction, so they contain only jitter.
+- ``host_rtt_ms``, ``upstream_rtt_ms`` are measured only if both ends use one clock: if `Event.observed_at` is ``engine``, or
+  ``socket`` (only the emulated network).
 
-Not measured are times without a message (``slot_lag_ms``), times for which no actor waits (``rate_limits_ms``), and those of
-the user (``speech_ms``, ``deadline_ms``, ...).
+Times without a message (``slot_lag_ms``), times that do not delay an actor (``rate_limits_ms``) and times of the user
+(``speech_ms``, ``deadline_ms``, ...) are not measured.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
 _CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
 _APP_LINKS: Final = (COMPONENT_TO_APP, APP_TO_COMPONENT)
-#: The link of the requests, and that of the results.
+#: The links of function call requests and of results.
 _REQUEST_LINKS: Final = (PROXY_TO_COMPONENT, COMPONENT_TO_PROXY)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One achieved time.
+    """One measured time.
 
     Attributes:
-        name: a name of `TIMES`.
-        index: number of the value; `Times.ns(name, index, seed)` is the configured one.
+        name: name of the time in `TIMES`.
+        index: index of the value; `Times.ns(name, index, seed)` is the configured value.
         ns: duration in ns.
     """
 
@@ -66,9 +66,9 @@ class Measured:
 
 
 def measured(recording: Recording) -> dict[str, list[float]]:
-    """Measure the times of a recording: name -> values in ms, in the order of `Measured.index`.
+    """Return name -> measured values in ms, in the order of `Measured.index`.
 
-    Names without a value are missing. ``tool_ms`` has one value per call that has a result of the app, in their order.
+    Names without a value are missing. ``tool_ms`` has one value per call with a result of the app, in call order.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for each in sorted(measurements(recording), key=lambda each: each.index):
@@ -77,14 +77,14 @@ def measured(recording: Recording) -> dict[str, list[float]]:
 
 
 def measurements(recording: Recording) -> list[Measured]:
-    """Measure the times of a recording, each with the index of its configured time."""
+    """Return the measured times of a recording."""
     trace = TraceIndex(recording)
     rtts = (*_round_trip("host_rtt_ms", recording, _REQUEST_LINKS), *_round_trip("upstream_rtt_ms", recording, UPSTREAM_LINKS))
     return [*rtts, *_tools(recording), *_server(trace), *_acks(trace)]
 
 
 def _tools(recording: Recording) -> Iterator[Measured]:
-    """`tool_ms` and `repeat_ms`, from the app's links if they were observed, else from the host link."""
+    """Yield `tool_ms` and `repeat_ms`, measured on the app's links if they were observed, else on the host link."""
     at_app = all(recording.observes(*each) for each in _APP_LINKS)
     to, back = _APP_LINKS if at_app else _REQUEST_LINKS
     requested_ns: dict[str, int | None] = {}
@@ -105,7 +105,7 @@ def _tools(recording: Recording) -> Iterator[Measured]:
 
 
 def _requested(message: Mapping[str, Any]) -> Iterable[str]:
-    """The ids of the calls that a message requests."""
+    """Return the ids of the function calls that a message requests."""
     match message.get("type"):
         case "onFunctionCallRequest":
             return (str(message.get("id")),)
@@ -117,7 +117,7 @@ def _requested(message: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _result_of(message: Mapping[str, Any]) -> str | None:
-    """The id of the call of which a message carries the app's result; None without one."""
+    """Return the id of the call if the message is the app's result of a call, else None."""
     kind, value = message.get("type"), message.get("value")
     if kind == "FunctionCallResponse":
         answers = placeholder_in(message.get("content")) is None
@@ -129,7 +129,7 @@ def _result_of(message: Mapping[str, Any]) -> str | None:
 
 
 def _server(trace: TraceIndex) -> Iterator[Measured]:
-    """Times of the upstream's responses."""
+    """Yield the times of the upstream's responses."""
     own: dict[str, list[Event]] = defaultdict(list)
     for seq in trace.order:
         event = trace.by_seq[seq]
@@ -137,7 +137,7 @@ def _server(trace: TraceIndex) -> Iterator[Measured]:
             own[str(event.payload.get("response_id"))].append(event)
     calls = 0
     for number, response in enumerate(trace.ledger.responses.values()):
-        # The duration of a cancelled response depends on its cancellation.
+        # The duration of a cancelled response depends on the time of its cancellation.
         if response.status != "cancelled":
             yield from _began(trace, response, number, own[response.id])
         if response.status in (None, "completed"):
@@ -155,10 +155,10 @@ def _began(trace: TraceIndex, response: Response, number: int, events: list[Even
 
 
 def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
-    """Durations of the items of a response, and the gaps between them.
+    """Yield the durations of the items of a response, and the gaps between them.
 
-    An item ends with its content's `.done`. If a response ends all its items together, an earlier item ends with its last
-    delta before the next item begins.
+    An item ends with the `.done` event of its content. If a response sends these events for all items at its end, an earlier
+    item ends with its last delta before the next item.
     """
     opened: list[Event] = []
     ends: dict[int, Event] = {}
@@ -183,22 +183,22 @@ def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
 
 
 def _ended(trace: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
-    """From the end of the last content to response.done, and the duration of a reply."""
+    """Yield the time from the end of the last content to response.done, and the duration of a reply."""
     done = None if response.done is None else trace.by_seq[response.done]
     if arguments := _last(events, realtime.ARGUMENTS_DONE):
         of_call = _item_id(arguments)
         closed = (event for event in events if event.type == "response.output_item.done" and _item_id(event) == of_call)
         yield from _between("item_done_ms", number, arguments, next(closed, None))
-        # Without response.done another call could follow.
+        # If `done` is None, no gap is measured, because another call could follow.
         yield from _between("gap_ms", number, arguments, done)
     elif done is not None and (content := _last(events, *_CONTENT_DONE)):
-        # Before response.done the message could still be a preamble.
+        # Until response.done the message could be a preamble of a call.
         yield from _between("reply_ms", number, _first(events, "response.output_item.added"), content)
         yield from _between("reply_gap_ms", number, content, done)
 
 
 def _acks(trace: TraceIndex) -> Iterator[Measured]:
-    """From an item of the client to its confirmation; equal items are confirmed in order."""
+    """Yield the time from each item of the client to its confirmation. Equal items are confirmed in order."""
     refused = {output.key for output in trace.ledger.outputs if output.refused}
     waiting: dict[tuple[str, ...], list[tuple[int, Event]]] = defaultdict(list)
     confirming: set[str] = set()
@@ -208,7 +208,7 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
         if event.type == realtime.ITEM_CREATE and seq not in refused:
             waiting[_same(event)].append((index, event))
             index += 1
-        # An item has two events, added and done; the first confirms it.
+        # The server can send two events per item (added, done). The first is the confirmation.
         elif event.type in _CONFIRMS and _item_id(event) not in confirming and waiting.get(_same(event)):
             confirming.add(_item_id(event))
             number, create = waiting[_same(event)].pop(0)
@@ -216,7 +216,7 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
 
 
 def _same(event: Event) -> tuple[str, ...]:
-    """The fields that an item of the client and its confirmation have in common; its id can be the server's."""
+    """Return the fields that are equal in an item and its confirmation. The server may assign another id."""
     item = _item(event)
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
@@ -226,7 +226,7 @@ def _same(event: Event) -> tuple[str, ...]:
 
 
 def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> Iterator[Measured]:
-    """The sum of the two directions' mean delays."""
+    """Yield the sum of the mean delays of both directions; nothing if a direction has no measured delay."""
     means = []
     for link in links:
         took = [
@@ -244,7 +244,7 @@ def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> It
 
 
 def _between(name: str, index: int, start: Event | None, end: Event | None) -> Iterator[Measured]:
-    """The time between two messages at the upstream; nothing if one is missing or has no time."""
+    """Yield the time between two messages at the upstream; nothing if a message is missing or has no time."""
     since, until = (None if each is None else each.at_ns("upstream") for each in (start, end))
     if since is not None and until is not None:
         yield Measured(name, index, until - since)
@@ -259,11 +259,11 @@ def _last(events: list[Event], *kinds: str) -> Event | None:
 
 
 def _item(event: Event) -> Mapping[str, Any]:
-    """The item of an event, empty if it has none."""
+    """Return the item of an event; an empty mapping if the event has no item."""
     return realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
 
 
 def _item_id(event: Event) -> str:
-    """The id of the item of an event, or of the one to which its content belongs."""
+    """Return the id of the item that an event contains or whose content it contains."""
     found = event.payload.get("item_id") if isinstance(event.payload, Mapping) else None
     return str(_item(event).get("id", found))

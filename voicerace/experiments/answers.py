@@ -1,9 +1,9 @@
 """Outcome frequencies of a tool turn with the times recorded at the real API, per release and handler style.
 
-Scenario `single` (one function call, one tool result) with the profile `recorded-2026` and independent draws. A cell is a
-release, a handler style and a modality. All cells use the same draws (those of a sweep with the same seed), so they can be
-compared draw by draw. Equal cells are played once: tags whose proxies have the same settings, and handler styles for which
-the component sends the same messages at the same times.
+The sessions have the scenario `single` (one function call, one tool result), the profile `recorded-2026` and independent
+draws. A cell is a combination of release, handler style and modality. All cells use the draws of a sweep with the same seed,
+so they can be compared draw by draw. Releases whose proxies have the same settings share a cell. Handler styles also share a
+cell if the component sends the same messages at the same times.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ __all__ = [
     "shipped_answers",
 ]
 
-#: In the order of the table: one result for a call first, then two.
+#: Handler styles in the order of the table: first those with one result per call, then those with two.
 HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_send")
 MODALITIES: Final = ("audio", "text")
-#: Handler style -> the style whose messages are the same, at the same times, on every connection.
+#: Handler style -> another style with the same messages at the same times on every connection.
 SAME_MESSAGES: Final = {"async_send": "return", "void_send": "void_ref"}
-#: Number of first draws whose outcomes are counted separately, to check in a few sessions whether the models changed.
+#: Number of first draws whose outcomes are stored separately. They are replayed to detect a change of the models.
 FIRST: Final = 20
 _BLOCK: Final = 500
 _COLUMNS: Final = ("release", "handler", "modality", "outcome", "count", "draws", "share", "low", "high", f"first_{FIRST}")
 
 
 class Cell(NamedTuple):
-    """A release, a handler style and a modality."""
+    """A combination of release, handler style and modality."""
 
     release: str
     handler: str
@@ -65,7 +65,7 @@ class Cell(NamedTuple):
 
     @property
     def spec(self) -> SweepSpec:
-        """The spec of a sweep over the same sessions, apart from the number of trials."""
+        """The spec of a sweep that contains the sessions of this cell."""
         return SweepSpec(
             releases=(self.release,),
             handlers=(self.handler,),
@@ -79,7 +79,12 @@ class Cell(NamedTuple):
 
 @dataclass
 class Answer:
-    """The outcomes of one cell: of all draws, and of the first `FIRST` of them."""
+    """The outcomes of one cell.
+
+    Attributes:
+        counts: outcome -> number of draws.
+        first: outcome -> number of draws among the first `FIRST`.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     first: Counter[str] = field(default_factory=Counter)
@@ -89,17 +94,17 @@ class Answer:
         return self.counts.total()
 
     def shares(self) -> Iterator[tuple[str, int, float, float, float]]:
-        """Yield per observed outcome: its count, its share of the draws, and Wilson's 95 % interval."""
+        """Yield (outcome, count, share, low, high) of each observed outcome, with Wilson's 95 % interval."""
         for outcome in OUTCOMES:
             if count := self.counts[outcome]:
                 yield outcome, count, count / self.draws, *wilson(count, self.draws)
 
 
 def programs() -> dict[str, tuple[str, ...]]:
-    """Tag of the first release with a program -> all tags with that program; the reference gate last.
+    """Return first tag of a program -> all tags with the same program. The reference gate is last.
 
-    Two tags have the same program here if every setting of their proxies is equal, and the component's rule for the number of
-    results. The component's other settings are about the idle timeout, the microphone and a new connection.
+    Tags have the same program if all settings of their proxies and `default_error` of their components are equal. Other
+    settings of a component (idle timeout, microphone, new connections) do not affect these sessions.
     """
     found: dict[object, list[str]] = {}
     for row in (*PROXIES.values(), REFERENCE):
@@ -109,12 +114,12 @@ def programs() -> dict[str, tuple[str, ...]]:
 
 
 def program_of() -> dict[str, str]:
-    """Tag -> tag of the first release with the same program, under which its answers are stored; see `programs`."""
+    """Return tag -> first tag with the same program, under which its answers are stored; see `programs`."""
     return {tag: first for first, tags in programs().items() for tag in tags}
 
 
 def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities: Sequence[str] = ()) -> list[Cell]:
-    """The cells of releases, handler styles and modalities; an empty argument means all.
+    """Return the cells of releases, handler styles and modalities. An empty argument selects all.
 
     Raises:
         InputError: an unknown name.
@@ -129,14 +134,14 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
 
 
 def draw(cell: Cell, start: int, stop: int) -> list[str]:
-    """The outcomes of draws `start` to `stop`, exclusive."""
+    """Return the outcomes of draws `start` to `stop`, exclusive."""
     with uncollected():
         return [judge(simulate(session)).outcome for _, session in Plan.of(cell.spec).part(start, stop)]
 
 
 @dataclass(frozen=True)
 class _Work:
-    """The blocks of draws to play, for a worker of `Executor`."""
+    """A function for `Executor.map` that plays one block of draws, given its index."""
 
     blocks: tuple[tuple[Cell, int, int], ...]
 
@@ -147,10 +152,10 @@ class _Work:
 def play(
     found: dict[Cell, Answer], wanted: Sequence[Cell], draws: int, executor: Executor, progress: bool = True
 ) -> Iterator[Cell]:
-    """Play each cell up to `draws` draws in blocks, add the outcomes to `found`, and yield the cell of every block.
+    """Play blocks of draws until each cell has `draws` draws; add outcomes to `found` and yield the cell of each block.
 
     Raises:
-        InputError: the first draws of a cell in `found` no longer have the stored outcomes.
+        InputError: the first draws of a cell no longer have the outcomes stored in `found`.
     """
     blocks = []
     for cell in wanted:
@@ -158,7 +163,7 @@ def play(
         if answer.draws and Counter(draw(cell, 0, min(FIRST, answer.draws))) != answer.first:
             raise InputError("out", f"{' '.join(cell)}: the models give other outcomes now", "a new file")
         blocks += [(start, (cell, start, min(start + _BLOCK, draws))) for start in range(answer.draws, draws, _BLOCK)]
-    # The first blocks of all cells come first, so that an interrupted run leaves a table without holes.
+    # Sorted by the first draw, so that an interrupted run has answers for all cells.
     blocks.sort(key=lambda each: each[0])
     work = _Work(tuple(block for _, block in blocks))
     waiting: dict[Cell, dict[int, list[str]]] = {}
@@ -191,7 +196,7 @@ def write(found: Mapping[Cell, Answer], path: Path) -> None:
 
 
 def read(path: Path) -> dict[Cell, Answer]:
-    """The answers in a file of `write`.
+    """Return the answers in a file that `write` has written.
 
     Raises:
         InputError: the file cannot be read, or has another format.
@@ -217,16 +222,16 @@ def read(path: Path) -> dict[Cell, Answer]:
 
 
 def shipped_answers() -> dict[Cell, Answer]:
-    """The answers in ``data/answers.csv``.
+    """Return the answers in ``data/answers.csv``.
 
     Raises:
-        InputError: the data are not part of this installation.
+        InputError: the file is not part of this installation.
     """
     return read(shipped("data/answers.csv"))
 
 
 def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, Answer]]:
-    """(tags of the program, release, handler, modality, answer) for every handler style."""
+    """Yield (tags of a program, its first tag, handler, modality, answer) of every answer."""
     tags = programs()
     for modality in MODALITIES:
         for release, all_tags in tags.items():
@@ -237,7 +242,7 @@ def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, 
 
 
 def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
-    """One object per program and handler style: its tags, and its outcomes with shares and intervals."""
+    """Return one object per row of `rows_of`: the tags, and the outcomes with shares and intervals."""
     return [
         {
             "releases": tags.split(", "),
@@ -254,14 +259,14 @@ def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
 
 
 def outcome_text(answer: Answer) -> str:
-    """The outcomes as text, the most frequent first, each with its share and interval in percent; then the number of draws."""
+    """Return the outcomes as text, most frequent first, with shares and intervals in percent and the number of draws."""
     parts = sorted(answer.shares(), key=lambda each: -each[1])
     words = (f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts)
     return f"{', '.join(words)}, n = {answer.draws:,}"
 
 
 def _percent(share: float) -> str:
-    """A share in percent with two decimals, or more if it would be rounded to 0 or 100."""
+    """Return a share in percent with two decimals, or with more if it would be rounded to 0 or 100."""
     if share in (0, 1):
         return f"{share:.0%}"
     digits = 2
@@ -271,7 +276,7 @@ def _percent(share: float) -> str:
 
 
 def markdown(found: Mapping[Cell, Answer]) -> str:
-    """The tables of docs/answers.md: per modality a row per program, a column per group of handler styles."""
+    """Return the tables of docs/answers.md, one per modality, with a row per program and a column per group of handlers."""
     groups: dict[str, list[str]] = {}
     for handler in HANDLERS_ASKED:
         groups.setdefault(SAME_MESSAGES.get(handler, handler), []).append(handler)

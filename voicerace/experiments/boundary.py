@@ -1,9 +1,9 @@
 """Finds by bisection where the outcome changes along one time.
 
-Fixed times are computed: between two values of a coarse grid whose outcomes differ, bisection finds the change to 0.1 ms. Two
-changes inside one step of the grid cancel each other and are not found, so the step matters. Drawn times are estimated:
-bisection finds the value at which the share of bad outcomes crosses a level. Each value gets draws until its side of the
-level is significant. All values and releases use the same draws.
+With fixed times, bisection between two values of a coarse grid with different outcomes finds the change to 0.1 ms. If the
+outcome changes and changes back between two values of the grid, both changes are missed. With drawn times, bisection finds
+the value at which the share of bad outcomes crosses a level. Each value is played until its share is significantly above or
+below the level. All values and releases use the same draws.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["RESOLUTION_MS", "Boundaries", "boundaries"]
 
 RESOLUTION_MS: Final = 0.1
 _RESOLUTION_NS: Final = 100_000
-#: Resolution of the edges of the undecided range.
+#: Resolution in ns of the limits of the range in which the share is not significantly above or below the level.
 _EDGE_NS: Final = 1_000_000
 #: Number of draws in the first stage at one value; every further stage doubles the total.
 _FIRST_STAGE: Final = 50
@@ -43,12 +43,13 @@ class Boundaries:
     """The changes of the outcome, and the number of sessions played.
 
     Attributes:
-        frame: one row per change: ``release``, ``scenario``, ``handler``, ``modality``, ``calls``, every grid's value,
-            ``axis``, ``from_ms`` and ``to_ms`` (the change is between them, inclusive), ``before`` and ``after``. Fixed times:
-            the outcomes at both ends, and ``at_ms``, the exact value if a tie has both outcomes. Drawn times: ``before`` and
-            ``after`` are ``most`` or ``few`` bad outcomes; ``share``, ``low``, ``high`` and ``draws`` are those of bad
-            outcomes at the value with the most draws. Between the ends the side of the level is not significant.
-        trials: number of played sessions, including those for ties.
+        frame: one row per change: ``release``, ``scenario``, ``handler``, ``modality``, ``calls``, the value of every grid,
+            ``axis``, ``from_ms`` and ``to_ms`` (the change is between these values, inclusive), ``before`` and ``after``.
+            With fixed times, ``before`` and ``after`` are outcomes, and ``at_ms`` is the exact value if a tie has both. With
+            drawn times, they are ``most`` (bad outcomes above the level) or ``few`` (below it), and the share is not
+            significant between ``from_ms`` and ``to_ms``. ``share``, ``low``, ``high`` and ``draws`` describe the bad
+            outcomes at the value with the most draws.
+        trials: number of played sessions, including those that search for ties.
         grid_trials: number of sessions in a full grid of the same resolution.
     """
 
@@ -58,10 +59,10 @@ class Boundaries:
 
 
 def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boundaries:
-    """Find the changes along the first grid of a spec's times; further grids give further rows.
+    """Find the changes along the first grid of a spec's times, for each combination of values of its other grids.
 
     Args:
-        spec: its first grid is the axis, with the range and the initial step of the search.
+        spec: its first grid is the axis and sets the range and the initial step of the search.
         level: with drawn times, the share of bad outcomes at the boundary.
         most: with drawn times, the maximum number of draws at one value.
 
@@ -116,7 +117,7 @@ def _story(session: SessionConfig, plan: Plan, axis: str) -> dict[str, Any]:
 
 
 def _middle(low: int, high: int) -> int | None:
-    """A multiple of the resolution between two values, or None if they are neighbours."""
+    """Return a middle value, if possible a multiple of the resolution; None if the values are neighbours."""
     middle = (low + high) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
     if high - low <= _RESOLUTION_NS:
         return None
@@ -127,7 +128,7 @@ def _middle(low: int, high: int) -> int | None:
 
 
 class _Fixed:
-    """One cell with fixed times."""
+    """The search for changes in one cell with fixed times."""
 
     def __init__(self, session: SessionConfig, axis: str) -> None:
         self.session = session
@@ -147,7 +148,7 @@ class _Fixed:
                 yield from self._between(left, right)
 
     def _between(self, low: int, high: int) -> Iterator[dict[str, Any]]:
-        """The changes between two values whose outcomes differ; a third outcome in the middle gives two changes."""
+        """Yield the changes between two values whose outcomes differ. A third outcome in the middle gives two changes."""
         middle = _middle(low, high)
         if middle is None:
             yield self._row(low, high)
@@ -180,7 +181,7 @@ class _Fixed:
 
 @dataclass(frozen=True)
 class _Share:
-    """Bad outcomes among judged draws; `side` is 1 above the level, -1 below it, 0 if not significant."""
+    """The share of bad outcomes among `of` draws. `side` is 1 above the level, -1 below it, 0 if not significant."""
 
     bad: int
     of: int
@@ -197,7 +198,7 @@ class _Share:
 
 
 class _Drawn:
-    """One cell with a drawn time; `sessions` are its draws, the same for every value."""
+    """The search for changes in one cell with drawn times. Every value is played with the same `sessions`."""
 
     def __init__(self, sessions: list[SessionConfig], axis: str, level: float) -> None:
         self.sessions = sessions
@@ -207,7 +208,7 @@ class _Drawn:
         self._known: dict[int, _Share] = {}
 
     def at(self, value_ns: int) -> _Share:
-        """The share at a value, with draws until its side is significant or all draws are used."""
+        """Return the share at a value. Sessions are played until its side is significant or all were played."""
         if value_ns not in self._known:
             share, stage = _Share(0, 0, self.level), _FIRST_STAGE
             for number, session in enumerate(self.sessions, 1):
@@ -223,7 +224,7 @@ class _Drawn:
         return self._known[value_ns]
 
     def crossings(self, grid: Grid) -> Iterator[dict[str, Any]]:
-        """The changes between neighbours of the grid on different sides; values without a significant side are skipped."""
+        """Yield the changes between neighbouring values on different sides. Values on neither side are skipped."""
         clear = [value for value in grid.values_ns if self.at(value).side]
         for left, right in pairwise(clear):
             if self.at(left).side != self.at(right).side:
@@ -246,7 +247,7 @@ class _Drawn:
         }  # fmt: skip
 
     def _edge(self, clear: int, unclear: int, side: int) -> int:
-        """The value nearest to the boundary, to within `_EDGE_NS`, whose side is still significant."""
+        """Return the value nearest to `unclear`, to within `_EDGE_NS`, whose side is `side`. `clear` has this side."""
         while abs(unclear - clear) > _EDGE_NS:
             middle = (clear + unclear) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
             clear, unclear = (middle, unclear) if self.at(middle).side == side else (clear, middle)

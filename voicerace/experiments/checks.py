@@ -1,8 +1,9 @@
-"""The sessions of `voicerace check`: scenarios, handlers and delays at which releases fail.
+"""The sessions of `voicerace check`: scenarios, handlers and delays with which some releases fail.
 
-The gap is 300 ms and the network 20 and 60 ms, so each delay is clearly on one side of every boundary: a busy machine shifts
-a live session by a few milliseconds. Further sessions use the times recorded at the real API. The list includes every fault
-of docs/release-facts.md, docs/component.md and `voicerace explore` that needs no coincidence of times.
+The gap is 300 ms, and the round trips are 20 ms (host) and 60 ms (upstream). The delays are far from the values at which an
+outcome changes, because a busy machine delays messages by a few milliseconds. Further sessions use the times recorded at the
+real API. The sessions show every fault of docs/release-facts.md, docs/component.md and `voicerace explore` that does not
+require two events at almost the same time.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ __all__ = ["CASES", "GAP_MS", "WORDS", "Case"]
 #: The gap of the sessions without recorded times, in ms.
 GAP_MS: Final = 300
 
-#: Faults of a session in addition to the outcomes of a verdict.
+#: Names of faults that a check reports in addition to outcomes.
 WORDS: Final = ("wedged", "unconfigured", "unheard")
 
-#: With these handlers the component's own error is the first result of a call. The reply is then stale with every proxy
+#: Handlers with which the component's own error is the first result of a call. The reply is then stale with every proxy
 #: (`model.actors.reference_gate`).
 ERROR_FIRST: Final = ("void_ref", "void_send")
-#: The deadline of 6 s keeps a check short and exceeds the 5 s after which a reply is `late`.
+#: Times in ms. The deadline keeps a check short and exceeds the 5 s after which a reply is `late`.
 _TIMES: Final[dict[str, Any]] = {
     "gap_ms": GAP_MS, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
 }  # fmt: skip
@@ -38,7 +39,7 @@ class Case:
     """One session of a check.
 
     Attributes:
-        name: scenario, handler and particular times, for a report.
+        name: scenario, handler and the times that distinguish the case, for reports.
         settings: arguments of `SessionConfig.of`.
         allowed: outcomes that no proxy can avoid in this session.
         turns: number of user turns with function calls.
@@ -80,9 +81,9 @@ def _cases() -> Iterator[Case]:
         yield _case("late-settings", settings_ms=settings, tool_ms=10)
     for tool in (10, 600):
         yield _case("failing-tool", tool_ms=tool)
-        # The connection is lost after the call, so no proxy can answer that turn, only the next user input.
+        # The connection is lost after the call, so a proxy can only answer the next user input.
         yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
-    # The server also begins responses, so a response.create in flight is refused with every proxy.
+    # The server also starts responses itself, so it can refuse a response.create of any proxy.
     for tool in (10, 600, 1500):
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
     for inject in (60, 250):
@@ -92,7 +93,7 @@ def _cases() -> Iterator[Case]:
 
 
 def _recorded() -> Iterator[Case]:
-    """Sessions with the times recorded at the real API, three draws each."""
+    """Yield sessions with the times recorded at the real API, three draws of each."""
     kinds = [("single", handler) for handler in ("return", "async_ref", "void_ref")]
     for (scenario, handler), seed in product(
         [*kinds, ("parallel", "return"), ("double", "return"), ("inject", "return")], range(3)

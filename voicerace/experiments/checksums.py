@@ -1,7 +1,7 @@
 """SHA-256 checksums of a run's parts and recordings, in a file that `sha256sum --check` reads.
 
-The checksum of a file is on disk before the file, so every complete file of a killed sweep can be verified. A line without a
-file belongs to a file that was never written. If a file has several lines, the last one counts.
+The checksum of a file is written before the file, so every complete file of a killed sweep can be verified. A checksum can
+therefore name a file that was never written. If a file has several checksums, the last one applies.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Checksums:
     """Writes files of a run, and their checksums.
 
     Args:
-        folder: of the run.
-        known: path in the folder -> checksum, for existing files.
+        folder: folder of the run.
+        known: path in the folder -> checksum of an existing file; None for a new run.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
@@ -39,13 +39,13 @@ class Checksums:
             self.finish()
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Write the checksums of files, then the files in their order, each in full or not at all.
+        """Write the checksums of files, then the files in order. Each file is written completely or not at all.
 
         Args:
             files: path in the folder -> content.
 
         Raises:
-            OSError: a file cannot be written; the files after it are not written either.
+            OSError: a file cannot be written; later files are not written.
         """
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         with (self._folder / CHECKSUMS).open("ab") as file:
@@ -57,7 +57,7 @@ class Checksums:
             write_bytes(self._folder / name, content)
 
     def finish(self) -> None:
-        """Keep one line per existing file, sorted by name, so that equal files give equal checksums."""
+        """Keep one line per existing file, sorted by name, so that equal runs have equal checksum files."""
         present = {*existing(self._folder)}
         self._known = {name: found for name, found in sorted(self._known.items()) if name in present}
         if self._known or (self._folder / CHECKSUMS).exists():
@@ -65,7 +65,7 @@ class Checksums:
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Path in the folder -> checksum; None for a run without checksums.
+    """Return path in the folder -> checksum; None for a run without checksums.
 
     Raises:
         InputError: the checksums cannot be read.
@@ -76,15 +76,15 @@ def listed(folder: Path) -> dict[str, str] | None:
         return None
     except OSError as error:
         raise InputError(str(folder / CHECKSUMS), error.strerror or "cannot be read", "a file as the sweep wrote it") from None
-    # A truncated line belongs to a file that was not written.
+    # A truncated line is skipped, because its file was not written.
     return {found[2]: found[1] for line in text.split("\n") if (found := _LINE.fullmatch(line))}
 
 
 def changed(folder: Path, known: Mapping[str, str], inside: Collection[str] = _FOLDERS) -> Iterator[tuple[str, str]]:
-    """Yield (path in the folder, fault) for each file that differs from what the run wrote. Reads every file.
+    """Read every file and yield (path in the folder, fault) for each file that differs from what the run wrote.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         known: see `listed`.
         inside: folders, or paths of single files.
     """
@@ -104,7 +104,7 @@ def refuse_damaged(folder: Path, known: Mapping[str, str] | None, *inside: str) 
         known: see `listed`; None skips the verification.
 
     Raises:
-        InputError: a file was changed, was added or is missing; the error names the first.
+        InputError: a file was changed or added, or is missing; the error names the first such file.
     """
     for name, wrong in changed(folder, known, inside) if known is not None else ():
         raise InputError(str(folder / name), wrong, "the sweep's command with --resume replays the damaged trials")
@@ -122,7 +122,7 @@ def _wrong(file: Path, checksum: str) -> str | None:
 
 
 def existing(folder: Path, inside: Collection[str] = _FOLDERS) -> list[str]:
-    """Paths of the existing files with checksums; the name of a file being written begins with a dot."""
+    """Return the sorted paths of files with checksums, without unfinished files, whose names begin with a dot."""
     return sorted(
         f"{name}/{each.name}"
         for name in inside

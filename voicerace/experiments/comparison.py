@@ -1,7 +1,7 @@
 """Compares drawn trials: differences between two releases on the same draws, and shares along a measured time.
 
-Releases of one sweep use the same draws, so they are compared draw by draw. The interval of such a difference is much narrower
-than that of two separate shares.
+Releases of one sweep use the same draws, so they are compared draw by draw. The interval of a difference is then much narrower
+than with independent draws.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _OWN: Final = ("release", "component")
 
 
 def paired_interval(both: int, first: int, second: int, neither: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval of a difference of two shares of the same draws, share of the first minus share of the second.
+    """Return the interval (low, high) of the difference of two shares of the same draws, first minus second.
 
-    Method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired
-    data", Statistics in Medicine 17 (1998) 2635-2650: Wilson's limits of both shares, squared and added, minus their
-    correlation (phi, with a continuity correction if its numerator is positive).
+    It combines Wilson's limits of both shares with their correlation phi, which has a continuity correction if its numerator is
+    positive: method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+    paired data", Statistics in Medicine 17 (1998) 2635-2650.
 
     Args:
-        both, first, second, neither: numbers of draws with the event in both, in one only, in neither; at least one draw.
+        both: number of draws with the event in both samples. The sum of the four numbers is at least 1.
+        first: number of draws with the event only in the first sample.
+        second: number of draws with the event only in the second sample.
+        neither: number of draws without the event.
         level: coverage.
     """
     of = both + first + second + neither
@@ -49,10 +52,10 @@ def paired_interval(both: int, first: int, second: int, neither: int, level: flo
 
 
 def differences(trials: pd.DataFrame, of: str = "bad", level: float = 0.95) -> pd.DataFrame:
-    """The difference of each pair of releases in the share of an outcome, on their common draws.
+    """Return the difference between the shares of an outcome of each pair of releases, on their common draws.
 
     Args:
-        trials: of a sweep; the seed identifies a draw.
+        trials: trials of one sweep; the seed identifies a draw.
         of: ``bad`` for all bad outcomes, or an outcome.
         level: coverage of the interval of one pair; there is no correction for several pairs.
 
@@ -60,10 +63,10 @@ def differences(trials: pd.DataFrame, of: str = "bad", level: float = 0.95) -> p
         One row per cell and pair of releases: the cell's columns except those of the release, ``release``, ``other``,
         ``pairs`` (draws judged in both), ``both``, ``only``, ``only_other``, ``neither``, ``difference`` (share of the release
         minus that of the other), ``low`` and ``high`` (`paired_interval`), ``p`` (exact McNemar test) and ``kind``: estimated,
-        or computed with fixed times, which have neither interval nor ``p``.
+        or computed if all times are fixed. Computed differences have no interval and no ``p``.
 
     Raises:
-        InputError: not a frame of trials, or a release has a draw twice.
+        InputError: `trials` is not a table of trials, or a release has a draw twice.
     """
     keys = [name for name in cell_columns(trials) if name not in _OWN]
     estimated = bool((trials.get("drawn", pd.Series(dtype="str")) != "").any())
@@ -109,7 +112,7 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
     difference = (only - only_other) / (both + only + only_other + neither)
     if not estimated:
         return {"difference": difference, "low": math.nan, "high": math.nan, "p": math.nan, "kind": "computed"}
-    # Imported here, because it takes a third of the program's start time.
+    # Imported here, because the import takes a third of the program's start time.
     from scipy.stats import binomtest
 
     low, high = paired_interval(both, only, only_other, neither, level)
@@ -118,19 +121,19 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
 
 
 def shares_along(trials: pd.DataFrame, column: str, width_ms: float = 10.0) -> pd.DataFrame:
-    """The share of bad outcomes along a measured or drawn time, in bins.
+    """Return the share of bad outcomes along a measured or drawn time, in bins.
 
     Args:
-        trials: independent draws; those without a value and those that are `unknown` are left out.
-        column: ``margin_ms``, ``lead_ms``, ``tool_ms``, ...
-        width_ms: width of a bin; 0 is an edge, so that no bin has values of both signs.
+        trials: independent draws. Trials without a value in `column` or with the outcome `unknown` are left out.
+        column: name of the time: ``margin_ms``, ``lead_ms``, ``tool_ms``, ...
+        width_ms: width of a bin. 0 is an edge of bins, so that no bin has values of both signs.
 
     Returns:
         One row per release and non-empty bin: ``release``, ``from_ms``, ``to_ms``, ``bad``, ``draws``, ``share``,
         ``low``, ``high`` (Wilson, 95 %).
 
     Raises:
-        InputError: no such column, or the width is not positive.
+        InputError: the column does not exist, or the width is not positive.
     """
     if column not in trials.columns:
         raise InputError("column", f"{column!r} is no column", "a time of the table")

@@ -1,8 +1,8 @@
-"""Plays the chunks of a sweep in this process, on all cores, or on a cluster. Results are yielded in the order of completion.
+"""Plays the chunks of a sweep in this process, in several processes, or on a dask cluster.
 
-The choice does not change the results. If a worker process of this machine dies, the sweep ends with an error and can be
-continued with ``--resume``. Dask plays the chunk on another worker; if its scheduler is lost, the sweep ends with an error. A
-process begins its next chunk after the previous one was written, so at most one chunk per process is played twice.
+The executor does not affect the results. If a process on this machine dies, or the scheduler of a cluster is lost, the sweep
+ends with an error and can be continued with ``--resume``. Dask plays the chunk of a lost worker on another worker. A process
+starts a chunk after its previous chunk was written, so ``--resume`` replays at most one chunk per process.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from voicerace.errors import InputError
 __all__ = ["Executor"]
 
 _Result = TypeVar("_Result")
-#: Submitted chunks per thread of a cluster: enough to keep it busy, few enough for its memory.
+#: Number of submitted chunks per thread of a cluster, which keeps the thread busy and limits its memory.
 _AHEAD: Final = 4
 
 
 @dataclass(frozen=True)
 class Executor:
-    """Where chunks are played.
+    """The processes or the cluster that play chunks.
 
     Attributes:
-        jobs: number of processes; -1 for one per core. A script with more than one needs ``if __name__ == "__main__":``, as
-            with `multiprocessing`.
-        dask: the address of a dask scheduler, ``tcp://HOST:PORT``; needs the extra ``cluster``, here and at its workers.
+        jobs: number of processes; -1 for one per core. A script with several processes needs ``if __name__ == "__main__":``,
+            as with `multiprocessing`.
+        dask: address of a dask scheduler, ``tcp://HOST:PORT``; this process and the workers need the extra ``cluster``.
 
     Raises (on creation):
         InputError: an invalid number of processes.
@@ -66,8 +66,8 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # Not joblib, which begins chunks while finished ones wait for their reader. Not `concurrent.futures`, which waits
-        # forever if a worker is killed while it sends a result.
+        # joblib would start chunks before earlier results are read. `concurrent.futures` would block forever if a worker is
+        # killed while it sends a result.
         count = cpu_count() if self.jobs == -1 else self.jobs
         with ExitStack() as workers:
             busy: list[Connection] = []
@@ -100,14 +100,14 @@ class Executor:
 
             def submit() -> Any:
                 number = next(waiting, None)
-                # Not pure: dask would take two sweeps with the same name for one.
+                # With `pure=True` dask could return the result of an equal call of another sweep.
                 return None if number is None else client.submit(work, number, pure=False, retries=3)
 
             ahead = max(_AHEAD, _AHEAD * sum(client.nthreads().values()))
             first = [each for _ in range(ahead) if (each := submit()) is not None]
             done = distributed.as_completed(first, loop=client.loop, with_results=True)
             for future, result in done:
-                if future.cancelled():  # this code cancels nothing, so the scheduler is lost
+                if future.cancelled():  # futures are cancelled only if the scheduler is lost
                     raise InputError("dask", f"{address}: the connection to the scheduler is lost")
                 future.release()
                 if (following := submit()) is not None:
@@ -117,14 +117,14 @@ class Executor:
 
 @contextmanager
 def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
-    """A process that plays the chunks whose numbers it receives; it is killed at the end."""
-    # Not forked, because threads of this process (of a notebook or a progress bar) may hold locks.
+    """Start a worker process and yield the connection to it. The process is killed at the end."""
+    # `fork` is not safe, because threads of this process (of a notebook or a progress bar) may hold locks.
     context = multiprocessing.get_context("spawn")
     connection, worker_end = context.Pipe()
     process = context.Process(target=_serve, args=(worker_end, work), daemon=True)
     with _interrupts_blocked():
         process.start()
-    worker_end.close()  # only the worker holds it, so the connection ends with the worker
+    worker_end.close()  # so that the connection closes when the worker ends
     try:
         yield connection
     finally:
@@ -134,7 +134,7 @@ def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
 
 
 def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
-    """Play chunks in a worker process."""
+    """Receive numbers of chunks and send their results, in a worker process."""
     threading.Thread(target=_end_with_parent, name="end with the parent", daemon=True).start()
     with suppress(EOFError, ConnectionError):  # until the other end is closed
         while True:
@@ -147,7 +147,7 @@ def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process at once when its parent process ends."""
+    """Wait until the parent process ends, then exit this process."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101  # this is a child process
     parent.join()
@@ -156,7 +156,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _alive() -> Iterator[None]:
-    """Wraps sending to and receiving from a worker.
+    """Convert errors of the connection to a worker.
 
     Raises:
         InputError: the worker has ended.
@@ -169,8 +169,8 @@ def _alive() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Processes started here do not receive the terminal's Ctrl-C; this process ends them."""
-    resource_tracker.ensure_running()  # otherwise the first process starts it, which unblocks the signal
+    """Block SIGINT in the context, so that processes started in it ignore the terminal's Ctrl-C."""
+    resource_tracker.ensure_running()  # otherwise `Process.start` starts it, which unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -180,7 +180,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Suppresses a library's logs of a failure that raises an InputError."""
+    """Suppress a library's log messages in the context. Its failures raise an InputError."""
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)

@@ -1,7 +1,8 @@
 """Computes which gaps change the outcome of a tool turn, with all other times as recorded.
 
 No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This module computes how long a gap
-must be to change an outcome: for one draw of all other times only the gap varies. The result is not a rate as in `answers`.
+must be to change an outcome: for each draw of the other times, only the gap varies. The results are not frequencies of
+outcomes, which `answers` estimates.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from voicerace.units import ms, ns
 __all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "rows_of_sensitivity", "sensitivity"]
 
 _GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
-assert isinstance(_GAP, Uniform)  # noqa: S101  # the profile's table has it
-#: The smallest and the longest recorded gap.
+assert isinstance(_GAP, Uniform)  # noqa: S101  # the profile defines it so
+#: The shortest and the longest recorded gap in ms.
 RECORDED_MS: Final = (_GAP.low, _GAP.high)
 LONGEST_RECORDED_MS: Final = _GAP.high
-#: The gaps of the first pass: the ends of the recorded range, then longer ones.
+#: Gaps in ms that are played with every draw: the limits of the recorded range, then longer gaps.
 GAPS_MS: Final = (_GAP.low, LONGEST_RECORDED_MS, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 450.0, 700.0, 1000.0)
 _RESOLUTION_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One cell.
+    """The effect of the gap on the outcomes of one cell.
 
     Attributes:
         cell: release, handler style, modality.
         draws: number of draws of all other times.
         bad: gap in ms -> number of draws with a bad outcome.
-        to_bad: for each draw with a good outcome at the longest recorded gap and a bad one at a longer gap: the smallest such
-            gap, to 1 ms; sorted.
-        to_good: the same for draws with a bad outcome at the longest recorded gap and a good one at a longer gap.
+        to_bad: the gap in ms, to 1 ms, from which a draw has a bad outcome, for each draw whose outcome is good at the longest
+            recorded gap and bad at a longer gap; sorted.
+        to_good: the same from a bad to a good outcome.
     """
 
     cell: Cell
@@ -57,10 +58,10 @@ class Sensitivity:
 
 
 def sensitivity(selected: Sequence[Cell] | None = None, draws: int = 20) -> Iterator[Sensitivity]:
-    """Play every cell at every gap, with the same draws of all other times.
+    """Play every cell at every gap, with the same draws of all other times. Yield one result per cell.
 
     Args:
-        selected: cells of `answers.cells`; None for those with audio replies.
+        selected: cells to play; None for all cells with audio replies.
         draws: number of draws of the other times.
     """
     for cell in cells(modalities=("audio",)) if selected is None else selected:
@@ -88,7 +89,7 @@ def _is_bad(session: SessionConfig, gap_ns: int) -> bool:
 
 
 def _change(session: SessionConfig, low: int, high: int) -> float:
-    """The gap in ms, to 1 ms, at which the outcome changes between two gaps with different outcomes."""
+    """Return the gap in ms, to 1 ms, at which the outcome changes between two gaps in ns with different outcomes."""
     last = _is_bad(session, high)
     while high - low > _RESOLUTION_NS:
         middle = (low + high) // 2
@@ -97,7 +98,7 @@ def _change(session: SessionConfig, low: int, high: int) -> float:
 
 
 def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
-    """One row per cell and gap: ``release``, ``handler``, ``gap_ms``, ``bad``, ``draws``, ``share``."""
+    """Return one row per cell and gap: ``release``, ``handler``, ``gap_ms``, ``bad``, ``draws`` and ``share`` (bad / draws)."""
     rows: list[dict[str, Any]] = [
         {"release": each.cell.release, "handler": each.cell.handler, "gap_ms": gap, "bad": bad, "draws": each.draws}
         for each in found
@@ -108,7 +109,7 @@ def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
 
 
 def rows_of_sensitivity(found: Sequence[Sensitivity]) -> Iterator[tuple[str, str, str, str]]:
-    """(releases, handler styles, draws with a bad outcome at the longest recorded gap, gaps that change it) per cell."""
+    """Yield (releases, handler styles, draws with a bad outcome at the longest recorded gap, gaps that change it) per cell."""
     tags = programs()
     for each in found:
         styles = ", ".join(style for style in HANDLERS_ASKED if SAME_MESSAGES.get(style, style) == each.cell.handler)

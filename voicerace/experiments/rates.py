@@ -1,7 +1,7 @@
-"""Statistics of trials: counts, shares and intervals per cell, and where an outcome changes. Data frames in and out.
+"""Statistics of trials as data frames: counts, shares and intervals per cell, and the times at which an outcome changes.
 
 Shares with fixed times are computed and have no interval. Shares with drawn times are estimates with Wilson's interval.
-Sessions that are `unknown` are counted, and left out of every share.
+Sessions with the outcome `unknown` are counted, but are not part of any share.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FURTHER_CALL: Final = re.compile(r"^(\w+_ms)_\d+$")
 
 
 def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share.
+    """Return Wilson's interval (low, high) of a share.
 
     Args:
         count: number of draws with the event.
@@ -56,26 +56,26 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    # At 0 and at `of` the formula gives 0 and 1 except for rounding.
+    # With a count of 0 or `of` a limit is exactly 0 or 1; the formula has rounding errors.
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
 
 
 def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval of the difference of two shares, B minus A, from independent draws (Newcombe 1998, method 10)."""
+    """Return the interval (low, high) of the difference of two independent shares, B minus A (Newcombe 1998, method 10)."""
     a, b = count_a / of_a, count_b / of_b
     (low_a, high_a), (low_b, high_b) = wilson(count_a, of_a, level), wilson(count_b, of_b, level)
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:
-    """The columns of configured times: `TIMES` and those of further calls (``tool_ms_2``)."""
+    """Return the columns of configured times: names of `TIMES`, and those of further calls (``tool_ms_2``)."""
     return [str(name) for name in trials.columns if _time_of(str(name)) in TIMES]
 
 
 def cell_columns(trials: pd.DataFrame) -> list[str]:
-    """The columns that identify a cell: the configuration and every time that is not drawn.
+    """Return the columns that identify a cell: the configuration and every time that is not drawn.
 
     Raises:
         InputError: the trials have different drawn times.
@@ -88,23 +88,23 @@ def cell_columns(trials: pd.DataFrame) -> list[str]:
 
 
 def summarise(trials: pd.DataFrame) -> pd.DataFrame:
-    """The count and share of each outcome, per cell.
+    """Return the count and share of each outcome per cell.
 
     Returns:
-        One row per cell and outcome that any trial has, so that ``0 of 100`` is a row: the cell's columns,
-        ``outcome``, ``count``, ``sessions``, ``judged`` (sessions not `unknown`, the denominator), ``ties`` (sessions
-        with a tie that have this outcome in one order), ``share`` of the judged (none for `unknown`, none without a judged
-        session), ``low`` and ``high`` (Wilson, 95 %, drawn times only) and ``kind``: computed, estimated or unknown.
+        One row per cell and outcome. An outcome of any cell has a row in every cell, also with the count 0. Columns: the
+        cell's columns, ``outcome``, ``count``, ``sessions``, ``judged`` (sessions with another outcome than `unknown`),
+        ``ties`` (sessions with a tie that have this outcome in one order), ``share`` (of ``judged``; NaN for `unknown` and
+        if ``judged`` is 0), ``low`` and ``high`` (Wilson, 95 %, drawn times only) and ``kind``: computed, estimated or unknown.
 
     Raises:
-        InputError: not a frame of trials, or a cell of draws has a seed twice.
+        InputError: `trials` is not a table of trials, or a cell with drawn times has a seed twice.
     """
     seen = [outcome for outcome in OUTCOMES if (trials.get("outcome", pd.Series(dtype="str")) == outcome).any()]
     return _per_cell(trials, [(outcome, trials["outcome"] == outcome) for outcome in seen], "outcome")
 
 
 def findings(trials: pd.DataFrame) -> pd.DataFrame:
-    """The count and share of bad outcomes, per cell: as `summarise`, without the column ``outcome``."""
+    """Return the count and share of bad outcomes per cell, with the columns of `summarise` except ``outcome``."""
     return _per_cell(trials, [("bad", trials["bad"].astype(bool))], None) if len(trials) else summarise(trials)
 
 
@@ -138,11 +138,11 @@ def _per_cell(trials: pd.DataFrame, masks: Sequence[tuple[str, pd.Series[bool]]]
 
 
 def outcomes_at(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """The outcome of every computed trial, ordered along one time.
+    """Return the outcome of every trial, ordered along one time. All times are fixed.
 
     Returns:
-        Columns: those of the cell that differ between trials (``release`` if present), `axis`, ``outcome``, ``tie_outcome``
-        (or None), ``margin_ms``; sorted by configuration, in the order of the trials, then by `axis`.
+        One row per trial: the columns of `differing`, `axis`, ``outcome``, ``tie_outcome`` (or None) and ``margin_ms``.
+        Rows are sorted by configuration, in the order of the trials, then by `axis`.
 
     Raises:
         InputError: the axis is not a column, a time is drawn, or two trials of one cell differ.
@@ -165,11 +165,11 @@ def outcomes_at(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
 
 
 def flips(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """The values of a time between which the outcome changes, per release and other differing columns.
+    """Return the values of a time between which the outcome changes, per configuration.
 
     Returns:
-        One row per change: the differing columns, ``from_ms`` and ``to_ms`` (neighbouring computed values), ``before``
-        and ``after`` (their outcomes), and ``at_ms``: the exact value if a tie has both outcomes.
+        One row per change: the columns of `differing`, ``from_ms`` and ``to_ms`` (neighbouring values of the time),
+        ``before`` and ``after`` (their outcomes), and ``at_ms``, the exact value if a tie has both outcomes.
 
     Raises:
         InputError: as `outcomes_at`.
@@ -197,16 +197,16 @@ def flips(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
 
 
 def differing(frame: pd.DataFrame, columns: Sequence[str], axis: str) -> list[str]:
-    """The columns that distinguish the cells: the release, and those with more than one value."""
+    """Return the columns, except `axis`, that distinguish cells: ``release``, and columns with more than one value."""
     keep = [name for name in columns if name != axis and (name == "release" or frame[name].nunique(dropna=False) > 1)]
-    # The component follows from the release unless it is chosen.
+    # The release determines the component, unless the sweep sets it.
     if "release" in keep and "component" in keep and not frame.groupby("release")["component"].nunique().gt(1).any():
         keep.remove("component")
     return keep
 
 
 def _time_of(column: str) -> str:
-    """The time of a column, without the number of the call."""
+    """Return the name of a column's time, without the number of the call."""
     further = _FURTHER_CALL.match(column)
     return further.group(1) if further else column
 
@@ -218,7 +218,7 @@ def _tied(trials: pd.DataFrame) -> pd.Series[bool]:
 
 
 def drawn_times(trials: pd.DataFrame) -> list[str]:
-    """The drawn times, the same for every trial."""
+    """Return the names of the drawn times, which must be the same in every trial."""
     if "drawn" not in trials.columns or not len(trials):
         return []
     found = trials["drawn"].fillna("").unique()

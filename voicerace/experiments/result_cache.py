@@ -1,11 +1,11 @@
 """A cache of model results on disk.
 
-The name of an entry is a hash of its request, of every file of this package, and of the versions of Python and the libraries,
-so a changed program never reads old results. The first line is a checksum of the rest; a damaged entry is computed again. A
-cache that cannot be read or written costs only time.
+An entry is named after the hash of its request, and its folder after the hash of all files of this package and of the versions
+of Python and the libraries, so a changed program never reads old results. The first line of an entry is a checksum of the
+rest. Results are computed if an entry is missing or damaged.
 
-The environment variable ``VOICERACE_CACHE`` names the folder, or is ``off``. Without it the folder is ``runs/cache`` of the
-checkout, or the user's cache folder. Entries are pickles, so the folder must not contain files of others.
+The environment variable ``VOICERACE_CACHE`` sets the folder; ``off`` disables the cache. The default is ``runs/cache`` in a
+checkout, else the user's cache folder. Entries are pickles, which can execute code, so all files in the folder must be trusted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["VARIABLE", "cached_map", "folder_of_cache"]
 
 VARIABLE: Final = "VOICERACE_CACHE"
 _PACKAGE: Final = Path(__file__).parents[1]
-#: Number of program versions whose entries are kept; the oldest are deleted.
+#: Number of program versions whose entries are kept. Entries of older versions are deleted.
 _PROGRAMS: Final = 4
 
 _Result = TypeVar("_Result")
@@ -42,11 +42,11 @@ def cached_map(
     requests: Mapping[int, Any],
     executor: Executor | None = None,
 ) -> Generator[tuple[int, _Result]]:
-    """Yield (number, result of `work`) in any order; results in the cache are not computed.
+    """Yield (number, result of `work`) for every request, in any order. Cached results are not computed again.
 
     Args:
-        work: from a number to its result. Results can be pickled, and with several processes `work` as well.
-        requests: number -> everything that determines its result, as JSON; None bypasses the cache.
+        work: returns the result for a number. Results must be picklable, and with several processes also `work`.
+        requests: number -> everything that determines its result, as JSON; None disables the cache for the number.
         executor: computes missing results; None for this process.
 
     Raises:
@@ -67,7 +67,7 @@ def cached_map(
 
 
 def folder_of_cache() -> Path | None:
-    """The folder with the entries of this program; None if the cache is off, or a file changed since the program started."""
+    """Return the folder for entries of this program; None if the cache is off or a file of the package has changed."""
     given = os.environ.get(VARIABLE, "")
     if given == "off" or _files() != _LOADED:
         return None
@@ -88,7 +88,7 @@ class _Numbered(Generic[_Result]):
 
 @dataclass(frozen=True)
 class _Found:
-    """A result from the cache; it may be None."""
+    """A wrapper of a result from the cache, because a result may be None."""
 
     result: Any
 
@@ -127,13 +127,13 @@ def _is_program(folder: Path) -> bool:
 
 
 def _files() -> list[tuple[str, int, int]]:
-    """(path, size, time of modification) of every file of the package."""
+    """Return the sorted (path, size in bytes, time of modification in ns) of every file of the package."""
     found = []
     for folder, folders, names in os.walk(_PACKAGE):
         folders[:] = [name for name in folders if name != "__pycache__"]
         for name in names:
             path = os.path.join(folder, name)
-            with suppress(FileNotFoundError):  # an editor's lock, a temporary file
+            with suppress(FileNotFoundError):  # a temporary file that was deleted meanwhile
                 stat = os.stat(path)
                 found.append((os.path.relpath(path, _PACKAGE), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
@@ -148,6 +148,6 @@ def _hash_of_program() -> str:
     return digest.hexdigest()[:32]
 
 
-#: The files at the import of this module. If they change, modules imported later may differ, and the cache is off.
+#: The files when this module was imported. If they change, the cache is off, because later imports may use other code.
 _LOADED: Final = _files()
 _PROGRAM: Final = _hash_of_program()

@@ -1,8 +1,8 @@
-"""The effect of each workaround of an app on one release: removed, remaining and new findings, and response latency.
+"""Computes the effect of workarounds in an app: removed, remaining and new findings, and response latency.
 
-Findings come from exploration of each scenario, with the workaround and without it. The bounds are narrower than those of
-`voicerace explore`, so that every order is explored in seconds: times that do not affect the race have one value. Response
-latency, and how often the result is heard, come from the virtual engine over a small grid of times.
+Findings are computed by exploration of each scenario, with and without the workaround. The bounds are narrower than those of
+`voicerace explore`: times that do not affect the race have one value, so that an exploration takes seconds. The response
+latency, and how often the result is heard, are computed with the virtual engine on a small grid of times.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from voicerace.trace.recording import APP_TO_COMPONENT, Recording
 
 __all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
-#: The two-line workaround on which the others are built; they are compared with a handler that has it.
+#: The workaround that all others include. They are compared with a handler that uses only this workaround.
 BASELINE: Final = "await-and-return"
-#: The handlers with which `BASELINE` is compared: the component sends a second result.
+#: Handlers with which `BASELINE` is compared. With these handlers the component sends a second result.
 _BARE: Final = ("async_ref", "void_ref")
 STORIES: Final = ("single", "parallel", "double", "chained")
-#: The host's network time is an interval, because an app that acts on callbacks acts at the same time as other messages.
+#: Intervals of the explored times in ms. `host_ms` has several values, because actions of an app on callbacks can be
+#: simultaneous with other messages.
 BOUNDS: Final = (
     "host_ms=8:12", "upstream_ms=20:20", "tool_ms=0:5000", "create_ms=40:40", "first_item_ms=240:240", "arguments_ms=50:50",
     "call_gap_ms=5:200", "gap_ms=5:1000", "item_done_ms=5:5", "reply_ms=500:500", "reply_gap_ms=8:8", "ack_ms=35:35",
@@ -51,20 +52,25 @@ Met = tuple[str, str]
 
 @dataclass(frozen=True)
 class Effect:
-    """One workaround on one release.
+    """The effect of one workaround on one release.
 
     Attributes:
-        why_not: why the workaround is not possible on the release; then the other fields are empty.
-        removed, left, new: findings, each as (scenario, name). If not every order of a scenario was explored, findings that
-            are absent with the workaround are in `not_met` instead of `removed`. With `BASELINE` every finding is `left`:
-            without it the component's second result hides the finding.
-        incomplete: scenarios of which not every order was explored, with or without; their new findings may be old.
-        states: explored states, with and without.
-        air_ms, air_without_ms: the median response latency, from the calls' response.done until the user hears a reply to the
-            result, over sessions in which that precedes the user's next input; None without such a session.
-        heard, heard_without: number of those sessions, of `sessions`.
-        added_ms: the additional latency of sessions heard with and without: the number of ``pairs``, and of the differences
-            the ``median``, the 90th percentile (``p90``) and the ``max``.
+        why_not: why the workaround is not possible on the release; the other fields are then empty.
+        removed: findings, as (scenario, name), that exist only without the workaround.
+        left: findings that exist with and without the workaround. For `BASELINE` also those that exist only with it, because
+            without it the component's second result hides them.
+        new: findings that exist only with the workaround.
+        not_met: as `removed`, in scenarios of which not every order was explored.
+        incomplete: scenarios of which not every order was explored; `new` may contain old findings of these.
+        states: number of explored states, with and without the workaround.
+        air_ms: median response latency in ms, from the calls' response.done until the user hears a reply to the result, over
+            sessions in which the reply precedes the user's next input; None without such a session.
+        air_without_ms: `air_ms` without the workaround.
+        heard: number of sessions in which the reply precedes the user's next input.
+        heard_without: `heard` without the workaround.
+        sessions: number of played sessions.
+        added_ms: latency that the workaround adds, over sessions heard with and without it: the number of ``pairs``, and the
+            ``median``, the 90th percentile (``p90``) and the ``max`` of the differences.
     """
 
     release: str
@@ -85,7 +91,7 @@ class Effect:
 
     @property
     def complete(self) -> bool:
-        """Whether every order of every scenario was explored, with and without."""
+        """Whether every order of every scenario was explored, with and without the workaround."""
         return self.why_not is None and not self.incomplete
 
     def to_json(self) -> dict[str, Any]:
@@ -96,7 +102,7 @@ class Effect:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Effect:
-        """The effect of a record of `to_json`.
+        """Return the effect from a record of `to_json`.
 
         Raises:
             KeyError, TypeError: the record has another format.
@@ -115,16 +121,16 @@ def effect_of(
     limit: int = 20_000,
     cached: bool = False,
 ) -> Effect:
-    """The effect of the workaround `name` on `release`.
+    """Compute the effect of the workaround `name` on `release`.
 
     Args:
         stories: scenarios to explore.
-        times: intervals other than `BOUNDS`, ``name=low:high``, including `hold_ms` and `fallback_ms`.
+        times: intervals ``name=low:high`` that replace those of `BOUNDS`, or set `hold_ms` and `fallback_ms`.
         limit: maximum number of states per scenario.
-        cached: use `result_cache` for explorations.
+        cached: whether explorations use `result_cache`.
 
     Raises:
-        InputError: an unknown release, workaround or time.
+        InputError: a release, workaround or time is unknown.
     """
     row = proxy_release(release)
     if reason := why_not(name, row, component_for(row).tag, "return"):
@@ -177,11 +183,11 @@ def effects_of(
     executor: Executor | None = None,
     tick: Callable[[str], object] = lambda _: None,
 ) -> list[Effect]:
-    """The effects of several workarounds on `release`, in their order; see `effect_of`. Uses `result_cache`.
+    """Return the effects of several workarounds on `release`; see `effect_of`. `result_cache` is used.
 
     Args:
-        release: the tag of the proxy.
-        names: of the workarounds.
+        release: tag of the proxy's release.
+        names: names of the workarounds.
         stories, times, limit: see `effect_of`.
         executor: explores one workaround at a time; None for this process.
         tick: called with the name of every finished workaround.
@@ -202,7 +208,7 @@ def _effect_of(
 
 
 def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float]:
-    """`Effect.added_ms`, from the latencies with and without a workaround."""
+    """Return `Effect.added_ms` from the latencies with a workaround (`airs`) and without it (`bare`)."""
     more = sorted(a - b for a, b in zip(airs, bare, strict=True) if a is not None and b is not None)
     if not more:
         return {"pairs": 0}
@@ -214,14 +220,14 @@ def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[s
 def _explored(
     release: str, story: str, handler: str, workaround: str | None, times: tuple[str, ...], limit: int, cached: bool
 ) -> tuple[frozenset[str], bool, int]:
-    """The names of the findings, whether every order was explored, and the number of states."""
+    """Return (names of the findings, whether every order was explored, number of states)."""
     found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround, cached=cached)
     complete = all(each.complete and not each.unconfirmed for each in found.stats)
     return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.stats)
 
 
 def air_of(release: str, name: str | None, given: dict[str, str], handler: str = "return") -> Iterator[float | None]:
-    """`until_heard_ms` of every session of the grid: two profiles, tools from 50 ms to 3 s, five draws of drawn times."""
+    """Yield `until_heard_ms` of every session of the grid: two profiles, `_TOOLS_MS`, and five draws of drawn times."""
     for profile, seeds in (("loopback", range(1)), ("observed-2025", _SEEDS)):
         for tool in _TOOLS_MS:
             for seed in seeds:
@@ -233,9 +239,9 @@ def air_of(release: str, name: str | None, given: dict[str, str], handler: str =
 
 
 def until_heard_ms(recording: Recording) -> float | None:
-    """Response latency until a reply that is informed of the tool's result, before the user's next input; None without one.
+    """Return the response latency in ms until a reply that uses the tool's result; None without one before the next input.
 
-    If the app sends a placeholder and later the result as user input, the next reply after that input counts.
+    If the app sends a placeholder and later the result as user input, the reply to this input is used.
     """
     index = TraceIndex(recording)
     ledger, order = index.ledger, index.order

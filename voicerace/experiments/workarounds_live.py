@@ -1,7 +1,7 @@
 """Plays workarounds with a real proxy on sockets, and compares the sessions with the models.
 
-A cell is a session in which an app without workaround may fail. It is played without a workaround and with each, in virtual
-time and on sockets. The times are far from every boundary, as those of `experiments.checks`.
+The sessions are those in which an app without a workaround may fail. Each is played without a workaround and with each one, in
+virtual time and on sockets. As in `experiments.checks`, the times are far from the values at which an outcome changes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["CELLS", "COLUMNS", "Tried", "WorkaroundCell", "cells_of", "tried"]
 
-#: As in `experiments.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline exceeds `fallback_ms` and a reply.
+#: Times in ms, as in `experiments.checks`. The deadline exceeds the sum of `fallback_ms` and the duration of a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
-#: (scenario, handler without workaround, tool_ms). The tool ends long before, shortly before, after or long after the gap.
+#: (scenario, handler without a workaround, tool_ms). The tool ends long before, shortly before, after or long after the gap.
 CELLS: Final = (
     *(("single", "return", tool) for tool in ("10", "80", "400", "1500")),
     ("single", "async_ref", "400"),
@@ -38,14 +38,14 @@ COLUMNS: Final = (
     "release", "source", "workaround", "scenario", "handler", "tool_ms", "model_outcome", "outcome", "model_wedged", "wedged",
     "model_heard_ms", "heard_ms", "as_the_model", "tries",
 )  # fmt: skip
-#: Allowed difference of the response latency on sockets and in virtual time: delays of a busy machine.
+#: Allowed difference in ms between the response latencies on sockets and in virtual time; a busy machine adds delays.
 _TOLERANCE_MS: Final = 250
 _AT_ONCE: Final = (8, 4, 1)
 
 
 @dataclass(frozen=True)
 class WorkaroundCell:
-    """One session with a workaround, or without one (None)."""
+    """One session with a workaround; `workaround` is None for a session without a workaround."""
 
     workaround: str | None
     scenario: str
@@ -65,7 +65,7 @@ class Tried:
 
     @property
     def same(self) -> bool:
-        """Whether proxy and model agree: outcomes, a stuck session, and when the result was heard."""
+        """Whether proxy and model agree on the outcomes, on a stuck session, and on the response latency."""
         model, live = judge(self.model), judge(self.live)
         if _result(model) != _result(live) or live.fault is not None:
             return False
@@ -75,7 +75,7 @@ class Tried:
         return abs(heard[0] - heard[1]) <= _TOLERANCE_MS
 
     def row(self, release: str, source: str | None) -> dict[str, Any]:
-        """The row with the columns `COLUMNS`."""
+        """Return the row of the result table, with the columns `COLUMNS`."""
         cell, model, live = self.cell, judge(self.model), judge(self.live)
         air = {
             name: None if ms is None else round(ms)
@@ -93,7 +93,7 @@ def _result(verdict: Verdict) -> tuple[Any, ...]:
 
 
 def cells_of(release: str, workarounds: Sequence[str]) -> list[WorkaroundCell]:
-    """Every cell without workaround, and with each workaround that is possible on the release.
+    """Return every cell without a workaround, and with each workaround that is possible on the release.
 
     A workaround replaces the handler, so cells of other handlers than ``return`` are only played with ``await-and-return``.
     """
@@ -113,7 +113,7 @@ def cells_of(release: str, workarounds: Sequence[str]) -> list[WorkaroundCell]:
 
 
 def tried(cells: Sequence[WorkaroundCell], live: Callable[[], Live], tries: int = 3) -> Generator[tuple[int, Tried]]:
-    """Play cells on sockets; yield (index, result) when a cell agrees with the model or has used all tries.
+    """Play cells on sockets. Yield (index, result) when a cell agrees with the model or has used all tries.
 
     Raises:
         InputError: the proxy does not start.

@@ -1,1 +1,1 @@
-"""A grid of sessions, played and written to a run folder."""
+"""Sweeps: grids of sessions that are played and written to a run folder."""

@@ -1,4 +1,4 @@
-"""The readable summary of a sweep: equal neighbouring cells along each grid form one range.
+"""Summarises a sweep by merging equal neighbouring cells along each grid into ranges.
 
 Two cells are equal if every outcome has the same count in both. A range never includes a cell that was not played.
 """
@@ -20,7 +20,14 @@ _OUTCOME: Final = ("outcome", "trials", "of", "judged", "share", "low", "high", 
 
 @dataclass(frozen=True)
 class _Box:
-    """Equal cells: first and last index on each axis, number of cells, number of ties, and outcomes."""
+    """A range of equal cells.
+
+    Attributes:
+        spans: (first, last) index on each axis.
+        cells: number of cells.
+        ties: number of trials with a tie in all cells.
+        outcomes: values of the columns `_OUTCOME` for each outcome.
+    """
 
     spans: tuple[tuple[int, int], ...]
     cells: int
@@ -28,7 +35,7 @@ class _Box:
     outcomes: tuple[tuple[Any, ...], ...]
 
     def joined(self, after: _Box, axis: int) -> _Box | None:
-        """The union of two boxes if `after` follows along `axis` and is equal otherwise, else None."""
+        """Return the union of two ranges if `after` follows along `axis` and is otherwise equal, else None."""
         own, other = self.spans, after.spans
         if own[:axis] + own[axis + 1 :] != other[:axis] + other[axis + 1 :] or own[axis][1] + 1 != other[axis][0]:
             return None
@@ -39,21 +46,21 @@ class _Box:
 
 
 def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool = False) -> pd.DataFrame:
-    """Ranges of equal cells.
+    """Return the outcomes per range of equal cells.
 
     Args:
-        outcomes: of `table.outcome_counts`.
-        axes: the times that are grids.
-        by_proxy: use the column ``proxy`` instead of ``release``.
+        outcomes: result of `table.outcome_counts`.
+        axes: names of the times that are grids.
+        by_proxy: whether to use the column ``proxy`` instead of ``release``.
 
     Returns:
         One row per range and outcome: ``release`` (or ``proxy``) and the other differing columns of `STORY`; every axis as
-        text, ``0–120``; ``cells``, their number; ``outcome``, ``trials``, ``of``, ``judged``, ``share``, ``low``, ``high`` and
-        ``kind`` of each cell; ``ties`` of all cells, in the first row of a range.
+        text, for example ``0–120``; ``cells`` (number of cells); ``outcome``, ``trials``, ``of``, ``judged``, ``share``,
+        ``low``, ``high`` and ``kind`` of each cell; ``ties`` (sum over all cells, in the first row of a range).
     """
     target = "proxy" if by_proxy else "release"
     keep = [target, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, target))]
-    # The axis with the most values is the innermost, along which ranges are longest; of several the first, often tool_ms.
+    # Cells are merged first along the axis with the most values; of several such axes along the first, often tool_ms.
     backwards = [*reversed(axes)]
     order = sorted(backwards, key=lambda name: outcomes[name].nunique(dropna=False))
     rows: list[dict[str, Any]] = []
@@ -70,19 +77,19 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
 
 
 def _varies(outcomes: pd.DataFrame, name: str, target: str) -> bool:
-    """Whether a column varies independently of the release: the component follows from the release unless it is chosen."""
+    """Return whether a column has several values; the column ``component``, for one value of `target`."""
     if name == "component":
         return bool(outcomes.groupby(target)[name].nunique().gt(1).any())
     return bool(outcomes[name].nunique(dropna=False) > 1)
 
 
 def _boxes(story: pd.DataFrame, places: Sequence[tuple[int, ...]]) -> list[_Box]:
-    """The ranges of one configuration, from the index of each of its rows on each axis."""
+    """Return the ranges of one configuration. `places` are the indices of its rows on each axis."""
     cells: dict[tuple[int, ...], _Box] = {}
     for place, row in zip(places, story.to_dict("records"), strict=True):
         before = cells.get(place, _Box(tuple((each, each) for each in place), 1, 0, ()))
         outcomes = (*before.outcomes, tuple(row[name] for name in _OUTCOME))
-        # The most frequent first.
+        # The most frequent outcome is first.
         ordered = tuple(sorted(outcomes, key=lambda each: (-each[1], each[0])))
         cells[place] = _Box(before.spans, 1, before.ties + row["ties"], ordered)
     boxes = list(cells.values())
@@ -102,12 +109,12 @@ def _range(values: Any, place: tuple[int, int]) -> str:
 
 
 def ms_text(value: float) -> str:
-    """Milliseconds with up to six decimals, without trailing zeros."""
+    """Return milliseconds as text with up to six decimals, without trailing zeros."""
     return "-" if pd.isna(value) else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def share_text(share: float) -> str:
-    """A share in percent; only exact 0 and 1 are shown as 0 % and 100 %."""
+    """Return a share as text in percent. Only exactly 0 and 1 are shown as 0 % and 100 %."""
     if pd.isna(share):
         return "-"
     if 0 < share < 0.001:

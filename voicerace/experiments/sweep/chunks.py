@@ -1,8 +1,8 @@
-"""Chunks of a sweep: the work of one worker, and its result.
+"""Chunks of a sweep, each of which one worker plays at a time.
 
 A chunk is a range of consecutive trials. Its size depends only on the plan, and its content only on its number, so the table
-does not depend on which worker plays which chunk, or in which order. A worker writes no files; the process with the folder's
-lock does.
+does not depend on the workers or on the order of the chunks. A worker does not write files. The process that has locked the
+folder writes them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SAMPLE: Final = 64
 
 
 def chunk_size(trials: int) -> int:
-    """The number of trials in a chunk: small, so that several processes are busy and an interruption loses little."""
+    """Return the number of trials per chunk, which is small so that an interruption loses few trials."""
     return max(_LEAST, min(_MOST, -(-trials // 64)))
 
 
@@ -45,10 +45,10 @@ class Chunk:
     """The result of a chunk.
 
     Attributes:
-        number: its index in the plan.
+        number: index of the chunk in the plan.
         trials: number of trials.
-        part: its part of the table, as parquet.
-        recordings: file name -> content, for the kept recordings.
+        part: content of the parquet file with the chunk's rows.
+        recordings: file name -> content of the kept recordings.
     """
 
     number: int
@@ -59,18 +59,18 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Work:
-    """The work of a worker; a call plays one chunk.
+    """A function of a worker that plays one chunk.
 
     Attributes:
-        plan: of the sweep.
-        keep_all: keep every recording in its own file; else keep bad outcomes and a sample, in one file per chunk.
+        plan: plan of the sweep.
+        keep_all: whether every recording is kept, in its own file; else bad outcomes and a sample, in one file per chunk.
     """
 
     plan: Plan
     keep_all: bool
 
     def __call__(self, number: int) -> Chunk:
-        """Play chunk `number`."""
+        """Play chunk `number` and return its result."""
         size = chunk_size(len(self.plan))
         rows: list[dict[str, Any]] = []
         kept: dict[str, list[Recording]] = {}
@@ -92,12 +92,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Rows:
-    """As `Work`, without recordings: a call returns the rows of one chunk, see `trials.row_of`."""
+    """A function of a worker that plays one chunk and returns only its rows (see `trials.row_of`)."""
 
     plan: Plan
 
     def __call__(self, number: int) -> list[dict[str, Any]]:
-        """Play chunk `number`."""
+        """Play chunk `number` and return its rows."""
         size = chunk_size(len(self.plan))
         with uncollected():
             return [
@@ -107,17 +107,17 @@ class Rows:
 
 
 def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-    """A session's recording, and with `with_ties` the outcome of the other order of a tie, if there is a tie."""
+    """Return (recording, outcome of the other order of a tie); the outcome is None without a tie or `with_ties`."""
     return ties(session, lambda each: judge(each).outcome) if with_ties else (simulate(session), None)
 
 
 def sampled(number: int) -> bool:
-    """Whether the recording of a trial without a bad outcome is kept: pseudo-random, from the number alone."""
+    """Return whether to keep the recording of a trial without a bad outcome. The choice depends only on `number`."""
     return zlib.crc32(str(number).encode()) % SAMPLE == 0
 
 
 def file_word(release: str) -> str:
-    """A release as part of a file name."""
+    """Return a release as part of a file name."""
     return "".join(char if char.isalnum() or char in ".-" else "-" for char in release)
 
 
@@ -129,7 +129,7 @@ def _bytes(name: str, recordings: list[Recording]) -> bytes:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Disables garbage collection: sessions leave no reference cycles, and the collector takes a tenth of the time."""
+    """Disable garbage collection in the context, because it takes 10 % of the time. Sessions have no reference cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""A run's folder: locked while it is written, every file complete or absent, with a link to the newest run.
+"""The folder of a run, with recordings, `run.json`, tables and pictures.
 
-The lock is on the folder itself, because a second writer cannot replace it. The contents are recordings, `run.json`, tables
-and pictures.
+The folder itself is locked while it is written, because a second writer could replace a lock file. Every file is complete or
+absent. The link `latest` points to the newest run.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ RUN: Final = "run.json"
 PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
 TABLE: Final = "table"
-#: Folder for files that were changed after the run wrote them, or that it did not write.
+#: Folder for files that were changed after they were written, or that the run did not write.
 _DAMAGED: Final = "damaged"
-#: The lock file, for file systems that cannot lock a folder, and of earlier versions.
+#: Lock file on file systems that cannot lock a folder. Earlier versions always created it.
 _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
 
@@ -58,7 +58,7 @@ class _Strict(BaseModel):
 
 
 class _RunInfo(_Strict):
-    """The fields of any verb's `run.json` that readers use."""
+    """The fields that are read from the `run.json` of any verb."""
 
     voicerace_run: int
     start: str | None = None
@@ -81,7 +81,7 @@ class _Parameters(_Strict):
 
 
 class _SweepInfo(_RunInfo):
-    """The fields of a sweep's `run.json` that readers use."""
+    """The fields that are read from the `run.json` of a sweep."""
 
     parameters: _Parameters
     seed: int
@@ -96,7 +96,7 @@ class _SweepInfo(_RunInfo):
 
 
 def utc_now() -> str:
-    """The current time in UTC, to the second, as ISO 8601."""
+    """Return the current time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -104,10 +104,10 @@ def utc_now() -> str:
 def new_folder(
     out: Path | str | None, parameters: Mapping[str, Any], root: Path | str = "runs", *, resumable: bool = False
 ) -> Iterator[Path]:
-    """A locked, empty run folder: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
+    """Create and lock a run folder and yield it: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
 
     Args:
-        resumable: the caller can resume an interrupted run, which the error then mentions.
+        resumable: whether the caller can resume an interrupted run; the error then suggests it.
 
     Raises:
         InputError: `out` contains a run or other files, another run is writing to it, or it cannot be created.
@@ -133,14 +133,14 @@ def new_folder(
 
 @contextmanager
 def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """The locked folder of a stopped sweep, to resume it.
+    """Lock the folder of a stopped sweep to resume it, and yield the folder.
 
     Args:
         out: the folder.
-        info: the initial `run.json` of the sweep; parameters, clock and targets must be equal.
+        info: initial `run.json` of the resumed sweep; parameters, clock and targets must equal those in the folder.
 
     Raises:
-        InputError: no folder, no run in it, another run is writing to it, or the run is different.
+        InputError: the folder is not given or has no sweep, another run is writing to it, or the sweep is different.
     """
     if out is None:
         newest = next((f" ({each} is one)" for each in sorted(Path("runs").glob("[0-9]*"), reverse=True) if _stopped(each)), "")
@@ -162,7 +162,7 @@ def _stopped(folder: Path) -> bool:
 
 
 def resumed(folder: Path) -> dict[str, Any]:
-    """The fields of `run.json` that a resumed sweep keeps: its start, and the times of resuming."""
+    """Return the fields of `run.json` that a resumed sweep keeps: its start, and the times at which it was resumed."""
     before = read_sweep(folder)
     return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
 
@@ -175,7 +175,7 @@ def set_aside(folder: Path, name: str) -> None:
 
 
 def untouched(folder: Path) -> bool:
-    """Whether a sweep was killed before it wrote `run.json`, so that resuming means starting."""
+    """Return whether a sweep was killed before it wrote `run.json`. It is then started, not resumed."""
     return (folder / RECORDINGS).is_dir() and not (folder / RUN).exists()
 
 
@@ -207,7 +207,7 @@ def _lock(folder: Path, descriptors: list[int]) -> None:
 
 
 def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
-    """Create `<root>/<UTC time>-<hash of the parameters>`.
+    """Create `<root>/<UTC time>-<hash of the parameters>`, with a number if the folder exists, and return it.
 
     Raises:
         InputError: the folder cannot be created.
@@ -230,7 +230,7 @@ def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Point the link `latest` in the parent folder to the run folder."""
+    """Set the link `latest` in the parent folder to the run folder."""
     link = folder.parent / "latest"
     temporary = folder.parent / f".latest-{os.getpid()}"
     temporary.unlink(missing_ok=True)
@@ -239,19 +239,19 @@ def point_latest(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The content of a folder's `run.json`.
+    """Return the content of a folder's `run.json`.
 
     Raises:
-        InputError: there is none, it is not JSON, or a value has another type than verbs write.
+        InputError: the file does not exist, it is not JSON, or a value has the wrong type.
     """
     return _read(folder, _RunInfo)
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
-    """As `read_run`, for a sweep.
+    """Return the content of the `run.json` of a sweep.
 
     Raises:
-        InputError: as `read_run`, or the run is of another verb.
+        InputError: as `read_run`, or the run is not a sweep.
     """
     return _read(folder, _SweepInfo)
 
@@ -274,7 +274,7 @@ def _read(folder: Path, of: type[_RunInfo]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that compute a run."""
+    """Return name -> version of Python and of the packages that compute a run."""
     found = {"python": platform.python_version()}
     for name in _VERSIONS_OF:
         try:
@@ -285,7 +285,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of this program if it runs from its own repository, with ``+`` if files differ from it."""
+    """Return the commit of this program, with ``+`` if files were changed; None outside of its own repository."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The live part of a sweep: every session of the grid with each target, in one or several processes."""
+"""Plays every session of a grid on real sockets with each target, in one or several processes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class LiveSweep:
     """The targets of a live sweep.
 
     Attributes:
-        proxies: one or more, in order.
-        upstream: the same for all; None for the mock (for a running proxy: its own, which is not observed).
-        at_once: simultaneous sessions per proxy. Sessions of one process delay each other, which their achieved times show.
-        jobs: simultaneous proxies, each in its own process if it is a checkout's. If there are fewer targets, each target
-            has several proxies. The rows and their order do not change.
+        proxies: one or more proxies, in the order of the table.
+        upstream: upstream of all proxies; None for the mock, or for the own, unobserved upstream of a running proxy.
+        at_once: number of simultaneous sessions per proxy. They can delay each other, which their achieved times include.
+        jobs: number of simultaneous proxies. The proxy of a checkout has its own process. If there are fewer targets, each
+            target has several proxies. The order of the rows is not affected.
         max_sessions: maximum number of sessions; required for an API that costs money.
         listen, silence_s: see `voicerace.engine.live.play.Live`.
-        canary: play a session with a known outcome with each target before the first trial
+        canary: whether to play a session with a known outcome with each target before the first trial
             (`voicerace.experiments.sweep.sanity_check`).
     """
 
@@ -66,7 +66,7 @@ class LiveSweep:
         return any(upstream_of(proxy, self.upstream).kind == "mock" for proxy in self.proxies)
 
     def to_json(self) -> dict[str, Any]:
-        """The targets for `run.json`: programs by hash, addresses without a path."""
+        """Return the targets for `run.json`: programs with their hashes, addresses without a path."""
         names = [upstream_of(proxy, self.upstream).name for proxy in self.proxies]
         return {
             "proxy": [each.to_json() for each in self.proxies],
@@ -76,14 +76,14 @@ class LiveSweep:
         }
 
     def planned(self, spec: SweepSpec) -> list[tuple[int, SessionConfig]]:
-        """Every trial as (number in its cell, session), target by target."""
-        # A proxy of an unknown release is played with the newest component, unless the sweep names one.
+        """Return every trial as (number in its cell, session), target by target."""
+        # A proxy of an unknown release is played with the newest component, unless the spec sets a component.
         newest = next(reversed(PROXIES.values()))
         releases = [(proxy.release or newest).tag for proxy in self.proxies]
         return [each for tag in releases for each in sessions(spec.model_copy(update={"releases": (tag,)}), repeat=True)]
 
     def check(self, left: int) -> None:
-        """Check the limit of sessions.
+        """Check the limit of sessions before `left` sessions are played.
 
         Raises:
             InputError: the upstream costs money and there is no limit, or `left` sessions exceed the limit.
@@ -94,7 +94,7 @@ class LiveSweep:
             raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
 
     def run_sanity_check(self) -> None:
-        """Play the sanity check with every target, and with the mock if the upstream costs money.
+        """Play the sanity check with every target. It uses the mock if the upstream costs money.
 
         Raises:
             InputError: the check failed; no trial was played.
@@ -117,7 +117,7 @@ class LiveSweep:
     def played(
         self, left: Sequence[tuple[int, tuple[int, SessionConfig]]], planned: int, folder: Path
     ) -> Generator[tuple[int, Recording, str | None]]:
-        """Play the remaining trials of `planned`; yield (number, recording, None) when a session ends.
+        """Play the trials `left` of all `planned` trials. Yield (number, recording, None) when a session ends.
 
         The output of a checkout's proxy is written to ``proxy-NAME.log`` in the folder, that of a second process to
         ``proxy-NAME-2.log``.

@@ -28,7 +28,7 @@ SCHEMA: Final = 2
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A finished or interrupted run.
+    """The results of a finished or interrupted sweep.
 
     Attributes:
         folder: the run folder.
@@ -40,42 +40,42 @@ class SweepResult:
 
     @property
     def complete(self) -> bool:
-        """False if the sweep was stopped before its last trial."""
+        """Whether all planned trials were played."""
         return bool(self.info["complete"])
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per trial; times in ms. Read at first access; for a very large run use `columns`.
+        """The table with one row per trial and times in ms, read at first access. For a very large run use `columns`.
 
-        The column of a drawn time is the session's first draw, and ``drawn`` names the time. A per-call time with different
-        values has further columns, ``tool_ms_2``...
+        The column of a drawn time has the session's first draw, and the column ``drawn`` has the names of drawn times. A
+        per-call time with different values also has the columns ``tool_ms_2``, ...
         """
         return read_trials(self.folder)
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """The number of each outcome per cell, see `table.outcome_counts`; read part by part."""
+        """The number of each outcome per cell, see `table.outcome_counts`."""
         return outcome_counts(self.folder, self.axes, live=self.info["clock"] != "virtual")
 
     @cached_property
     def axes(self) -> list[str]:
-        """The times that were swept as grids."""
+        """The names of the times that were given as grids."""
         parameters = self.info["parameters"]
         return axes_of(parameters["times"], parameters["profile"])
 
     @property
     def assumed(self) -> Mapping[str, str]:
-        """The times that were not given: values of the profile, on which the results depend."""
+        """Name -> value in the profile of the times that were not given."""
         found: Mapping[str, str] = self.info.get("assumed", {})
         return found
 
     def ranges(self) -> pd.DataFrame:
-        """The outcomes with equal neighbouring cells as ranges, see `cell_ranges`."""
+        """Return the outcomes per range of equal neighbouring cells, see `cell_ranges`."""
         return cell_ranges(self.outcomes, self.axes, by_proxy=self.info["clock"] != "virtual")
 
     @property
     def all_alike(self) -> str | None:
-        """The outcome of all trials, if there are several cells and one outcome; else None."""
+        """The outcome of all trials if there are several cells and only one outcome, else None."""
         found, per_cell = self.outcomes, int(self.info["parameters"].get("trials", 1))
         several = self.info["trials"]["done"] > per_cell
         return str(found["outcome"].iloc[0]) if several and found["outcome"].nunique() == 1 else None
@@ -85,7 +85,7 @@ class SweepResult:
         return listed(self.folder)
 
     def columns(self, *names: str) -> pd.DataFrame:
-        """The columns `names` of `trials`."""
+        """Read only the columns `names` of `trials`."""
         return read_trials(self.folder, names)
 
     @classmethod
@@ -108,7 +108,7 @@ class SweepResult:
         return cls(folder, info)
 
     def recording(self, name: str) -> Recording:
-        """The recording that the column ``recording`` names: ``FILE``, or ``FILE:INDEX`` in a file of several.
+        """Return a recording by its name in the column ``recording``: ``FILE``, or ``FILE:INDEX`` in a file of several.
 
         Raises:
             InputError: the recording was not kept, or its file is damaged.
@@ -125,10 +125,10 @@ class SweepResult:
         return found[int(index or 0)]
 
     def recording_of(self, number: int) -> Recording:
-        """The recording of trial `number` (its row in a complete run): the kept one, else the one of `again`.
+        """Return the kept recording of trial `number` (its row in a complete run), else the recording of `again`.
 
         Raises:
-            InputError: no such row, or as `again`.
+            InputError: the row does not exist, or as `again`.
         """
         names = self.columns("recording")["recording"]
         if not len(names):
@@ -141,7 +141,7 @@ class SweepResult:
         """Reproduce the recording of trial `number` (its row in a complete run), with the same bytes.
 
         Raises:
-            InputError: no such trial, a live run, or a run with values from a file, which is not kept.
+            InputError: the trial does not exist, the run is live, or values are from a file, which is not kept.
         """
         if self.info["clock"] != "virtual":
             raise InputError("again", f"{self.folder} is live", "a sweep in virtual time; a live one keeps every recording")

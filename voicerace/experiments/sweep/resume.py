@@ -1,4 +1,4 @@
-"""Verifies the files of a stopped sweep before it is resumed: changed files are reported, set aside and played again."""
+"""Verifies the files of a stopped sweep before it is resumed. Changed files are set aside, and their trials are replayed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["done_chunks", "done_rows", "verified"]
 
 
 def verified(folder: Path) -> Checksums:
-    """Set aside every changed part and recording, and report it on standard error.
+    """Set aside every changed part and recording, report it on standard error, and return the remaining checksums.
 
-    A folder without checksums, of an earlier version, cannot be verified; this is reported, and its files are used.
+    If the folder has no checksums, because an earlier version wrote it, its files are used without verification.
     """
     known = listed(folder)
     if known is None:
@@ -41,7 +41,7 @@ def verified(folder: Path) -> Checksums:
 
 
 def done_chunks(folder: Path, plan: Plan) -> set[int]:
-    """The chunks whose part and recordings exist; a part with missing recordings is set aside."""
+    """Return the numbers of the chunks whose part and recordings exist. Other parts are set aside."""
     trials = len(plan)
     size, count = chunk_size(trials), chunk_count(trials)
     present = {path.name for path in (folder / RECORDINGS).iterdir()}
@@ -62,7 +62,7 @@ def done_chunks(folder: Path, plan: Plan) -> set[int]:
 
 
 def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dict[int, dict[str, Any]]:
-    """The finished trials of a stopped live sweep, by number, from the recordings of their sessions."""
+    """Return number -> row of a live sweep's finished trials, from their recordings. Other files are set aside."""
     rows: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
         try:
@@ -70,7 +70,7 @@ def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dic
             if not 0 <= number < len(planned) or number in rows:
                 raise InputError(path.name, "no recording of this sweep, or a second one of its trial")
             rows[number] = row_of(*planned[number], Recording.read(path), None) | {"recording": path.name}
-        except ValueError as error:  # an InputError is one
+        except ValueError as error:  # including InputError
             _set_aside(folder, f"{RECORDINGS}/{path.name}", str(error))
     return rows
 

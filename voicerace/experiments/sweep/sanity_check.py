@@ -1,9 +1,9 @@
 """Detects a misconfigured set-up before a live sweep, with one session whose outcome is known (the canary).
 
-The session has a gap of 400 ms and immediate results, far from every boundary, so that a busy machine does not change the
-outcome. The check covers the configured delays, the order of message times, a refusal for every `response.create` inside an
-active response, and for a known release the outcome of the models. A session with a fault is ignored, because a sweep records
-faults as outcomes. The check uses the mock if the upstream costs money.
+The session has a gap of 400 ms and an immediate result, so that delays of a busy machine do not change the outcome. The check
+verifies that configured delays are kept, that messages arrive after they were sent, that every `response.create` during an
+active response is refused, and that a known release has the outcome of its model. A session with a fault is not checked,
+because a sweep records faults as outcomes. The check uses the mock if the upstream costs money.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["canary", "find_violation"]
 _TIMES: Final[Mapping[str, Any]] = {
     "gap_ms": 400, "tool_ms": 0, "host_rtt_ms": 0, "upstream_rtt_ms": 0, "reply_ms": 50, "deadline_ms": 1_500,
 }  # fmt: skip
-#: Allowed difference from a configured delay: a quarter of the distance to the nearest boundary.
+#: Allowed difference from a configured delay in ms: a quarter of the distance to the nearest change of the outcome.
 _TOLERANCE_MS: Final = 100.0
-#: This close to the end of a response the order of a `response.create` and the end is uncertain.
+#: Time in ns before the end of a response in which a `response.create` may arrive after the end.
 _EDGE_NS: Final = 20_000_000
 #: Maximum number of tries, because a busy machine may delay a session.
 _TRIES: Final = 3
@@ -37,10 +37,10 @@ def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: boo
     """Play the session up to three times; return the last violation, or None if one session has none.
 
     Args:
-        engine: of the sweep's target.
-        release: the release of the component and the other models.
-        mocked: the upstream is the mock, whose times are configured.
-        known: the release of the proxy is known, so the models give the outcome.
+        engine: creates the engine of the target.
+        release: tag of the release of the component and the other models.
+        mocked: whether the upstream is the mock, whose times are configured.
+        known: whether the release of the proxy is known, so that the outcome is compared with that of the models.
     """
     session = SessionConfig.of(release=release, times=_TIMES)
     found = None
@@ -52,7 +52,7 @@ def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: boo
 
 
 def find_violation(recording: Recording, session: SessionConfig, *, mocked: bool, known: bool) -> str | None:
-    """The first violation in a recording of the session, as a sentence; None without one."""
+    """Return the first violation in a recording of the session as a sentence; None without a violation."""
     verdict = judge(recording)
     if any(event.kind == "fault" for event in recording.events) or not verdict.turns:
         return None
@@ -75,7 +75,7 @@ def find_violation(recording: Recording, session: SessionConfig, *, mocked: bool
 
 
 def _missing_refusals(recording: Recording) -> str | None:
-    """A violation if a `response.create` reached the upstream inside an active response and was not refused."""
+    """Return a violation if a `response.create` during an active response was not refused, else None."""
     if not recording.observes("proxy", "upstream") or not recording.observes("upstream", "proxy"):
         return None
     creates, refused = [], 0

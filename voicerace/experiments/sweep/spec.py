@@ -48,29 +48,31 @@ _WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, 
 
 
 class SweepSpec(BaseModel):
-    """A Cartesian grid of sessions. Lists may be given as one text with commas; ``all`` names every release, handler, ...
+    """The parameters of a Cartesian grid of sessions.
+
+    A list can be given as one text with commas. ``all`` selects every release, scenario, handler or modality.
 
     Attributes:
-        releases: tags of the proxy, or backend versions that name one program.
+        releases: tags of the proxy, or backend versions that identify one program.
         scenarios: names of `model.catalog.scenarios`.
         handlers: names of `model.catalog.handlers`.
-        modalities: ``text``, ``audio``, ``session`` (as the session asks).
+        modalities: ``text``, ``audio``, or ``session`` (as configured by `session.update`).
         calls: function calls per response, for scenarios without a fixed number (``parallel``); empty for the default.
-        component: the component's tag; without one, each proxy's own.
-        times: time name -> text of the parameters' grammar, or numbers as in `SessionConfig.of`. Every grid is an axis of the
-            sweep, and so is a list of values for a time without values per call.
-        profile: source of the other times.
-        knobs: undocumented behaviour of the API.
+        component: tag of the component; None for the default component of each proxy.
+        times: time name -> text as in `model.parameters`, or numbers as in `SessionConfig.of`. Every grid is an axis of the
+            sweep. A list of values is also an axis if the time has no values per call.
+        profile: source of the times that are not given.
+        knobs: name -> value of an undocumented behaviour of the API.
         provider: the API that the mock imitates (`model.catalog.providers`).
-        trials: sessions per cell, if a time is drawn. With fixed times all sessions of a cell are equal, and one is played.
-        seed: of all draws. The seed of a trial depends only on it and on the trial's number in its cell, so releases,
-            handlers and cells use the same draws.
-        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial). None: only if
-            no time is drawn from a continuous distribution, whose draws are never simultaneous.
-        keep: number of kept recordings; see `voicerace.experiments.sweep.sweep.sweep`.
+        trials: sessions per cell if a time is drawn. With fixed times all sessions of a cell are equal, so one is played.
+        seed: seed of all draws. The seed of a trial depends only on this seed and on the trial's number in its cell, so all
+            cells use the same draws.
+        ties: whether to look for pairs of simultaneous events whose order changes the outcome, with several sessions per
+            trial. None looks for them only if no time has a continuous distribution, with which events are not simultaneous.
+        keep: all recordings are kept if the sweep has at most this number of trials; see `experiments.sweep.sweep.sweep`.
 
     Raises (on creation):
-        InputError: an unknown field, or an invalid value; it names the field or the time.
+        InputError: a field is unknown, or a value is invalid; the error names the field or the time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,10 +100,10 @@ class SweepSpec(BaseModel):
 
     @classmethod
     def of(cls, given: SweepSpec | Mapping[str, Any]) -> SweepSpec:
-        """The given spec, or a spec with the given fields.
+        """Return `given` if it is a spec, else create a spec with the given fields.
 
         Raises:
-            InputError: neither is given, or as on creation.
+            InputError: `given` is neither a spec nor a mapping, or as on creation.
         """
         if isinstance(given, cls):
             return given
@@ -153,7 +155,7 @@ class SweepSpec(BaseModel):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """The parameters for `run.json`, with the name and hash of a file of values, without its path."""
+        """Return the parameters for `run.json`. A file of values is represented by its name and hash, without its path."""
         without = {"provider"} if self.provider == DEFAULT_PROVIDER else None
         looks = looks_for_ties(self, parse_times(self.times, self.profile))
         found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
@@ -162,12 +164,12 @@ class SweepSpec(BaseModel):
 
 
 def request_of(spec: SweepSpec) -> dict[str, Any] | None:
-    """Everything that determines the trials of a spec, as JSON; None if a time is drawn from a file."""
+    """Return everything that determines the trials of a spec, as JSON; None if a time is drawn from a file."""
     return None if any(text.startswith("@") for text in spec.times.values()) else spec.to_json()
 
 
 def _from_text(value: Any) -> Any:
-    """The integer of a text, as papermill and the command line pass it; other values unchanged."""
+    """Convert an integer in a text, as passed by papermill or the command line. Return other values unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value) else value
 
 
@@ -179,37 +181,37 @@ def _without_path(text: str) -> str:
 
 
 def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:
-    """Whether the sweep looks for ties: `spec.ties`, or if that is None, whether no time has a continuous distribution."""
+    """Return `spec.ties`; if it is None, whether no time has a continuous distribution."""
     return not continuous_draws(values) if spec.ties is None else spec.ties
 
 
 def continuous_draws(values: Mapping[str, Value]) -> list[str]:
-    """The times that are drawn from a continuous distribution."""
+    """Return the names of the times that are drawn from a continuous distribution."""
     return [name for name, value in values.items() if continuous(value)]
 
 
 def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
-    """The times that are grids, from the parameters in `run.json`."""
+    """Return the names of the times that are grids, from the parameters in `run.json`."""
     read = {name: text for name, text in times.items() if not text.startswith("@")}
     return [name for name, value in parse_times(read, profile).items() if isinstance(value, Grid)]
 
 
 def assumed_of(spec: SweepSpec) -> dict[str, str]:
-    """The times that neither the spec nor all of its scenarios set, with the values of the profile."""
+    """Return name -> value in the profile of times that neither the spec nor all of its scenarios set."""
     own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
     return assumed_times({*spec.times, *own}, spec.profile)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a sweep by number, created on access.
+    """The numbered trials of a sweep, created on access.
 
-    A cell is a configuration (release, scenario, handler, modality, calls) at one point of every grid; its trials are
-    consecutive. A plan can be pickled and includes the values of files.
+    A cell is a configuration (release, scenario, handler, modality, calls) with one value of every grid. The trials of a cell
+    have consecutive numbers. A plan can be pickled and includes the values of files.
 
     Attributes:
         spec: the parameters.
-        values: every time: the given value, else that of the profile.
+        values: time name -> given value, else the value of the profile.
         stories: the configurations, in the order of the spec's fields.
         per_cell: number of trials per cell.
         ties: whether the sweep looks for ties.
@@ -223,10 +225,10 @@ class Plan:
 
     @classmethod
     def of(cls, spec: SweepSpec, repeat: bool = False) -> Self:
-        """The plan of a spec.
+        """Create the plan of a spec.
 
-        With fixed times all sessions of a cell are equal in virtual time, and one is played. `repeat` plans all `spec.trials`
-        of them, which differ on a real clock.
+        With fixed times all sessions of a cell are equal in virtual time, so one is planned. `repeat` plans `spec.trials`
+        sessions, which differ on a real clock.
 
         Raises:
             InputError: too many trials, or times that contradict each other.
@@ -241,7 +243,7 @@ class Plan:
         plan = cls(spec, values, stories, per_cell, looks_for_ties(spec, values))
         if len(plan) > MAX_TRIALS:
             raise InputError("times", f"{len(plan)} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
-        # Times that contradict each other (gap_ms and item_done_ms) do so at a corner of the grids.
+        # Times that contradict each other (gap_ms and item_done_ms) are found at the corners of the grids.
         for story in range(len(stories)):
             for corner in product(*({0, len(axis) - 1} for axis in plan.axes)):
                 plan._cell(story, corner)
@@ -249,7 +251,7 @@ class Plan:
 
     @cached_property
     def axes(self) -> list[list[Any]]:
-        """The values of each time along the cells."""
+        """The values of each time in the cells, in the order of `values`."""
         return [_cells_of(value) for value in self.values.values()]
 
     def __len__(self) -> int:
@@ -270,7 +272,7 @@ class Plan:
 
     @property
     def further_columns(self) -> list[str]:
-        """The columns of per-call times from the second call, equal for every part (see `trials.frame_of`)."""
+        """The columns of per-call times from the second call on, in every part of the table (see `trials.frame_of`)."""
         most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
         several = [
             name
@@ -281,7 +283,7 @@ class Plan:
         return sorted(f"{name}_{call}" for name in several for call in range(2, most + 1))
 
     def _position(self, cell: int) -> tuple[int, tuple[int, ...]]:
-        """A cell's configuration, and its index on each axis; the last axis varies fastest."""
+        """Return (index of a cell's configuration, its index on each axis). The last axis varies fastest."""
         indices = []
         for axis in reversed(self.axes):
             cell, index = divmod(cell, len(axis))
@@ -299,7 +301,7 @@ class Plan:
             component_tag=self.spec.component,
             scenario=scenario,
             handler=handler,
-            # Only for the checks; a file of values is not read for every cell.
+            # The texts are only checked. Values are set below, so that files of values are not read for every cell.
             times={name: _grammar_text(value) for name, value in times.values.items()},
             profile=self.spec.profile,
             modality=modality,
@@ -311,12 +313,12 @@ class Plan:
 
 
 def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, SessionConfig]]:
-    """Yield every trial of `Plan.of` as (number in its cell, session), cells in the order of the spec's fields."""
+    """Yield (number in its cell, session) of every trial of `Plan.of`. Cells are in the order of the spec's fields."""
     yield from Plan.of(spec, repeat)
 
 
 def _seed(seed: int, trial: int) -> int:
-    """The seed of a trial. Neighbouring sweep seeds share no draws; 48 bits are exact in a float of any file format."""
+    """Return the seed of a trial, which has 48 bits so that a float can represent it. Other sweep seeds give other seeds."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
 
 
@@ -325,14 +327,14 @@ def _drawn(value: Value) -> bool:
 
 
 def _cells_of(value: Value) -> list[Any]:
-    """One entry per cell along a time: the values of a grid, or the value itself."""
+    """Return the values of a time in the cells: the values of a grid, else the value itself."""
     if isinstance(value, Grid):
         return [Fixed((each,)) for each in value.values_ns]
     return [value]
 
 
 def _grammar_text(value: Value) -> str:
-    """The exact text of a value in the grammar."""
+    """Return the text of a value for `parse`; a placeholder for values from a file."""
     if isinstance(value, Fixed):
         return ",".join(f"{Decimal(each) / 1_000_000:f}" for each in value.values_ns)
     return "uniform(0,0)" if isinstance(value, Sampled) else str(value)

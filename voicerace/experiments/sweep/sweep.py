@@ -1,7 +1,7 @@
 """Plays and judges every session of a grid, and writes one row per session.
 
-A run folder gets `run.json`, then for each chunk its recordings and its part of the table. A killed sweep resumes after its
-last complete part. In virtual time equal specs give equal bytes, with any executor. A live trial also has its achieved times.
+`run.json` is written first, then the recordings and the part of the table of each chunk. A killed sweep can be resumed without
+replaying complete parts. In virtual time equal specs give equal bytes with any executor. Live trials also have achieved times.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ _IN_MEMORY: Final = 200_000
 def trials_of(
     spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """The trials of a sweep in virtual time, without a run folder; see `SweepResult.trials`.
+    """Play a sweep in virtual time without a run folder, and return its trials; see `SweepResult.trials`.
 
     Args:
         spec: a `SweepSpec`, or its fields.
-        progress: show a bar on standard error.
-        cached: use `result_cache`.
+        progress: whether to show a progress bar on standard error.
+        cached: whether to use `result_cache`.
         executor: plays the chunks; None for this process.
 
     Raises:
-        InputError: the spec is invalid, or has too many trials for the memory.
+        InputError: the spec is invalid, or has more than `_IN_MEMORY` trials.
     """
     spec = SweepSpec.of(spec)
     plan = Plan.of(spec)
@@ -82,7 +82,7 @@ def trials_of(
 
 
 def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
-    """Play a sweep in virtual time into `result_cache`, so that `sweep` with ``cached`` only writes it.
+    """Play a sweep in virtual time and store its chunks in `result_cache`, for a later `sweep` with ``cached``.
 
     Raises:
         InputError: the spec is invalid.
@@ -95,7 +95,7 @@ def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
 
 
 def _requests(kind: str, spec: SweepSpec, numbers: Iterable[int], cached: bool) -> dict[int, list[Any] | None]:
-    """The requests for `cached_map`: chunk -> everything that determines it, or None without a cache."""
+    """Return the requests for `cached_map`: number of a chunk -> everything that determines the chunk, or None."""
     request = request_of(spec) if cached else None
     return {number: None if request is None else [kind, request, number] for number in numbers}
 
@@ -109,26 +109,25 @@ def sweep(
     executor: Executor | None = None,
     cached: bool = False,
 ) -> SweepResult:
-    """Play a grid of sessions and write it to a run folder.
+    """Play a grid of sessions, write the results to a run folder, and return them.
 
-    Recordings: a live sweep keeps all. A sweep in virtual time keeps all of at most `spec.keep` trials, else every bad outcome
-    (`Verdict.bad`) and a fixed sample of the rest; `SweepResult.again` reproduces the others from their seeds. `run.json`
-    records the rule.
+    A live sweep, and a sweep of at most `spec.keep` trials, keeps all recordings. Other sweeps keep those with bad outcomes
+    (`Verdict.bad`) and a fixed sample of the rest. `SweepResult.again` reproduces the others. `run.json` contains this rule.
 
     Args:
-        spec: a `SweepSpec`, or its fields. A live sweep takes its releases from its targets.
+        spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead of `spec.releases`.
         out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
-        progress: show a bar on standard error.
-        live: play on real sockets with these targets, instead of in virtual time.
-        resume: continue the stopped or killed sweep in `out`; the spec and the targets must be equal. Existing files are
-            verified first; a changed part or recording is reported on standard error and played again.
+        progress: whether to show a progress bar on standard error.
+        live: targets of a live sweep; None for a sweep in virtual time.
+        resume: whether to continue the stopped or killed sweep in `out`, whose spec and targets must be equal. Changed files
+            are reported on standard error, and their trials are replayed.
         executor: plays the chunks in virtual time; None for this process. It does not affect the folder.
-        cached: use `result_cache` in virtual time. It does not affect the folder.
+        cached: whether to use `result_cache` in virtual time. It does not affect the folder.
 
     Raises:
-        InputError: the spec is invalid, the folder is in use, or has no sweep to resume.
-        SweepStoppedError: an InputError; the disk is full, a process was killed, or a target is lost. Finished trials are kept.
-        SweepInterrupted: a KeyboardInterrupt; finished trials are kept.
+        InputError: the spec is invalid, the folder is in use, or it has no sweep to resume.
+        SweepStoppedError: the disk is full, a process was killed, or a target is lost. Finished trials are kept.
+        SweepInterrupted: the user interrupted the sweep. Finished trials are kept.
     """
     spec = SweepSpec.of(spec)
     planned: Sequence[tuple[int, SessionConfig]] | Plan = Plan.of(spec) if live is None else live.planned(spec)
@@ -160,7 +159,7 @@ def sweep(
                 _live(folder, checksums, planned, rows, live, progress)
             run = _finished(folder, checksums, info, len(planned))
         except BaseException as error:
-            # Written if possible: the disk may be full, or the table damaged.
+            # Writing may fail, because the disk is full or the table is damaged.
             with contextlib.suppress(OSError, InputError):
                 _finished(folder, checksums, info, len(planned))
             if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
@@ -173,7 +172,7 @@ def sweep(
 
 
 def _kept(folder: Path, live: LiveSweep | None) -> int:
-    """The number of trials that ``--resume`` does not play again, without reading the recordings."""
+    """Return the number of trials that ``--resume`` does not replay, without reading the recordings."""
     if live is not None:
         return sum(1 for _ in (folder / RECORDINGS).glob("[0-9]*-*.jsonl"))
     try:
@@ -183,7 +182,7 @@ def _kept(folder: Path, live: LiveSweep | None) -> int:
 
 
 def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor: Executor | None, progress: bool) -> None:
-    """Play the remaining chunks."""
+    """Play the chunks `left` and write their recordings and parts."""
     trials = len(work.plan)
     size = chunk_size(trials)
     before = trials - sum(min(size, trials - number * size) for number in left)
@@ -203,7 +202,7 @@ def _live(
     live: LiveSweep,
     progress: bool,
 ) -> None:
-    """Play the sessions without a row; the table is one part, written at the end."""
+    """Play the sessions without a row in `rows`, and add their rows. The only part is written at the end."""
     left = [(number, each) for number, each in enumerate(planned) if number not in rows]
     sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:
@@ -220,7 +219,7 @@ def _live(
 
 
 def _finished(folder: Path, checksums: Checksums, info: dict[str, Any], planned: int) -> SweepResult:
-    """Write the summary and the final `run.json` of a complete or stopped sweep."""
+    """Write the summary and the final `run.json` of a complete or stopped sweep, and return its results."""
     checksums.finish()
     done = checked_rows(folder)
     info["recordings"]["kept"] = sum(counted(folder, "recording").values())

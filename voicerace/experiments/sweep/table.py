@@ -1,7 +1,7 @@
-"""The table of a run: parquet in parts, each written in full or not at all, and read by columns.
+"""The table of a run, stored in several parquet files, which are called parts.
 
-A part is one chunk of the plan, ``table/000012.parquet``, and exists only when the chunk is done, so a killed sweep loses only
-the chunks in progress. Readers need not load the complete table. ``summary.csv`` has the number of each outcome per cell.
+A part such as ``table/000012.parquet`` has the rows of one chunk and exists only if the chunk is complete, so a killed sweep
+loses only unfinished chunks. Parts and columns can be read separately. ``summary.csv`` has the number of each outcome per cell.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 SUMMARY: Final = "summary.csv"
-#: The columns of the summary that identify a configuration; a cell also has a point of each grid.
+#: The columns of the summary that identify a configuration. A cell is a configuration with one value of each grid.
 STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
 
 
 def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> bytes:
-    """Rows as a parquet file; equal rows give equal bytes.
+    """Return rows as the content of a parquet file. Equal rows give equal bytes.
 
     Args:
         rows: see `trials.row_of`.
@@ -54,15 +54,15 @@ def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -
 
 
 def parts(folder: Path) -> list[Path]:
-    """The parts of a run's table, in the order of the plan."""
+    """Return the files of a run's table, in the order of the plan."""
     return sorted((folder / TABLE).glob("[0-9]*.parquet"))
 
 
 def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table of a run, or some columns of it, with the types of `frame_of`.
+    """Return the table of a run, or some of its columns, with the types of `frame_of`.
 
     Raises:
-        InputError: an unknown column, or a part that cannot be read or lacks a column.
+        InputError: a column is unknown, or a part cannot be read or lacks a column.
     """
     files = parts(folder)
     present = pq.read_schema(files[0]).names if files else list(frame_of([]).columns)
@@ -78,7 +78,7 @@ def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFr
 
 
 def checked_rows(folder: Path) -> int:
-    """The number of rows of the table, after reading the schema of every part.
+    """Check that every part has the required columns, and return the number of rows of the table.
 
     Raises:
         InputError: a part cannot be read, or lacks a column.
@@ -94,7 +94,7 @@ def checked_rows(folder: Path) -> int:
 
 
 def recordings_of(file: Path) -> tuple[int, set[str]]:
-    """The number of rows of a part, and the files of the recordings that its rows name.
+    """Return (number of rows of a part, file names of the recordings in its rows).
 
     Raises:
         InputError: the part cannot be read.
@@ -106,7 +106,7 @@ def recordings_of(file: Path) -> tuple[int, set[str]]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn errors of pyarrow and pandas for a damaged part into an InputError that names the part or the folder."""
+    """Convert errors of pyarrow and pandas for a damaged part to an InputError with `path`."""
     try:
         yield
     except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
@@ -115,18 +115,18 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
-    """The number of each outcome per cell, the content of `summary.csv`. Reads part by part.
+    """Return the number of each outcome per cell, which is the content of `summary.csv`. Parts are read one by one.
 
     Args:
-        folder: of the run.
-        axes: the times that are grids; a cell is a configuration at one point of each.
-        live: the sessions were played on a real clock: with fixed times they are observed, not computed.
+        folder: folder of the run.
+        axes: names of the times that are grids.
+        live: whether the sessions were played on a real clock. With fixed times they are then observed, not computed.
 
     Returns:
         One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
-        ``trials``, ``of`` (trials of the cell), ``judged`` (those whose outcome is not unknown), ``share`` of the judged (none
-        for `unknown`), ``low`` and ``high`` (its 95 % interval, if a time is drawn, so that trials are independent draws),
-        ``kind`` (computed, observed, estimated or unknown), ``bad`` and ``ties``.
+        ``trials``, ``of`` (trials of the cell), ``judged`` (trials of the cell with another outcome than `unknown`),
+        ``share`` (of ``judged``; NaN for `unknown`), ``low`` and ``high`` (95 % interval of the share, if a time is drawn),
+        ``kind`` (computed, observed, estimated or unknown), ``bad`` (bad trials) and ``ties`` (trials with a tie).
     """
     cell = [*STORY, *axes]
     keys = [*cell, "outcome"]
@@ -139,7 +139,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
     if not found:
         columns = [*keys, "trials", "of", "judged", "share", "low", "high", "kind", "bad", "ties"]
         return pd.DataFrame(columns=columns)
-    # A cell may span two parts.
+    # The rows of a cell may be in two parts.
     counts = pa.concat_tables(found).group_by(keys, use_threads=False)
     frame = counts.aggregate([(name, "sum") for name in ("trials", "bad", "ties")]).to_pandas()
     frame = frame.rename(columns=lambda name: name.removesuffix("_sum"))
@@ -172,7 +172,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
 
 
 def counted(folder: Path, column: str) -> dict[str, int]:
-    """The number of rows with each value of a text column; empty text is left out."""
+    """Return value -> number of rows with this value in a text column. Empty texts are left out."""
     found: dict[str, int] = {}
     for file in parts(folder):
         with _readable(file):

@@ -1,4 +1,4 @@
-"""A trial as a row with its parameters and results, and the data frame of such rows, whose columns have fixed types."""
+"""Converts trials to rows with parameters and results, and rows to a data frame whose columns have fixed types."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from voicerace.units import ms
 
 __all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
 
-#: Times whose achieved value a live trial has in addition to the configured one (columns ``tool_ms_achieved``, ...): the
-#: first of the session. In virtual time both are equal, and the columns stay empty.
+#: Times whose first achieved value is in the row of a live trial (columns ``tool_ms_achieved``, ...). The columns are empty in
+#: virtual time, in which achieved and configured values are equal.
 ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
 _BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
 _FOUND: Final = {
@@ -40,12 +40,12 @@ _FOUND: Final = {
 }
 
 
-#: Columns that an older table may lack, because its version does not have the time.
+#: Columns that tables of earlier versions may lack, because these versions do not have the time.
 OPTIONAL: Final = frozenset(name for name, time in TIMES.items() if time.optional)
 
 
 def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | None) -> dict[str, Any]:
-    """The row of one trial, number `trial` of its cell, for a live one with its achieved times.
+    """Return the row of trial number `trial` of a cell. The row of a live trial includes achieved times.
 
     For a proxy of an unknown release the column ``release`` has the name of the target.
     """
@@ -75,7 +75,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
         "bad": verdict.bad,
         "wedged": verdict.wedged,
         "session_updates": verdict.session_updates,
-        # A text of another program may have an unpaired surrogate, which parquet cannot store.
+        # A text of another program may contain an unpaired surrogate, which parquet cannot store.
         "fault": (verdict.fault or "").encode(errors="backslashreplace").decode(),
         "recording": "",
     }
@@ -88,7 +88,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
 
 
 def _further_calls(session: SessionConfig) -> dict[str, float]:
-    """Per-call times from the second call, if they can differ from the first: ``tool_ms_2`` and so on."""
+    """Return the per-call times from the second call on, if they can differ from the first, as ``tool_ms_2``, ..."""
     found = {}
     for name, value in session.times.values.items():
         if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
@@ -98,11 +98,11 @@ def _further_calls(session: SessionConfig) -> dict[str, float]:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> pd.DataFrame:
-    """Rows as a data frame whose columns and types do not depend on the values.
+    """Return rows as a data frame whose columns and types do not depend on the values.
 
     Args:
         rows: see `row_of`.
-        further: columns of further calls, in addition to those of the rows.
+        further: names of columns of further calls, in addition to those of the rows.
     """
     extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
     types = _types(extra)
@@ -113,10 +113,11 @@ def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> 
 
 
 def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table from a file with the types of `frame_of`, or some of its columns.
+    """Return a table that was read from a file, or some of its columns, with the types of `frame_of`.
 
     Raises:
-        KeyError, ValueError: the table lacks a column, or has a value of another type.
+        KeyError: the table lacks a column.
+        ValueError, TypeError: a value has another type.
     """
     frame = frame.assign(**dict.fromkeys(OPTIONAL - set(frame.columns), float("nan")))
     types = _types([str(name) for name in frame.columns if _is_further(str(name))])
@@ -131,7 +132,7 @@ def _is_further(name: str) -> bool:
 
 
 def _types(extra: Sequence[str] = ()) -> dict[str, str]:
-    """Column -> pandas type, in the order of the columns."""
+    """Return column -> pandas type, in the order of the columns."""
     types = dict.fromkeys(_BEFORE, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
     types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
     return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND
