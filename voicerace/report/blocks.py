@@ -1,7 +1,7 @@
 """The blocks of a section of the letter (text, claims, tables, pictures, code, folds), and their display in a notebook.
 
 A section is a list of blocks, so that tests need no browser and claims can be written to a file. Blocks contain trusted
-Markdown. `quoted` escapes text from a capture.
+Markdown; use `quoted` for text from a capture.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Support:
         of: number of cases.
         what: the cases, in the plural, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
             is 0, the reason.
-        drawn: whether the cases are independent draws, so that their share has a confidence interval.
+        drawn: whether the cases are independent draws, whose share has a confidence interval.
         source: a file, or a part of the run.
     """
 

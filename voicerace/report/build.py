@@ -55,12 +55,12 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is created. The claims are written to the same path with the suffix ``.json``.
-        parameters: the fields of `LetterParameters`. Without `run`, a new run is written to `out`.
+        page: the HTML file; its folder is created. The file of the claims has the same name with the suffix ``.json``.
+        parameters: fields of `LetterParameters`. Without `run`, a new run is written to `out`.
         pdf: PDF file to write as well; None for no PDF.
 
     Raises:
-        InputError: a parameter is not valid, a cell fails, or the page has a fault. No page is written in these cases.
+        InputError: a parameter is not valid, a cell fails, or the page has a fault. Nothing is written.
     """
     params = LetterParameters.from_namespace(parameters)
     if page.suffix.lower() not in (".html", ".htm"):
@@ -104,7 +104,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """Run the notebook in this process and return it with its outputs. A kernel would load all libraries again.
+    """Run the notebook in this process, because a kernel would load all libraries again. Return it with its outputs.
 
     Raises:
         InputError: a cell fails.

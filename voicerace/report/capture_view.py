@@ -5,13 +5,13 @@ Every function has a `Capture` from `voicerace.captures.read_capture(path, relea
 - `capture_facts`, `capture_rows`: a description, and one row per session, for display.
 - `capture_points`: the sessions with one result, as points.
 - `session_rows`: release, outcome, and counts with their certainty, per session.
-- `evidence_rows`: the possible releases with the lines that imply them, and contradictions, per session.
-- `answer_rows`: the answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with lines, per session.
+- `evidence_rows`: possible releases with their evidence, and contradictions, per session.
+- `answer_rows`: answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with lines, per session.
 - `order_rows`: the relevant messages of one session, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
-- `map_points`, `map_trials`: the races as points, and the map of the release with the network of the capture.
+- `map_points`, `map_trials`: the races as points, and the release's map with the network of the capture.
 - `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
-- `notes`: the information that is missing in the file.
+- `notes`: information that is missing in the file.
 
 Line numbers refer to the file; in a HAR they are WebSocket message numbers. A derived message has the line of its cause.
 """
@@ -64,7 +64,7 @@ _PLACES: Final = 20
 
 
 def capture_facts(capture: Capture) -> str:
-    """Describe a capture: its records, the order of results and `response.done`, unread records, and missing information."""
+    """Describe the records of a capture, the order of results and `response.done`, and missing information."""
     refusals = sum(each.refusals.value or 0 for each in capture.sessions)
     lines = [
         f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {many(capture.records, 'record')} of "
@@ -100,7 +100,7 @@ def _sides(capture: Capture) -> str:
 
 
 def capture_rows(capture: Capture) -> pd.DataFrame:
-    """Return one row per session, without columns that are unknown in every row. Session numbers replace connection names."""
+    """Return one row per session, without columns that are unknown in every row and without connection names."""
     frame = pd.DataFrame(
         [
             {
@@ -199,7 +199,7 @@ def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
 
 
 def time_rows(capture: Capture) -> pd.DataFrame:
-    """Return the times measured at the proxy in ms: ``time``, ``from``, ``count`` and quantiles, which are measured values."""
+    """Return the times measured at the proxy in ms: ``time``, ``from``, ``count`` and quantiles."""
     what = {
         "result_delay_ms": "a call's arguments complete -> its result",
         "gap_ms": "the last call's arguments complete -> response.done",
@@ -229,13 +229,13 @@ def times_at_proxy(capture: Capture) -> dict[str, str]:
 def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
     """Compute the trials of a map that includes every point of `map_points`.
 
-    The upstream's round trip is the longest that the capture allows, and the confirmation time is the median. Without these
-    times the boundary of the map would not match the points.
+    The upstream's round trip is the longest possible, and the confirmation time is the median. Without these times, the
+    boundary of the map would not match the points.
 
     Args:
         capture: a capture with races.
         steps: number of steps per axis.
-        release: release of the map; None for the first known release of a session, or 0.9.1 if none is known.
+        release: release of the map; None for the first known release of a session, else 0.9.1.
     """
     races = [race for of in capture.sessions for race in of.races]
     times = times_at_proxy(capture)

@@ -39,14 +39,13 @@ class ReportContext:
         parameters: the parameters of the notebook; `release` contains the releases in use.
         info: the content of the run's `run.json`.
         delay: trials of the delay sweep over releases and tool times, with all other settings fixed.
-        parts: name of a part in `parts.PARTS` -> its trials; only the parts that the run has.
+        parts: name of a part of the run (see `parts.PARTS`) -> its trials.
         record: the content of `letter.json`, with the parameters of the parts.
         run: the sweep, for its recordings.
         evidence: the content of data/.
         capture: the customer's capture, or None.
         capture_hash: hash of the capture's file; empty for a folder or without a capture.
-        in_use_known: whether the parameters, the capture or the customer determine the releases in use. If not, all
-            releases of the run count as in use.
+        in_use_known: whether the releases in use are from the parameters, the capture or the customer, not from the run.
     """
 
     parameters: LetterParameters

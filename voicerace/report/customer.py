@@ -1,7 +1,7 @@
 """The data of one customer: name, reported releases, and the questions of the last letter.
 
-The data of a customer is a TOML file; `customers/voice-commerce.toml` is an example. All fields except the name are optional.
-The letter omits sentences that need a missing field.
+The data is a TOML file, such as `customers/voice-commerce.toml`. All fields except the name are optional. The letter omits
+sentences that need a missing field.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Customer(BaseModel):
         name: the addressee.
         reported: tags of the releases with the reported error; by default the releases in use.
         last_letter: date of the last letter; None without a last letter.
-        log_alias: the text that replaces the error in the customer's logs; empty if the logs contain the error.
+        log_alias: text that replaces the error in the customer's logs; empty if there is no replacement.
         suspicions: suspicion -> its text in the last letter, as Markdown.
         requests: request -> its text in the last letter, as Markdown.
         links: title -> address (``https://…``).

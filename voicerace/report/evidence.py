@@ -159,7 +159,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """Effects found by exploration, one per workaround and release (data/workarounds.json); empty without the file."""
+        """Explored effects, one per workaround and release (data/workarounds.json); empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):
@@ -192,7 +192,7 @@ class Evidence:
             raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
 
     def _hash(self, path: Path) -> str:
-        """Return the SHA-256 of a file, and add its first 12 digits to `hashes`."""
+        """Return the SHA-256 of a file. Its first 12 digits are added to `hashes`."""
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = found[:12]
         return found

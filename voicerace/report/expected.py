@@ -1,7 +1,6 @@
-"""Expected outcomes of the races of a capture on every release. Each measured race is simulated on every release.
+"""Expected outcomes of the races of a capture. Each measured race is simulated on every release.
 
-`ASSUMPTIONS` lists the assumptions. Each race is one draw, so the shares have Wilson intervals over the races. A capture with
-few races has wide intervals.
+`ASSUMPTIONS` lists the assumptions. Each race is one draw, so the shares have Wilson intervals over the races.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ ASSUMPTIONS: Final = (
     "captured.",
     "Intervals (Wilson, 95 %) take races as independent draws; with a few users or one load they are too narrow.",
 )
-#: Maximum number of simulated races. From a larger capture, a sample of this size is drawn.
+#: Maximum number of simulated races. A larger capture is sampled.
 _MOST: Final = 200
 
 
@@ -44,9 +43,9 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
     """Return the expected share of each outcome on every release, from the races of a capture.
 
     Args:
-        capture: a log or a recording of a proxy. The HAR of a browser has no `response.done`, so it has no race.
+        capture: a log or a recording of a proxy. The HAR of a browser has no `response.done` and no race.
         releases: tags; empty for one tag per program, see `programs`.
-        most: maximum number of simulated races. From a larger capture, a sample of this size is drawn.
+        most: maximum number of simulated races. A larger capture is sampled.
         seed: seed of the sample.
 
     Returns:
@@ -98,7 +97,7 @@ def back_test(capture: Capture) -> tuple[int, int]:
 
 
 def left_out(capture: Capture) -> dict[str, int]:
-    """Return reason -> number of responses with function calls that are not races for this reason."""
+    """Return the number of responses with function calls that are not races, by reason."""
     counts: Counter[str] = Counter()
     for of in capture.sessions:
         counts.update(of.races_left_out)

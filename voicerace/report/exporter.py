@@ -1,7 +1,7 @@
 """An nbconvert exporter that converts an executed notebook to one HTML page.
 
-The lab template of nbconvert loads scripts and drops alternative texts, so this exporter has its own template. The exporter
-omits code, embeds pictures with the alternative text in their metadata, and raises for a notebook with a failed cell.
+The lab template of nbconvert loads scripts and drops alternative texts, so this exporter has its own template. It omits code
+and embeds pictures with the alternative text in their metadata.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _finish(html: str) -> str:
 
 
 def _as_cards(table: Tag) -> None:
-    """Mark a table with long rows, so that a phone displays each row as a block of lines with column names."""
+    """Mark a table with long rows, so that a phone displays each row as a block of lines."""
     columns = [each.get_text(" ", strip=True) for each in table.select("thead th")]
     rows = table.select("tbody tr")
     if len(columns) < 3 or sum(len(row.get_text()) for row in rows) < _LONG_ROW * len(rows):

@@ -18,7 +18,7 @@ __all__ = ["map_trials"]
 def map_trials(
     parameters: DelaySweepParameters, settings: Mapping[str, Any], progress: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """Simulate one session per release, gap and delay, and return the trials. `result_cache` stores them.
+    """Return the trials of the map: one session per release, gap and delay. `result_cache` stores them.
 
     Args:
         parameters: the parameters of the notebook; `releases` and `map_times` are used.

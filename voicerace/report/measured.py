@@ -1,4 +1,4 @@
-"""Compute the tables of a letter at the gap and the network of a capture.
+"""The tables of a letter at the gap and the network of a capture.
 
 Times are measured at the proxy. The tool's time includes the host's round trip, so this round trip is 0; see `captures.times`.
 """

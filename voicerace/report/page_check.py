@@ -1,7 +1,7 @@
 """Check a page before it is written.
 
 A valid page has no script, loads nothing, embeds every picture with an alternative text, and has a title, ordered headings
-and scoped table headers. The page contains no notebook markup and no API key. The browser test checks contrast and overflow.
+and scoped table headers. It contains no notebook markup and no API key. The browser test checks contrast and overflow.
 """
 
 from __future__ import annotations

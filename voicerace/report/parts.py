@@ -1,8 +1,7 @@
 """The run of a letter: the folder of the delay sweep, with additional tables.
 
-The folder contains the delay sweep (`run.json`, its table, recordings). `letter/` contains one table per part, computed in
-virtual time. `letter.json` contains the parameters of each part, so every row can be computed again. The folder of a plain
-sweep has no parts.
+`letter/` contains one table per part, computed in virtual time. `letter.json` contains the parameters of each part, so every
+row can be computed again. The folder of a plain sweep has no parts.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ _FOLDER: Final = "letter"
 
 
 def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
-    """Return name of a part -> specifications of its sweeps. `cures` is not a sweep and is omitted."""
+    """Return the specifications of the sweeps of each part, by name. `cures` is not a sweep and is omitted."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
     maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
@@ -144,7 +143,7 @@ def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
 
     Args:
         parameters: the parameters of the letter.
-        progress: whether to show a bar on standard error if standard error is a terminal.
+        progress: whether to show a bar if standard error is a terminal.
     """
     if folder_of_cache() is None:
         return
@@ -169,7 +168,7 @@ class _Ahead:
 
     def __call__(self, number: int) -> None:
         task, given = self.tasks[number]
-        # The default lock of tqdm is a semaphore. Python reports it as leaked if this worker is killed.
+        # Python reports the default lock of tqdm, a semaphore, as leaked if this worker is killed.
         tqdm.set_lock(threading.RLock())
         with uncollected():
             task(given)
@@ -257,8 +256,8 @@ def cures(
 
     Returns:
         Columns: release, workaround (``none`` without a workaround), possible, scenario, gap_ms, tool_ms, outcome, bad,
-        heard_ms (time until the user hears an informed reply; missing without such a reply). The scenario `single` has an
-        additional gap, longer than any wait. A workaround that the release does not allow has one row without an outcome.
+        heard_ms (time until an informed reply; missing without one). The scenario `single` has an additional gap, longer
+        than any wait. A workaround that the release does not allow has one row without an outcome.
     """
     requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
     found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))

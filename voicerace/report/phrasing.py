@@ -53,7 +53,7 @@ class Side:
         low: the first computed value in ms.
         high: the last computed value in ms.
         until: the first value of the next range in ms; None for the last range.
-        exact: whether the outcome changes exactly at `until`, as a tie shows. If not, it changes between `high` and `until`.
+        exact: whether the outcome changes exactly at `until`. If not, it changes between `high` and `until`.
         cells: number of computed values.
     """
 
@@ -66,7 +66,7 @@ class Side:
 
     @property
     def words(self) -> str:
-        """The tool times of this range as text."""
+        """The tool times of the range as text."""
         if self.until is None and self.low <= 0:
             return f"every tool tried (0 to {self.high:g} ms)"
         end = "" if self.until is None else f"faster than {self.until:g} ms" if self.exact else f"of up to {self.high:g} ms"
@@ -138,7 +138,7 @@ def backend_of(release: str) -> str:
 
 
 def name_of(release: str) -> str:
-    """Return the name of a release, which consists of the tag and the version of voice-agent-backend."""
+    """Return the tag of a release and its version of voice-agent-backend, as text."""
     return f"{release} / {backend_of(release)}"
 
 

@@ -23,9 +23,7 @@ _DRAWN: Final = 20_000
 
 
 def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
-    """Write ``pictures/outcome.svg`` (or PNG if large) of a sweep along one time with all other times fixed.
-
-    For other sweeps, this function does nothing.
+    """Write ``pictures/outcome.svg`` (or PNG if large) of a sweep over one time. Other sweeps have no picture.
 
     Args:
         run: a sweep.

@@ -57,5 +57,5 @@ def section(name: str, context: ReportContext) -> list[Block]:
 
 
 def letter(context: ReportContext) -> dict[str, list[Block]]:
-    """Return the name of each section -> its blocks."""
+    """Return the blocks of each section, by name."""
     return {name: section(name, context) for name in SECTIONS}

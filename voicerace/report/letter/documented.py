@@ -1,4 +1,4 @@
-"""The section that compares the models with runs against the real API that the maintainers documented without recordings."""
+"""The section that compares the models with documented runs against the real API, of which no recording exists."""
 
 from __future__ import annotations
 

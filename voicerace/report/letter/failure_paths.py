@@ -1,4 +1,4 @@
-"""Sentences and step tables about the failure paths of an exploration, for readers without knowledge of the proxy's code."""
+"""Failure paths as sentences and step tables, for readers who do not know the proxy's code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _WHEN: Final = {
     "audio_quiet": "after 400 ms of silence",
 }
 _BUSY: Final = {"calls": "with the function call", "server": "with a response that it began itself"}
-#: Pattern of the steps of a trace that a table omits: the pacing of the API, and the start of the connection.
+#: Pattern of the steps that a table omits: the pacing of the API, and the start of the connection.
 _LEFT_OUT: Final = re.compile(
     r"Settings|session\.|rate_limits|response\.(output_item|content_part)"
     r"|(ack|create|first_item|arguments|reply_gap|call_gap|frame|mic_tail|settings\w*) is over"
@@ -172,7 +172,7 @@ def trace(finding: Mapping[str, Any]) -> Table:
 
 
 def _waited_s(steps: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the time in s from the last result at the proxy to the next request at the API; None without such a request."""
+    """Return the time in s from the last result at the proxy to the next request at the API; None without a request."""
     came: float | None = None
     waited = None
     for step in steps:

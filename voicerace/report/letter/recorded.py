@@ -61,7 +61,7 @@ def blocks(context: ReportContext) -> list[Block]:
 
 
 def _sentences(answers: dict[str, Answer]) -> list[str]:
-    """Return clauses on the most frequent outcome with one result per call, each with the releases that share it."""
+    """Return clauses on the most frequent outcome with one result per call, one per group of releases."""
     ends: dict[str, list[str]] = {}
     for tag, answer in answers.items():
         ((outcome, count),) = answer.counts.most_common(1)

@@ -1,4 +1,4 @@
-"""The section on second results: evidence from the running component, the models and the running proxies, and the fix."""
+"""The section on second results: evidence from the component, the models and the running proxies, and the fix."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def component_counts(context: ReportContext) -> list[StyleResult]:
 
 
 def twice_counts(context: ReportContext) -> tuple[int, int]:
-    """Count recorded cases with a faulty handler. Return (number with a second result from the component, number of cases)."""
+    """Return (number of recorded cases of faulty handlers with a second result from the component, number of cases)."""
     rows = [row for row in component_counts(context) if not row.correct]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
@@ -153,7 +153,7 @@ def _seen_correct(context: ReportContext) -> tuple[Support, ...]:
 
 
 def result_advice(context: ReportContext) -> list[str]:
-    """Return advice on the field `result` and on tools that throw, based on recorded components; empty without recordings."""
+    """Return advice on `result` and on tools that throw, from recorded components; empty without recordings."""
     cases = context.evidence.components
     own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
     same = [tag for tag, (returned, sent) in own.items() if returned and sent and returned[0] == sent[0]]

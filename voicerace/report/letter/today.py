@@ -130,7 +130,7 @@ def _best(
     tried: list[WorkaroundResult],
     effect: Mapping[str, Any] | None,
 ) -> list[Block]:
-    """Describe the best workaround: its effect, the evidence, the remaining failures, and the releases that get worse."""
+    """Describe the best workaround: effect, evidence, remaining failures, and releases that get worse."""
     sentence = (
         f"**{'Do' if best.bad == 0 else 'Best available'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
         f"and one result it went wrong in {best.bad} of {best.of} computed sessions, against {best.without} of {best.of} without it; the "
@@ -218,7 +218,7 @@ def _other_scenarios(release: str, tried: list[WorkaroundResult]) -> list[Block]
 
 
 def _effects(context: ReportContext, release: str) -> dict[str, Mapping[str, Any]]:
-    """Return the name of a workaround -> its effect on a release, found by exploration; empty without an exploration."""
+    """Return the explored effects of workarounds on a release, by name of the workaround; empty without an exploration."""
     return {str(each.get("workaround")): each for each in context.evidence.workarounds if each.get("release") == release}
 
 

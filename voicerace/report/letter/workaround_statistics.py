@@ -18,7 +18,13 @@ _SCENARIO = "single"
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of sessions: `bad` with a workaround, `without` bad at the same times without it, and `of` in total."""
+    """Counts of sessions at the same times.
+
+    Attributes:
+        bad: number of bad sessions with a workaround.
+        without: number of bad sessions without a workaround.
+        of: number of sessions.
+    """
 
     bad: int
     without: int
@@ -31,13 +37,16 @@ class WorkaroundResult:
 
     Attributes:
         name: name of the workaround.
-        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If the
-            run has only longer gaps, these are counted instead.
+        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If all
+            gaps are longer, at these gaps.
         of: number of these sessions.
         without: number of these sessions that are bad without the workaround.
-        heard, heard_without: number of these sessions in which the user hears an informed reply, with and without it.
-        air_ms, air_without_ms: median time in ms until an informed reply, with and without it; None without a reply.
-        gaps_ms, tools_ms: smallest and largest value in ms.
+        heard: number of these sessions in which the user hears an informed reply.
+        heard_without: the same number without the workaround.
+        air_ms: median time in ms until an informed reply; None without a reply.
+        air_without_ms: the same time without the workaround.
+        gaps_ms: smallest and largest gap in ms.
+        tools_ms: smallest and largest tool time in ms.
         beyond: counts at longer gaps; None without such sessions.
         beyond_ms: smallest gap of `beyond`; None without such sessions.
         stories: name of each other scenario -> its counts.
@@ -87,7 +96,7 @@ def best_workaround(context: ReportContext, release: str) -> WorkaroundResult | 
 
 
 def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
-    """Return each release on which more sessions are bad with a workaround than without it -> its counts."""
+    """Return the counts of each release on which a workaround increases the number of bad sessions, by release."""
     return {
         release: Tally(each.bad, each.without, each.of)
         for release in context.releases

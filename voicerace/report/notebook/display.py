@@ -195,7 +195,7 @@ def _release(release: ProxyRelease, **_: Any) -> Bundle:
 
 
 def _run(run: SweepResult, **_: Any) -> Bundle:
-    """Return a notebook output with the settings and outcomes of a run. It contains the folder's name, not its path."""
+    """Return (data, metadata) with the settings and outcomes of a run, and with the name of its folder but not the path."""
     done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
     stopped = "" if run.complete else ", stopped early"
     clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"

@@ -68,7 +68,7 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Parameters of several notebooks. A time is a number in ms or text, see `model.parameters`; empty for the profile's."""
+    """Parameters of several notebooks. Times are in ms or text of `model.parameters`. If empty, the profile sets the time."""
 
     scenario: str = "single"
     handler: str = "return"
@@ -90,7 +90,7 @@ class _Shared(NotebookParameters):
 
     @property
     def given(self) -> dict[str, str]:
-        """Name of each time that is not empty -> its text."""
+        """The times that are not empty, by name."""
         return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
 
 
@@ -176,7 +176,7 @@ class YourSessionsParameters(NotebookParameters):
     Attributes:
         capture: a file or the folder of a run; empty for no capture.
         release: release of the proxy; empty to infer the release from the capture.
-        most: maximum number of simulated races. From a larger capture, a sample of this size is drawn with `seed`.
+        most: maximum number of simulated races. A larger capture is sampled with `seed`.
     """
 
     capture: str = ""

@@ -88,7 +88,7 @@ def at_length(release: str) -> list[Finding]:
 
 
 def effects_at_length(release: str) -> list[Effect]:
-    """Return the effects of workarounds on a release, in more scenarios, from data/workarounds.json; empty without the file.
+    """Return the effects of workarounds on a release from data/workarounds.json; empty without the file.
 
     Raises:
         InputError: the file cannot be read.

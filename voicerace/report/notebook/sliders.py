@@ -1,7 +1,7 @@
 """Sliders for one session. Each move simulates the session again and displays its verdict and picture.
 
-The verdict is displayed before the picture is drawn. While a move is processed, the front end discards all but the newest
-move, so a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
+The verdict is displayed before the picture is drawn. While a move is processed, the front end keeps only the newest move, so
+a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Sliders:
         settings: other arguments of `SessionConfig.of`, which stay fixed.
 
     Attributes:
-        recording: the current session; None if it is not possible.
+        recording: the current session; None if the session is not possible.
         verdict: verdict of the current session; None if the session is not possible.
         error: the reason if the session is not possible, else None.
         says: widget with the verdict as HTML.

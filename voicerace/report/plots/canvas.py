@@ -164,5 +164,5 @@ def _stroke(look: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape text for SVG. Characters that XML does not allow are replaced."""
+    """Return text escaped for SVG. Characters that XML does not allow are replaced."""
     return escape(_UNPRINTABLE.sub("�", text))

@@ -75,7 +75,7 @@ def alt_map(
     observed: bool = True,
     points: pd.DataFrame | None = None,
 ) -> str:
-    """Return the alternative text of `plot_map`: the number of cells per outcome, and the outcomes in up to three columns.
+    """Return the alternative text of `plot_map`: the cells per outcome, and the outcomes in up to three columns.
 
     Args:
         trials, x, y, release, observed, points: as for `plot_map`.
@@ -139,7 +139,7 @@ def _observed_gap() -> tuple[float, str]:
     return observed_gap_ms(), PROFILES[_OBSERVED].sentence.partition(": ")[2]
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -179,7 +179,7 @@ def _names(ax: Axes, cells: pd.DataFrame) -> None:
     for outcome, group in cells.groupby("outcome", sort=False):
         tallest = group.groupby("left")[["low", "high"]].agg({"low": "min", "high": "max"})
         size = tallest["high"] - tallest["low"]
-        # The middle of the columns that are nearly as tall as the tallest.
+        # The middle of the columns that are nearly as tall as the tallest column.
         near = size[size >= 0.9 * size.max()].index
         left = near[len(near) // 2]
         if size.max() < 0.1 * height or len(group["left"].unique()) < 3:

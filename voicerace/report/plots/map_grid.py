@@ -33,7 +33,7 @@ def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame 
     Args:
         trials: trials over a grid of `gap_ms` and `tool_ms`, one session per cell and release.
         releases: the releases to draw, in order.
-        real: sessions of running proxies, with the columns release, gap_ms, tool_ms, outcome and model_outcome.
+        real: sessions of running proxies: release, gap_ms, tool_ms, outcome, model_outcome.
     """
     columns = 2 if len(releases) > 1 else 1
     rows = math.ceil(len(releases) / columns)
@@ -63,7 +63,7 @@ def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame 
 
 
 def alt_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> str:
-    """Return the alternative text of `plot_maps`: the number of cells per release and outcome, and some columns."""
+    """Return the alternative text of `plot_maps`: the cells per release and outcome, and the outcomes in some columns."""
     sentences = []
     for release in releases:
         cells = cells_of(trials, _X, _Y, release)

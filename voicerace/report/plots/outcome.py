@@ -1,7 +1,7 @@
 """A plot of the outcome over a delay, with one band per release.
 
-Each computed value is a cell as wide as the step of the grid. With drawn times, a cell is split by the share of each outcome.
-Nothing is drawn outside the grid. Sessions of running proxies are points on the band of their release.
+Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on the band of their
+release. Nothing is drawn outside the grid.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
     Args:
         trials: trials of `sweep`. With drawn times, a cell is split by the share of each outcome.
         axis: name of the time.
-        real: recorded sessions of running proxies: ``release``, `axis`, ``outcome``. A ring marks a session whose outcome
-            differs from the model's outcome.
+        real: recorded sessions of running proxies: ``release``, `axis`, ``outcome``. A ring marks a difference from the model.
         ax: axes to draw on; None for a new figure.
 
     Raises:
@@ -207,8 +206,8 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
     """Return (margin minus `axis` in ms, releases with this difference).
 
-    Releases whose difference is not constant are omitted, because their request waits for an event. Returns None if the
-    releases have different differences or if no difference is constant.
+    Releases whose request depends on an event are omitted, because their difference is not constant. Returns None if the
+    difference is not the same for all other releases.
     """
     if "margin_ms" not in trials.columns or drawn_times(trials):
         return None
@@ -232,11 +231,11 @@ def _runs(group: pd.DataFrame) -> list[str]:
     return [f"{name} at {low:g} ms" if low == high else f"{name} from {low:g} to {high:g} ms" for name, low, high in runs]
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 def _merged(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return the drawn areas: neighbouring cells of equal outcome are merged."""
+    """Return the areas to draw. Neighbouring cells of equal outcome are merged."""
     merged: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = merged[-1] if merged else None

@@ -1,8 +1,8 @@
 """An overview of sessions: one row per session, true to scale, from the function call to the reply.
 
-A bar marks the time during which the API is busy with a response. Marks above the bar are results, placed at their arrival at
-the proxy. Arrows below the bar are requests for the next response, placed at their arrival at the API. If a request arrow
-lands inside a bar, the API refuses the request. The swimlane contains all messages.
+While the API is busy with a response, there is a bar. Marks above it are results, at their arrival at the proxy. Arrows below
+it are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the API refuses the
+request. The swimlane contains all messages.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Strip:
     """The content of a row. All times are in ms since the function call.
 
     Attributes:
-        busy: one (begin, end, reply) per response: end is None if not recorded, reply is False for the first response.
-        results: one (arrival at the proxy, own) per result: own is False for the component's error.
-        requests: one (arrival at the API, refused) per `response.create`.
+        busy: (begin, end or None, whether it is a reply) of each response.
+        results: (arrival at the proxy, whether the app sent it) of each result.
+        requests: (arrival at the API, whether it was refused) of each `response.create`.
         outcome: outcome of the turn.
     """
 
@@ -230,7 +230,7 @@ class _Pen:
             self.label(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
 
     def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
-        """Group marks that are too close for separate labels. Return (x in inches, values of the marks) per group."""
+        """Return (x in inches, values of the marks) of each group of marks that share a label."""
         placed: list[tuple[float, list[bool]]] = []
         for at, what in sorted(marks, key=lambda mark: mark[0]):
             x = self.x(at)

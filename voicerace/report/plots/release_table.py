@@ -45,7 +45,7 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
 
 
 def glyphs_along(trials: pd.DataFrame, axis: str = "tool_ms") -> dict[str, dict[str, str]]:
-    """Return scenario -> release -> outcomes along the axis, such as ``✗ rejected | 150 | ✓ answered``."""
+    """Return the outcomes along the axis by scenario and release, such as ``✗ rejected | 150 | ✓ answered``."""
     frame = outcomes_at(trials, axis)
     settings = [name for name in frame.columns[: frame.columns.get_loc(axis)] if name != "release"]
     found: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""A drawing of the test set-up: parts, messages, times, and the program that took the role of each part."""
+"""A drawing of the test set-up: parts, messages, times, and the tested programs."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
 
 
 def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]]:
-    """Return (from, to, refused) of each arrow -> its events, each with the kind of evidence."""
+    """Return the arrows by (from, to, refused), each with its events and their kinds of evidence."""
     found: dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]] = {}
     for (state, event), row in SLOT.items():
         found.setdefault((state, row.next, row.refused), []).append((event, row.mark))

@@ -150,9 +150,7 @@ def patch_of(outcome: str) -> Patch:
 
 
 def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
-    """Return the MIME type and the bytes of a picture: SVG if small, else PNG at twice the size.
-
-    Equal pictures give equal bytes.
+    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the size.
 
     Args:
         picture: axes or a figure.

@@ -1,7 +1,6 @@
 """A swimlane of a session: host, proxy and upstream are lanes, time runs downward, the slot is a bar at the upstream.
 
-Time is not to scale: simultaneous messages have separate rows, and silence is shortened. `swimlane_rows` selects the rows
-that this module draws.
+Time is not to scale: simultaneous messages have separate rows, and silence is shortened. `swimlane_rows` selects the rows.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. Its labels use a font of the reader.
+    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. Its font depends on the reader's computer.
 
     Args:
         recording, window: as for `plot_swimlane`.
@@ -133,7 +132,7 @@ def _headline(lanes: Lanes) -> str:
 
 
 def _clock(time_ns: int) -> str:
-    """Format a time in ns as ms, with one decimal unless it is 0."""
+    """Return a time as text in ms, with one decimal unless the decimal is 0."""
     value = ms(time_ns)
     text = f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
     return "0" if text == "-0" else text.replace("-", "−")
@@ -191,7 +190,7 @@ def _layout(lanes: Lanes) -> _Layout:
     return _Layout(sent, received, instants, silences, y + 0.6)
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 class _Pen:

@@ -1,7 +1,7 @@
 """The rows of a swimlane: the messages that affect the race, and the responses in the slot.
 
 The rows omit rate limits, content parts, output items, items without effect, echoes, and messages that a proxy forwards
-unchanged. The deltas and the audio messages of one response are one row.
+unchanged. Deltas and audio of one response are one row.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Lanes:
         bars: the responses in start order.
         origin: name of the event at time 0.
         verdict: verdict on the complete recording.
-        turn: the drawn turn; None if the complete session is drawn, or without a turn.
+        turn: the drawn turn; None if the complete session is drawn.
         names: proxy, scenario and handler of the recording, as text.
         unseen: notes on links that were not recorded.
     """
@@ -153,7 +153,7 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     )
 
 
-# -- which part ------------------------------------------------------------------------------------------------------
+# -- selection -------------------------------------------------------------------------------------------------------
 
 
 def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
@@ -164,7 +164,7 @@ def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """Return the first seq, the seq after the last one, and the next user input if the turn ends in silence."""
+    """Return (first seq, seq after the last one, next user input if the turn ends in silence) of the drawn events."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
@@ -194,7 +194,7 @@ def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[
         # A message without times has the time of the previous message.
         sent = before[-1].sent_ns + origin_ns if before else origin_ns
     known = sent if sent is not None else received
-    assert known is not None  # noqa: S101  # one of the two is set above
+    assert known is not None  # noqa: S101  # the branch above sets `sent` if both are None
     start = sent if sent is not None else known
     stop = received if received is not None else known
     return MessageRow(event.seq, sender, receiver, start - origin_ns, stop - origin_ns, label, kind, event.arrived)
@@ -255,7 +255,7 @@ class _Labels:
         return self._knows(response), "reply", f"heard {response.id}"
 
     def _knows(self, response: Response) -> str:
-        """Return the label of a reply: whether it uses the result."""
+        """Return the label of a reply. It states whether the model had the result when the reply began."""
         if response.calls:
             return "speaks before the call"
         if self.first_call is None or response.created < self.first_call:
@@ -334,7 +334,7 @@ def _noted(
     return rows
 
 
-# -- the rest --------------------------------------------------------------------------------------------------------
+# -- other parts -----------------------------------------------------------------------------------------------------
 
 
 def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[int, int]) -> list[Bar]:
@@ -376,7 +376,7 @@ def _sender(content: object) -> str | None:
 
 
 def _short(name: str) -> str:
-    """Shorten an id to fit beside a bar."""
+    """Return an id, shortened to fit at a bar."""
     return name if len(name) <= 11 else f"…{name[-8:]}"
 
 
