@@ -1,4 +1,4 @@
-"""The report: `build` runs the letter's notebook and writes one HTML page; `page_check` checks the page.
+"""The report. `build` runs the notebook of the letter and writes one HTML page. `page_check` checks the page.
 
-Nothing is imported here, because a notebook's kernel needs the sections but not nbconvert.
+This module imports nothing, because the kernel of a notebook needs the sections but not nbconvert.
 """

@@ -1,7 +1,7 @@
-"""The blocks of a letter's section (text, claims, tables, pictures, code, folds), and their display in a notebook.
+"""The blocks of a section of the letter (text, claims, tables, pictures, code, folds), and their display in a notebook.
 
-A section is a list of blocks, so that tests read it without a browser and claims can be written to a file. Texts are
-trusted Markdown; text from a capture goes through `quoted`.
+A section is a list of blocks, so that tests need no browser and claims can be written to a file. Blocks contain trusted
+Markdown; use `quoted` for text from a capture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicerace.report.notebook.display import frame_html, image_bundle, inline_h
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
-#: MIME types of outputs that only the page's exporter reads.
+#: MIME types of outputs that only `PageExporter` reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
 
@@ -37,11 +37,12 @@ class Support:
     """The evidence of one target for a claim.
 
     Attributes:
-        target: what was tested.
-        count: number of cases that show it, out of `of`.
-        what: the cases, in the plural, with their settings: ``computed sessions (0.9.1, a gap of 300 ms)``; if `of` is 0,
-            the reason.
-        drawn: True for independent draws, whose share gets an interval. Sessions with fixed times get none.
+        target: what was tested: a kind of program, or documented runs.
+        count: number of cases that support the claim.
+        of: number of cases.
+        what: the cases, in the plural, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
+            is 0, the reason.
+        drawn: whether the cases are independent draws, whose share has a confidence interval.
         source: a file, or a part of the run.
     """
 
@@ -54,7 +55,7 @@ class Support:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval; None without draws."""
+        """The 95 % Wilson interval of the share; None if the cases are not draws."""
         return wilson(self.count, self.of) if self.drawn and self.of else None
 
     @property
@@ -78,11 +79,11 @@ class Claim:
     """A sentence that states a result, with its evidence.
 
     Attributes:
-        name: stable, for programs that read `report.json`.
-        sentence: Markdown, made from the data.
+        name: stable identifier for programs that read `report.json`.
+        sentence: Markdown text, made from the data.
         seen: the evidence of each target.
-        releases: that the claim is about.
-        quiet: the sentence contains its counts; no list follows it.
+        releases: the releases to which the claim applies.
+        quiet: whether to omit the list of evidence, because the sentence contains the counts.
     """
 
     name: str
@@ -102,14 +103,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Text:
-    """Markdown."""
+    """Markdown text."""
 
     markdown: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """A frame with a caption; its first column heads the rows."""
+    """A DataFrame with a caption. Its first column contains the row headers."""
 
     frame: pd.DataFrame
     caption: str
@@ -120,9 +121,9 @@ class Picture:
     """A picture with its alternative text and its caption.
 
     Attributes:
-        plot: draws it; a `partial` of a plot function and its arguments, see `image_of`.
-        alt: the picture as text, with its numbers.
-        caption: the line below the picture.
+        plot: a `partial` of a plot function and its arguments; see `image_of`.
+        alt: the alternative text, with the numbers of the picture.
+        caption: text below the picture.
     """
 
     plot: Callable[[], Axes | Figure]
@@ -132,7 +133,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Code to copy, with an optional title `what`."""
+    """Code for the reader to copy, with an optional title `what`."""
 
     text: str
     what: str = ""
@@ -148,7 +149,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Head:
-    """The letter's title and the facts below it; `code`: append the notebook's code."""
+    """The title of the letter and the facts below it. `code` is whether to append the code of the notebook."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -158,12 +159,12 @@ class Head:
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
 
-#: Collects the outputs of `show` inside `kept`.
+#: Outputs of `show` inside `kept`; None outside.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
 
 
 def show(blocks: Iterable[Block]) -> None:
-    """Display blocks in the running cell, in order."""
+    """Display blocks in the running notebook cell, in order. Inside `kept`, store them instead."""
     blocks = list(blocks)
     bundles = [_bundle(block) for block in blocks]
     if claims := claims_of(blocks):
@@ -177,7 +178,7 @@ def show(blocks: Iterable[Block]) -> None:
 
 @contextmanager
 def kept() -> Iterator[list[Bundle]]:
-    """Collect data and metadata of each output of `show` instead of displaying them."""
+    """Yield a list that collects (data, metadata) of each output of `show` instead of displaying it."""
     found: list[Bundle] = []
     token = _KEPT.set(found)
     try:
@@ -187,12 +188,12 @@ def kept() -> Iterator[list[Bundle]]:
 
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
-    """Return the claims among blocks, as in `report.json`."""
+    """Return the claims among blocks in the format of `report.json`."""
     return [block.to_json() for block in blocks if isinstance(block, Claim)]
 
 
 def words_of(blocks: Iterable[Block]) -> str:
-    """Return all text of blocks, with alternative texts and tables, for tests."""
+    """Return all text of blocks for tests, including alternative texts and tables."""
     found = []
     for block in blocks:
         match block:
@@ -221,12 +222,12 @@ def quoted(text: str, length: int = 80) -> str:
 
 
 def many(number: int, what: str, more: str = "") -> str:
-    """Return ``1 session``, ``2 sessions``; `more` is an irregular plural."""
+    """Return a number with its noun, such as ``1 session`` or ``2 sessions``. `more` is an irregular plural."""
     return f"{number:,} {what if number == 1 else more or what + 's'}"
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
-    """Return ``a``, ``a and b``, ``a, b and c``."""
+    """Return a list as text, such as ``a``, ``a and b`` or ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 
@@ -252,7 +253,7 @@ def _bundle(block: Block) -> Bundle:
 
 
 def _claim(claim: Claim) -> str:
-    """Return a claim as Markdown: the sentence, then its evidence."""
+    """Return a claim as Markdown: the sentence, followed by its evidence."""
     lines = [claim.sentence, ""]
     lines += [] if claim.quiet else [f"- *{each.target}:* {each.words}" for each in claim.seen]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Runs the letter's notebook and writes its page, completely or not at all."""
+"""Run the notebook of the letter and write its page. No file is written if a step fails."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Report:
 
     Attributes:
         page: the HTML file.
-        claims: a JSON file with every claim, its counts and targets.
-        run: the folder with the run's raw data and tables.
-        pdf: the page as PDF, or None.
+        claims: the JSON file with all claims and their evidence.
+        run: the folder with the raw data and tables of the run.
+        pdf: the PDF file, or None.
     """
 
     page: Path
@@ -55,18 +55,18 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is created. The claims are written beside it, with the suffix ``.json``.
-        parameters: of the notebook: `LetterParameters`. Without `run` the letter plays a new run into `out`.
-        pdf: also print the page into this file.
+        page: the HTML file; its folder is created. The file of the claims has the same name with the suffix ``.json``.
+        parameters: fields of `LetterParameters`. Without `run`, a new run is written to `out`.
+        pdf: PDF file to write as well; None for no PDF.
 
     Raises:
-        InputError: a parameter is not valid, a cell fails, or the page has a fault. Then nothing is written.
+        InputError: a parameter is not valid, a cell fails, or the page has a fault. Nothing is written.
     """
     params = LetterParameters.from_namespace(parameters)
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError("out", f"{page} does not end in .html", "an HTML file")
     chromium = browser() if pdf is not None else None
-    customer_of(params.to, params.customer)  # a bad customer or capture fails before anything runs
+    customer_of(params.to, params.customer)  # raise for an invalid customer or capture before the run
     capture_of(params)
     if params.run:
         folder = Path(params.run)
@@ -104,9 +104,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """Run the notebook and return it with its outputs.
-
-    The cells run in this process, because a kernel would load all libraries again.
+    """Run the notebook in this process, because a kernel would load all libraries again. Return it with its outputs.
 
     Raises:
         InputError: a cell fails.
@@ -132,12 +130,12 @@ def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.Noteboo
 
 
 def _literal(value: Any) -> str:
-    """Return a parameter as Python source with double quotes."""
+    """Return a parameter value as Python source with double quotes."""
     return repr(value) if value is None or isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
 
 
 def _write(files: Mapping[Path, str]) -> None:
-    """Write temporary files beside the targets, then move all into place."""
+    """Write temporary files in the folders of the targets, then move all into place."""
     written: dict[Path, Path] = {}
     try:
         for target, content in files.items():

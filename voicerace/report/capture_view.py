@@ -1,19 +1,19 @@
-"""Frames and texts about a capture's sessions, for a page or a notebook. They contain no text of the capture.
+"""DataFrames and texts about the sessions of a capture, for a page or a notebook. They contain no text of the capture.
 
-Every function takes a `Capture` of `voicerace.captures.read_capture(path, release)`:
+Every function has a `Capture` from `voicerace.captures.read_capture(path, release)` as its argument:
 
-- `capture_facts`, `capture_rows`: a paragraph, and a row per session, for people.
-- `capture_points`: sessions with one result as points.
-- `session_rows`: a row per session: release, outcome, the counts and their certainty.
-- `evidence_rows`: a row per session: the releases that fit, with their lines, and contradictions.
-- `answer_rows`: a row per session: the letter's questions (docs/background.md#request-1-a-proxy-log), each with its lines.
+- `capture_facts`, `capture_rows`: a description, and one row per session, for display.
+- `capture_points`: the sessions with one result, as points.
+- `session_rows`: release, outcome, and counts with their certainty, per session.
+- `evidence_rows`: possible releases with their evidence, and contradictions, per session.
+- `answer_rows`: answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with lines, per session.
 - `order_rows`: the relevant messages of one session, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
-- `map_points`, `map_trials`: the races as points, and the release's map with the capture's network.
+- `map_points`, `map_trials`: the races as points, and the release's map with the network of the capture.
 - `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
-- `notes`: what is missing in the file.
+- `notes`: information that is missing in the file.
 
-Line numbers are those of the file (in a HAR: the number of the frame); a derived message has the line of its cause.
+Line numbers refer to the file; in a HAR they are WebSocket message numbers. A derived message has the line of its cause.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _COUNTED: Final = (
 )  # fmt: skip
 _QUALIFIERS: Final = ("derived", "at least")
 _SUFFIXES: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
-#: Size of the map relative to its farthest point.
+#: Ratio of the end of an axis of the map to the largest measured value.
 _BEYOND: Final = 1.2
 #: Maximum number of unread ranges that a page lists.
 _PLACES: Final = 20
 
 
 def capture_facts(capture: Capture) -> str:
-    """Describe a capture: what was read, whether results came before `response.done`, and what is unknown."""
+    """Describe the records of a capture, the order of results and `response.done`, and missing information."""
     refusals = sum(each.refusals.value or 0 for each in capture.sessions)
     lines = [
         f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {many(capture.records, 'record')} of "
@@ -83,7 +83,7 @@ def capture_facts(capture: Capture) -> str:
 
 
 def _sides(capture: Capture) -> str:
-    """Count the sessions by refusal, and by whether the result came before response.done."""
+    """Return the numbers of sessions as text, by refusal and by the order of the result and `response.done`."""
     found: dict[tuple[bool, bool], list[str]] = {}
     for each in capture.sessions:
         if (pair := _pair(each)) is not None:
@@ -100,7 +100,7 @@ def _sides(capture: Capture) -> str:
 
 
 def capture_rows(capture: Capture) -> pd.DataFrame:
-    """Return one row per session, without columns that are unknown in every row. Connections are numbered, not named."""
+    """Return one row per session, without columns that are unknown in every row and without connection names."""
     frame = pd.DataFrame(
         [
             {
@@ -122,13 +122,15 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
-    """Return the sessions with one result and one gap as points on the map: gap_ms, tool_ms, both at the proxy."""
+    """Return ``gap_ms`` and ``tool_ms`` at the proxy, one row per session with one result and one gap."""
     return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
 def session_rows(capture: Capture) -> pd.DataFrame:
-    """Return one row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``, and for
-    each count its value (``refusals``, Int64, missing where unknown) and its kind (``refusals_kind``)."""
+    """Return one row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``.
+
+    Each count has a column with its value (``refusals``, Int64, missing if unknown) and its kind (``refusals_kind``).
+    """
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         row: dict[str, object] = {
@@ -148,7 +150,7 @@ def session_rows(capture: Capture) -> pd.DataFrame:
 
 
 def evidence_rows(capture: Capture) -> pd.DataFrame:
-    """Return one row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with lines."""
+    """Return one row per session: ``session``, ``release`` (all possible), ``given``, ``evidence``, ``contradictions``."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         inferred = of.inference
@@ -165,7 +167,7 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """Return the letter's questions, one row per session; each number has its kind and its lines of the file."""
+    """Return the answers to the letter's questions, one row per session, with kinds of counts and line numbers."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
@@ -191,13 +193,13 @@ def answer_rows(capture: Capture) -> pd.DataFrame:
 
 
 def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
-    """Return a session's relevant messages (`session` from 1): ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
+    """Return the relevant messages of a session (from 1): ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
     order = capture.sessions[session - 1].answers.order
     return pd.DataFrame(order, columns=["at_ms", "line", "what", "derived"])
 
 
 def time_rows(capture: Capture) -> pd.DataFrame:
-    """Return the times measured at the proxy, in ms: ``time``, ``from``, ``count`` and quantiles (measured values)."""
+    """Return the times measured at the proxy in ms: ``time``, ``from``, ``count`` and quantiles."""
     what = {
         "result_delay_ms": "a call's arguments complete -> its result",
         "gap_ms": "the last call's arguments complete -> response.done",
@@ -207,7 +209,7 @@ def time_rows(capture: Capture) -> pd.DataFrame:
 
 
 def map_points(capture: Capture) -> pd.DataFrame:
-    """Return the races as points: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (the first result's delay), ``outcome``."""
+    """Return one row per race: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (delay of the first result), ``outcome``."""
     rows = [
         (number, of.release or _release(of), race.gap_ms, race.result_delay_ms, race.outcome)
         for number, of in enumerate(capture.sessions, start=1)
@@ -217,7 +219,7 @@ def map_points(capture: Capture) -> pd.DataFrame:
 
 
 def times_at_proxy(capture: Capture) -> dict[str, str]:
-    """Return the network times of a capture's sessions at the proxy; the result's delay includes the host's round trip."""
+    """Return the network times of a capture in ms. The host's round trip is 0, because measured delays include it."""
     rtt = network_of(capture.sessions).rtt_ms
     acks = sorted(race.ack_ms for of in capture.sessions for race in of.races if race.ack_ms is not None)
     ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
@@ -225,15 +227,15 @@ def times_at_proxy(capture: Capture) -> dict[str, str]:
 
 
 def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
-    """Play the map for `map_points`; it includes every point.
+    """Compute the trials of a map that includes every point of `map_points`.
 
-    The upstream's round trip is the longest that the capture allows, and the confirmation time is the median. Without these
-    times the boundary of the map would not match the points.
+    The upstream's round trip is the longest possible, and the confirmation time is the median. Without these times, the
+    boundary of the map would not match the points.
 
     Args:
-        capture: with races.
-        steps: cells per side.
-        release: of the map; None for the first known release of a session, else 0.9.1.
+        capture: a capture with races.
+        steps: number of steps per axis.
+        release: release of the map; None for the first known release of a session, else 0.9.1.
     """
     races = [race for of in capture.sessions for race in of.races]
     times = times_at_proxy(capture)
@@ -245,7 +247,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
 
 
 def notes(capture: Capture) -> list[str]:
-    """Return what the capture does not contain; notes that do not apply to every session have session numbers."""
+    """Return sentences on missing information. A sentence that does not apply to every session has session numbers."""
     sessions: dict[str, list[int]] = {}
     for number, of in enumerate(capture.sessions, start=1):
         for sentence in of.cannot_say:
@@ -258,7 +260,7 @@ def notes(capture: Capture) -> list[str]:
 
 
 def _pair(session: CapturedSession) -> tuple[float, float] | None:
-    """Return gap and result delay of a session that has one of each."""
+    """Return (gap, result delay) in ms; None if the session does not have exactly one of each."""
     match session.gap_ms, session.result_delay_ms:
         case [float() | int() as gap], [float() | int() as delay]:
             return gap, delay
@@ -266,14 +268,14 @@ def _pair(session: CapturedSession) -> tuple[float, float] | None:
 
 
 def _release(of: CapturedSession) -> str:
-    """Return every release that fits, or ``unknown``."""
+    """Return all possible releases as text, or ``unknown``."""
     if of.inference is not None and of.inference.candidates:
         return ", ".join(of.inference.candidates)
     return of.release or "unknown"
 
 
 def _none_twice(of: CapturedSession) -> str:
-    """Return the answer for a session in which no call has two results."""
+    """Return the text on repeated results for a session in which no identified call has two results."""
     repeated = of.counts["repeated_results"]
     if repeated.value is None:
         return "unknown: ids are not logged"
@@ -296,7 +298,7 @@ def _numbers(values: Sequence[float | None]) -> str:
 
 
 def _qualified(count: Count) -> str:
-    """Return a count with its qualifier in front."""
+    """Return a count as text, preceded by its qualifier."""
     return "unknown" if count.value is None else f"{count.kind if count.kind in _QUALIFIERS else ''} {count.value}".lstrip()
 
 

@@ -1,4 +1,4 @@
-"""The data of a letter: the run, the evidence in data/ and the customer's capture. Sections use nothing else."""
+"""The data of a letter: the run, the evidence in data/ and the customer's capture. Sections use no other data."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class ReportContext:
     """The data of a letter.
 
     Attributes:
-        parameters: of the notebook; `release` has the releases in use.
-        info: the run's `run.json`.
-        delay: trials of the delay sweep: releases and tool times, all other settings fixed.
-        parts: name of `parts.PARTS` -> its trials, for the parts that the run has.
-        record: `letter.json`, the parameters of the parts.
+        parameters: the parameters of the notebook; `release` contains the releases in use.
+        info: the content of the run's `run.json`.
+        delay: trials of the delay sweep over releases and tool times, with all other settings fixed.
+        parts: name of a part of the run (see `parts.PARTS`) -> its trials.
+        record: the content of `letter.json`, with the parameters of the parts.
         run: the sweep, for its recordings.
         evidence: the content of data/.
         capture: the customer's capture, or None.
-        capture_hash: of the capture's file.
-        in_use_known: the releases in use come from the parameters, the capture or the customer; else from the run.
+        capture_hash: hash of the capture's file; empty for a folder or without a capture.
+        in_use_known: whether the releases in use are from the parameters, the capture or the customer, not from the run.
     """
 
     parameters: LetterParameters
@@ -61,17 +61,17 @@ class ReportContext:
 
     @classmethod
     def of(cls, parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> ReportContext:
-        """Play a run, or open `parameters.run`, and read its data.
+        """Compute a new run, or open `parameters.run`, and read its data.
 
         Args:
-            parameters: of the notebook.
-            tick: called with the name of each part before it is played.
+            parameters: the parameters of the notebook.
+            tick: called with the name of each part before the part is computed.
 
         Raises:
             InputError: the run does not exist or does not fit a letter, or the capture cannot be read.
         """
         customer = customer_of(parameters.to, parameters.customer)
-        capture, capture_hash = capture_of(parameters), ""  # fails before anything runs
+        capture, capture_hash = capture_of(parameters), ""  # raises before the run
         if capture is not None:
             capture_hash = _hash_of(Path(parameters.capture))
         in_use = (
@@ -90,7 +90,7 @@ class ReportContext:
 
     @cached_property
     def customer(self) -> Customer:
-        """The addressee."""
+        """The addressee of the letter."""
         return customer_of(self.parameters.to, self.parameters.customer)
 
     @property
@@ -104,18 +104,18 @@ class ReportContext:
 
     @property
     def gap_ms(self) -> float:
-        """The gap of the delay sweep, in ms."""
+        """The gap of the delay sweep in ms."""
         return float(self.delay["gap_ms"].iloc[0])
 
     @cached_property
     def real(self) -> pd.DataFrame:
-        """Sessions of running proxies at the delay sweep's settings; see `conformance.evidence.real_sessions`."""
+        """Recorded sessions of running proxies with the settings of the delay sweep; see `real_sessions`."""
         root = self.evidence.root
         found = real_sessions(self.delay, folder=None if root is None else root / "conformance")
         return found.assign(gap_ms=self.gap_ms)
 
     def real_bad(self, release: str) -> tuple[int, int]:
-        """Return the number of bad sessions of a release in `real`, and of sessions with a known outcome."""
+        """Return (number of bad sessions, number of sessions with a known outcome) of a release in `real`."""
         return bad_outcomes(self.real.loc[self.real["release"] == release, "outcome"])
 
     @cached_property
@@ -130,23 +130,23 @@ class ReportContext:
 
     @cached_property
     def sides(self) -> Mapping[str, list[Side]]:
-        """Release -> its ranges of outcomes along the tool's time; empty for a release that was not played."""
+        """Release -> ranges of equal outcome along the tool's time; empty for a release outside the delay sweep."""
         return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
 
     @cached_property
     def bad_sides(self) -> Mapping[str, list[Side]]:
-        """Release -> those of its `sides` with bad sessions."""
+        """Release -> the ranges in `sides` that contain bad sessions."""
         return defaultdict(list, {release: bad_sides(self.delay, release, found) for release, found in self.sides.items()})
 
     def part(self, name: str) -> pd.DataFrame | None:
         return self.parts.get(name)
 
     def played_again(self, name: str, row: int) -> Recording:
-        """Play a trial of the part `name` again."""
+        """Simulate row `row` of the part `name` again and return the recording."""
         return again(self.record, name, row)
 
     def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
-        """Return the middle trial of the delay sweep with an outcome, and its recording; None without one."""
+        """Return (trial, recording) of the middle trial of the delay sweep with an outcome; None if no trial has it."""
         own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
         if own.empty:
             return None
@@ -157,7 +157,7 @@ class ReportContext:
 
 
 def capture_of(parameters: LetterParameters) -> Capture | None:
-    """Read the capture of a letter, for the release in use if there is exactly one; None without a capture.
+    """Return the capture of a letter, read for the release in use if there is exactly one; None without a capture.
 
     Raises:
         InputError: the capture cannot be read.
@@ -168,13 +168,13 @@ def capture_of(parameters: LetterParameters) -> Capture | None:
 
 
 def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
-    """Return the number of bad outcomes, and of known outcomes."""
+    """Return (number of bad outcomes, number of known outcomes)."""
     judged = outcomes[outcomes != "unknown"]
     return int(judged.isin(BAD).sum()), len(judged)
 
 
 def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the releases that wrote a capture, one per session; if several fit, the first of `preferred` among them."""
+    """Return the distinct releases of the sessions. If several are possible, the first in `preferred` is used."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)
@@ -185,10 +185,10 @@ def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> t
 
 
 def _delay(run: SweepResult) -> pd.DataFrame:
-    """Return the trials of a run that fits a letter.
+    """Return the trials of a run, without the reference gate.
 
     Raises:
-        InputError: the run is not complete, or differs by more than release and tool time.
+        InputError: the run is not complete, or its trials differ in other settings than release and tool time.
     """
     allowed = "a run of `voicerace report`, or a sweep over --tool-ms with all other times fixed"
     trials = run.trials

@@ -1,7 +1,7 @@
-"""One customer's data for a letter: name, reported releases, the last letter and its questions.
+"""The data of one customer: name, reported releases, and the questions of the last letter.
 
-A customer is a TOML file. `customers/voice-commerce.toml` is part of the package and is an example. All fields except the
-name are optional; the letter omits the sentences that need a missing one.
+The data is a TOML file, such as `customers/voice-commerce.toml`. All fields except the name are optional. The letter omits
+sentences that need a missing field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]
 
-#: A request of the last letter, named by its command.
+#: Name of a request of the last letter: the command that fulfils it.
 Request = Literal["inspect", "twice", "repro", "capture"]
 DEFAULT_NAME: Final = "voice-commerce"
 _OWN: Final = Path(__file__).parent / "customers"
@@ -31,11 +31,11 @@ class Customer(BaseModel):
 
     Attributes:
         name: the addressee.
-        reported: releases with the reported error (tags); by default the releases in use.
-        last_letter: the date of the last letter; None without one.
-        log_alias: the text that replaces the error in the customer's logs; empty if they show it.
-        suspicions: suspicion -> the last letter's text, as Markdown.
-        requests: request -> the last letter's text, as Markdown.
+        reported: tags of the releases with the reported error; by default the releases in use.
+        last_letter: date of the last letter; None without a last letter.
+        log_alias: text that replaces the error in the customer's logs; empty if there is no replacement.
+        suspicions: suspicion -> its text in the last letter, as Markdown.
+        requests: request -> its text in the last letter, as Markdown.
         links: title -> address (``https://…``).
     """
 
@@ -75,7 +75,7 @@ class Customer(BaseModel):
         """Read a customer from a TOML file.
 
         Raises:
-            InputError: the file cannot be read, or a field is not valid; it names file and field.
+            InputError: the file cannot be read, or a field is not valid. The error names file and field.
         """
         try:
             return cls(**tomllib.loads(path.read_text("utf-8")))
@@ -91,7 +91,7 @@ class Customer(BaseModel):
 
 
 def customer_of(to: str = "", file: str = "") -> Customer:
-    """Return the customer of `file`, else the customer called `to`, else voice-commerce.
+    """Return the customer of `file` if given, else the customer named `to` if given, else voice-commerce.
 
     Raises:
         InputError: both are given, or the file is not valid.

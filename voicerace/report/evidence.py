@@ -1,6 +1,6 @@
-"""Reads the evidence in data/: recordings of running programs, and long computations. Keeps the hash of every file read.
+"""Read the evidence in data/: recordings of running programs, and results of long computations.
 
-A missing file is not an error, because the letter states what it lacks. A file that is not valid is an error.
+A missing file is not an error, because the letter states missing evidence. A file that is not valid is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
 
-#: The component's own error, which identifies the second result.
+#: Text of the component's own error, which identifies the second result.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 _T = TypeVar("_T")
 
@@ -38,9 +38,10 @@ class Real:
 
     Attributes:
         recording: the messages at the proxy.
-        release: the first tag of its program.
-        outcome, bad: of the verdict.
-        source: the file.
+        release: the tag under which the session was recorded.
+        outcome: outcome of the verdict.
+        bad: whether the verdict is bad.
+        source: path of the file, relative to data/.
     """
 
     recording: Recording
@@ -50,7 +51,7 @@ class Real:
     source: str
 
     def had(self, **given: object) -> bool:
-        """Return whether its settings and times have these values (times as text)."""
+        """Return whether the settings and times of the session have the given values. Times are text."""
         provenance = self.recording.provenance
         times = provenance.get("times", {})
         return all(str(times.get(name) if name in TIMES else provenance.get(name)) == str(each) for name, each in given.items())
@@ -58,11 +59,11 @@ class Real:
 
 @dataclass
 class Evidence:
-    """The folder of evidence; files are read on first use.
+    """The folder of evidence. Files are read on first use.
 
     Attributes:
         root: the folder; None for the project's `data`.
-        hashes: file -> first 12 digits of its SHA-256, for the files read.
+        hashes: path of a file that was read -> first 12 hexadecimal digits of its SHA-256.
     """
 
     root: Path | None = None
@@ -70,7 +71,7 @@ class Evidence:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per case of the comparison of running proxies with their models (data/conformance/TAG.csv)."""
+        """Cases in which a running proxy was compared with its model, one row each (data/conformance/TAG.csv)."""
         frames = [
             self._read(path, lambda p: pd.read_csv(p, dtype=dict.fromkeys(TIMES, "str"))).assign(
                 file=f"conformance/{path.name}"
@@ -82,7 +83,7 @@ class Evidence:
 
     @cached_property
     def real(self) -> tuple[Real, ...]:
-        """Recorded sessions of running proxies with the API's default behaviour, without scripts and drawn exchanges."""
+        """Recorded sessions of running proxies, except scripted or drawn sessions and changed API behaviour."""
         files = {
             f"{name}/{path.name}": path
             for name in ("conformance", "logs")
@@ -107,17 +108,17 @@ class Evidence:
         return found
 
     def of_program(self, release: str) -> tuple[Real, ...]:
-        """Return the recorded sessions of a release's program, under all its tags."""
+        """Return the recorded sessions of the program of a release, under all tags of the program."""
         source = proxy_release(release).source
         return tuple(each for each in self.real if source and PROXIES[each.release].source == source)
 
     def recorded_as(self, release: str) -> tuple[str, ...]:
-        """Return the tags under which a release's program was recorded; empty without recordings."""
+        """Return the tags under which the program of a release was recorded; empty without recordings."""
         return tuple(dict.fromkeys(each.release for each in self.of_program(release)))
 
     @cached_property
     def components(self) -> dict[str, dict[str, Any]]:
-        """Tag -> messages of the running component, by case (data/conformance/component-TAG.json)."""
+        """Tag -> case -> messages of the running component (data/conformance/component-TAG.json)."""
         found = {}
         for path in self._files("conformance", "component-*.json"):
             if path.stem != "component-programs":
@@ -127,14 +128,14 @@ class Evidence:
 
     @cached_property
     def component_programs(self) -> dict[str, Any]:
-        """Tag -> cases, number of cases compared with the model, differences."""
+        """Tag -> record of the comparison of a running component with its model."""
         for path in self._files("conformance", "component-programs.json"):
             return dict(self._read(path, _json)["programs"])
         return {}
 
     @cached_property
     def explored(self) -> dict[str, dict[str, Any]]:
-        """Release -> its exploration (data/explore/RELEASE.json)."""
+        """Release -> content of its exploration file (data/explore/RELEASE.json)."""
         found = {}
         for path in self._files("explore", "*.json"):
             record = self._read(path, _json)
@@ -144,7 +145,7 @@ class Evidence:
 
     @cached_property
     def confirmed(self) -> pd.DataFrame:
-        """Findings that were played against running proxies: release, name, outcome, story, handler, confirmed, tries, file."""
+        """Findings tried on running proxies: release, name, outcome, story, handler, confirmed, tries, file."""
         frames = []
         for path in self._files("explore", "*-live.csv"):
             frame = self._read(path, lambda p: pd.read_csv(p, dtype=str, keep_default_na=False))
@@ -158,7 +159,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """Explored effects of each workaround and release (data/workarounds.json); empty without the file."""
+        """Explored effects, one per workaround and release (data/workarounds.json); empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):
@@ -191,14 +192,14 @@ class Evidence:
             raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
 
     def _hash(self, path: Path) -> str:
-        """Return the SHA-256 of a file, and add its beginning to `hashes`."""
+        """Return the SHA-256 of a file. Its first 12 digits are added to `hashes`."""
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = found[:12]
         return found
 
 
 def _release_order(path: Path) -> tuple[int, str]:
-    """Sort key: the position of the release in the file's name, then the name."""
+    """Return the sort key of a file: the position of its release in the catalogue, then the file name."""
     tags = list(PROXIES)
     name = path.name.removeprefix("component-")
     fits = [tag for tag in tags if name.startswith(tag)]

@@ -1,7 +1,6 @@
-"""Expected outcomes of a capture's races on every release: each measured race is played once per release.
+"""Expected outcomes of the races of a capture. Each measured race is simulated on every release.
 
-`ASSUMPTIONS` lists the assumptions. A race of the capture is one draw, so the intervals are Wilson's over the races: a
-capture with few races has wide intervals.
+`ASSUMPTIONS` lists the assumptions. Each race is one draw, so the shares have Wilson intervals over the races.
 """
 
 from __future__ import annotations
@@ -36,22 +35,22 @@ ASSUMPTIONS: Final = (
     "captured.",
     "Intervals (Wilson, 95 %) take races as independent draws; with a few users or one load they are too narrow.",
 )
-#: Maximum number of played races; from more, this many are drawn.
+#: Maximum number of simulated races. A larger capture is sampled.
 _MOST: Final = 200
 
 
 def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, seed: int = 0) -> pd.DataFrame:
-    """Return the expected share of each outcome on every release, from a capture's races.
+    """Return the expected share of each outcome on every release, from the races of a capture.
 
     Args:
-        capture: of a proxy (a log, a recording); a browser's HAR has no response.done and so no race.
-        releases: tags; empty for one per program, see `programs`.
-        most: maximum number of played races; from more, this many are drawn.
-        seed: of the drawing.
+        capture: a log or a recording of a proxy. The HAR of a browser has no `response.done` and no race.
+        releases: tags; empty for one tag per program, see `programs`.
+        most: maximum number of simulated races. A larger capture is sampled.
+        seed: seed of the sample.
 
     Returns:
-        One row per release and outcome (each outcome of any release, so ``0 of 10`` is a row): ``release``,
-        ``outcome``, ``count``, ``judged`` (races played), ``share``, ``low``, ``high``, ``count_no_network``.
+        One row per release and outcome, including outcomes that occur only on other releases: ``release``, ``outcome``,
+        ``count``, ``judged`` (number of simulated races), ``share``, ``low``, ``high``, ``count_no_network``.
 
     Raises:
         InputError: the capture has no race.
@@ -86,9 +85,9 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
 
 
 def back_test(capture: Capture) -> tuple[int, int]:
-    """Return how many races have the recorded outcome when played, and how many have a known release and outcome.
+    """Simulate the races with a known release and outcome. Return (number with the recorded outcome, number of these races).
 
-    The outcome may match at the longest or at the shortest round trip to the upstream.
+    The outcome may agree at the longest or at the shortest possible round trip to the upstream.
     """
     ends = _ends(capture)
     known = [
@@ -98,7 +97,7 @@ def back_test(capture: Capture) -> tuple[int, int]:
 
 
 def left_out(capture: Capture) -> dict[str, int]:
-    """Count the responses with function calls that are not races, by reason."""
+    """Return the number of responses with function calls that are not races, by reason."""
     counts: Counter[str] = Counter()
     for of in capture.sessions:
         counts.update(of.races_left_out)
@@ -106,18 +105,18 @@ def left_out(capture: Capture) -> dict[str, int]:
 
 
 def programs() -> tuple[str, ...]:
-    """Return the first tag of each program of the proxy, in order."""
+    """Return the first tag of each program of the proxy, in the order of the catalogue."""
     return tuple({row.source: tag for tag, row in reversed(PROXIES.items())}.values())[::-1]
 
 
 def _ends(capture: Capture) -> tuple[float, float]:
-    """Return the longest and the shortest possible round trip to the upstream, in ms."""
+    """Return (longest, shortest) possible round trip to the upstream in ms."""
     network = network_of(capture.sessions)
     return network.rtt_ms, network.rtt_ms if network.known else 0.0
 
 
 def _outcome(release: str, race: Race, rtt_ms: float) -> str:
-    """Return the outcome of a race on a release. Equal races are played once."""
+    """Return the outcome of a race on a release. Equal races are simulated once."""
     ack = rtt_ms if race.ack_ms is None else race.ack_ms
     return _played(
         release, race.result_delay_ms, race.gap_ms, max(0.0, ack - rtt_ms), rtt_ms, race.further, race.further_ms or 0.0
@@ -129,7 +128,7 @@ def _played(release: str, delay_ms: float, gap_ms: float, ack_ms: float, rtt_ms:
     times: dict[str, object] = {"gap_ms": gap_ms, "ack_ms": ack_ms, "upstream_rtt_ms": rtt_ms, "host_rtt_ms": 0}
     setting: dict[str, str] = {}
     match further:
-        case "error first":  # the component sends its error at once, so its delay is the host's round trip
+        case "error first":  # the component sends its error at once, so the delay of the error is the host's round trip
             setting, times = {"handler": "void_ref"}, times | {"host_rtt_ms": max(0.0, delay_ms), "tool_ms": further_ms}
         case "error last":
             setting, times = {"handler": "async_ref"}, times | {"tool_ms": delay_ms}

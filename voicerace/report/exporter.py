@@ -1,7 +1,7 @@
-"""An nbconvert exporter: turns an executed notebook into one HTML page.
+"""An nbconvert exporter that converts an executed notebook to one HTML page.
 
-nbconvert's lab template loads scripts and drops alternative texts, so this exporter has its own template. It omits code,
-embeds pictures with the alternative text of their metadata, and refuses a notebook with a failed cell.
+The lab template of nbconvert loads scripts and drops alternative texts, so this exporter has its own template. It omits code
+and embeds pictures with the alternative text in their metadata.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from voicerace.report.notebook.display import inline_html
 __all__ = ["PageExporter", "claims_of", "head_of"]
 
 _TEMPLATES = Path(__file__).parent / "template"
-#: Mean characters per row above which a table does not fit a phone.
+#: Mean number of characters per row above which a table does not fit on a phone.
 _LONG_ROW = 80
 
 
 class PageExporter(HTMLExporter):
-    """Exporter of `jupyter nbconvert --to voicerace` and of the report."""
+    """The exporter for `jupyter nbconvert --to voicerace` and for the report."""
 
     export_from_notebook = "voicerace page"
     template_file = "page.html.j2"
@@ -39,10 +39,10 @@ class PageExporter(HTMLExporter):
     def _template_paths(self, prune: bool = True, root_dirs: Any = None) -> list[str]:
         return [str(_TEMPLATES)]
 
-    def from_notebook_node(  # type: ignore[override]  # text, as nbconvert's own HTMLExporter gives it
+    def from_notebook_node(  # type: ignore[override]  # returns text, as nbconvert's HTMLExporter does
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
     ) -> tuple[str, dict[str, Any]]:
-        """Return the page of a notebook, and nbconvert's resources.
+        """Return (HTML page of a notebook, nbconvert's resources).
 
         Raises:
             InputError: a cell failed or printed text.
@@ -51,8 +51,8 @@ class PageExporter(HTMLExporter):
         return _finish(html), resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Check the cells and add the page's title and facts."""
-        # After the other preprocessors: `nbconvert --execute` makes the outputs there.
+        """Return the notebook and the resources with title and facts of the page. Raise InputError for a failed cell."""
+        # The other preprocessors run first, because `nbconvert --execute` creates the outputs.
         nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):
             _check_cell(number, cell)
@@ -66,7 +66,7 @@ class PageExporter(HTMLExporter):
 
 
 def head_of(notebook: NotebookNode) -> dict[str, Any]:
-    """Return the title and facts that a notebook displays; empty without them."""
+    """Return the title and facts that a notebook displays; empty if there are none."""
     found: dict[str, Any] = {}
     for data in _data_of(notebook):
         if HEAD in data:
@@ -96,7 +96,7 @@ def _check_cell(number: int, cell: NotebookNode) -> None:
 
 
 def _finish(html: str) -> str:
-    """Add heading ids, the table of contents, and a scrollable region around each table."""
+    """Return the page with heading ids, a table of contents, and a scrollable region around each table."""
     soup = BeautifulSoup(html, "html.parser")
     taken: set[str] = {str(each["id"]) for each in soup.find_all(id=True)}
     contents = soup.find(id="contents-list")
@@ -121,7 +121,7 @@ def _finish(html: str) -> str:
 
 
 def _as_cards(table: Tag) -> None:
-    """Mark a table with long rows: on a phone, each row becomes a block of lines with column names."""
+    """Mark a table with long rows, so that a phone displays each row as a block of lines."""
     columns = [each.get_text(" ", strip=True) for each in table.select("thead th")]
     rows = table.select("tbody tr")
     if len(columns) < 3 or sum(len(row.get_text()) for row in rows) < _LONG_ROW * len(rows):

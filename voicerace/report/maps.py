@@ -1,4 +1,4 @@
-"""The trials of the map of delay against gap: a grid, and an extra column for the published gap."""
+"""The trials of the map of delay against gap: a grid, and an additional column at the published gap."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["map_trials"]
 def map_trials(
     parameters: DelaySweepParameters, settings: Mapping[str, Any], progress: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """Play one session per release, gap and delay; kept in `result_cache`.
+    """Return the trials of the map: one session per release, gap and delay. `result_cache` stores them.
 
     Args:
-        parameters: of the notebook; releases and `map_times` are used.
+        parameters: the parameters of the notebook; `releases` and `map_times` are used.
         settings: other fields of `SweepSpec`.
         progress, executor: see `trials_of`.
     """

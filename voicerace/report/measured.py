@@ -1,6 +1,6 @@
-"""The tables of the answer at the gap and the network of a capture.
+"""The tables of a letter at the gap and the network of a capture.
 
-Times are those at the proxy, so the tool's time includes the host's round trip, which is 0 here; see `captures.times`.
+Times are measured at the proxy. The tool's time includes the host's round trip, so this round trip is 0; see `captures.times`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["at_capture", "gap_range_ms"]
 
-#: Minimum range of the computed delays, in ms; the gap is in its first half.
+#: Minimum of the longest computed delay in ms, which is at least twice the gap.
 _LEAST_MS: Final = 500
 _STEPS: Final = 50
 
 
 def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | None:
-    """Return count, minimum, median and maximum of a capture's gaps in ms; None without gaps."""
+    """Return (count, minimum, median, maximum) of the gaps of a capture in ms; None without gaps."""
     if capture is None:
         return None
     found = quantiles(times_of(capture, "gap_ms"))
@@ -38,9 +38,9 @@ def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | N
 
 
 def at_capture(context: ReportContext) -> ReportContext:
-    """Return the context at the capture's gaps, or the context itself without a gap.
+    """Return the context at the gaps of its capture; the context itself if no gap is known.
 
-    The delay sweep and the handler styles use the median gap; the workarounds use the shortest, median and longest gap.
+    The delay sweep and the handler styles use the median gap. The workarounds use the shortest, median and longest gap.
     """
     gaps = gap_range_ms(context.capture)
     if gaps is None or context.capture is None:

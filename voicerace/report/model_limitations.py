@@ -1,4 +1,4 @@
-"""What the models leave out. The report's limits and docs/limits.md are made from this list."""
+"""Behaviour that the models omit. The limits in the report and docs/limits.md are generated from this list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["MODEL_LIMITATIONS", "ModelLimitation"]
 
 
 class ModelLimitation(NamedTuple):
-    """A behaviour of one part of the real system that the models lack, and its possible effect."""
+    """A behaviour of one part of the real system that the models omit, and its possible effect."""
 
     part: str
     what: str

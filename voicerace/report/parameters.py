@@ -1,4 +1,4 @@
-"""The parameters of the letter's notebook."""
+"""The parameters of the notebook of the letter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
-#: One release per published kind of gate: the customer's (docs/background.md), and later ones.
+#: One release per published kind of gate, starting with the customer's (docs/background.md).
 _RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -23,18 +23,18 @@ class LetterParameters(NotebookParameters):
     Attributes:
         run: the folder of an existing run; empty for a new run.
         out: the folder of a new run; empty for ``runs/…``.
-        capture: a file with the customer's sessions; empty for none.
-        release: tags in use, as a list, a JSON list in text, or text with commas. Empty: those of the capture, else those
-            that the customer reported, else unknown.
-        to: the name of the customer; empty for the one of `customer`.
-        customer: a file of `report.customer`; empty for voice-commerce's.
+        capture: a file with the customer's sessions; empty for no capture.
+        release: tags in use, as a list, a JSON list in text, or text with commas. If empty, the releases of the capture,
+            else the releases that the customer reported, else unknown.
+        to: the name of the customer; empty for the name in `customer`.
+        customer: a customer file, see `report.customer`; empty for voice-commerce.
         sender: the author of the letter.
-        releases: of a new run; those in use are added.
-        step_ms: between the delays of the sweep.
-        map_step_ms: between the gaps and delays of the map.
-        draws: sessions per scenario and release with drawn times.
-        seed: of the draws.
-        code: include the notebook's code in the appendix.
+        releases: the releases of a new run; the releases in use are added.
+        step_ms: step of the delay sweep in ms.
+        map_step_ms: step of both axes of the map in ms.
+        draws: number of sessions per scenario and release with drawn times.
+        seed: seed of the draws.
+        code: whether the appendix includes the code of the notebook.
     """
 
     run: str = ""
@@ -54,7 +54,7 @@ class LetterParameters(NotebookParameters):
     @field_validator("release", "releases", mode="before")
     @classmethod
     def _name(cls, value: object, info: Any) -> tuple[str, ...]:
-        # Replaces the base's validator of the same name, because `release` is a list here and may be empty.
+        # Overrides the validator of the base class, because `release` is a list here and may be empty.
         name = str(info.field_name)
         if name == "release" and value in ("", "[]", [], ()):
             return ()
@@ -65,5 +65,5 @@ class LetterParameters(NotebookParameters):
 
     @property
     def played(self) -> tuple[str, ...]:
-        """The releases of a new run: those in use first."""
+        """The releases of a new run, starting with the releases in use."""
         return tuple(dict.fromkeys((*self.release, *self.releases)))

@@ -1,7 +1,7 @@
-"""The run of a letter: the folder of a sweep, and further tables.
+"""The run of a letter: the folder of the delay sweep, with additional tables.
 
-The folder holds the delay sweep (`run.json`, its table, recordings). `letter/` has one table per part, computed in virtual
-time. `letter.json` has the parameters of each part, so every row can be played again. A plain sweep's folder has no parts.
+`letter/` contains one table per part, computed in virtual time. `letter.json` contains the parameters of each part, so every
+row can be computed again. The folder of a plain sweep has no parts.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ __all__ = [
     "specs_of",
 ]
 
-#: The gap of the delay sweep, in ms; the map has other gaps.
+#: Gap of the delay sweep in ms. The map has other gaps.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
-#: The times of the recordings of running proxies: the published gap, and a reply shorter than some tools.
+#: Times at which running proxies were recorded: the published gap, and a reply shorter than some tools.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-#: Scenarios without the user's voice, drawn with the times recorded at the real API.
+#: Scenarios without user speech. Their times are drawn from recordings of the real API.
 _SCENARIOS: Final = ("single", "parallel", "double", "chained", "inject")
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
-#: Draws per documented run and gap.
+#: Number of draws per documented run and gap.
 _DOCUMENTED_DRAWS: Final = 20
-#: Longer than any workaround waits.
+#: Gap in ms that is longer than the wait of any workaround.
 _LONG_GAP_MS: Final = 5_000
-#: Name of a part -> its content.
+#: Name of a part -> description of its table.
 PARTS: Final = {
     "map": "the outcome over gap and tool time",
     "reference": "the same with the reference gate",
@@ -84,7 +84,7 @@ _FOLDER: Final = "letter"
 
 
 def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
-    """Return the sweeps of each part; `cures` is played session by session and has none."""
+    """Return the specifications of the sweeps of each part, by name. `cures` is not a sweep and is omitted."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
     maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
@@ -101,17 +101,17 @@ def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
 
 
 def delay_spec(parameters: LetterParameters) -> dict[str, Any]:
-    """Return the specification of the delay sweep: one gap, one network, with ties."""
+    """Return the specification of the delay sweep, with one gap, one network, and ties."""
     times = {"tool_ms": f"0:{_MOST_MS - 100}:{parameters.step_ms:g}", "gap_ms": f"{GAP_MS}", **FIXED_NETWORK}
     return {"releases": parameters.played, "times": times, "seed": parameters.seed}
 
 
 def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> Path:
-    """Play the delay sweep and all parts into a new folder, and return it.
+    """Compute the delay sweep and all parts, write them to a new folder, and return the folder.
 
     Args:
-        parameters: `out` is the folder.
-        tick: called with the name of each part before it is played.
+        parameters: the parameters of the letter; `out` is the folder.
+        tick: called with the name of each part before the part is computed.
 
     Raises:
         InputError: the folder is not empty, or a parameter is not valid.
@@ -137,12 +137,13 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
 
 
 def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
-    """Play the sessions of `make`, the suspicions and the documented runs on all cores, into `result_cache`.
+    """Fill `result_cache` with the results of `make`, of the suspicions and of the documented runs, on all cores.
 
-    Without a cache this does nothing.
+    Without a cache, this function does nothing.
 
     Args:
-        progress: show a bar on standard error if that is a terminal.
+        parameters: the parameters of the letter.
+        progress: whether to show a bar if standard error is a terminal.
     """
     if folder_of_cache() is None:
         return
@@ -167,7 +168,7 @@ class _Ahead:
 
     def __call__(self, number: int) -> None:
         task, given = self.tasks[number]
-        # tqdm's default lock is a semaphore, which is reported as leaked when this worker is killed.
+        # Python reports the default lock of tqdm, a semaphore, as leaked if this worker is killed.
         tqdm.set_lock(threading.RLock())
         with uncollected():
             task(given)
@@ -190,12 +191,12 @@ def _retrodiction_ahead(number: int) -> None:
 
 
 def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
-    """Compare the models with the documented runs against the real API; kept in `result_cache`."""
+    """Return the comparison of the models with each documented run against the real API. `result_cache` stores it."""
     return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 
 def read_part(folder: Path, name: str) -> pd.DataFrame | None:
-    """Return the table of a part; None if the run does not have it.
+    """Return the table of a part; None if the run does not have the part.
 
     Raises:
         InputError: the table cannot be read.
@@ -210,7 +211,7 @@ def read_part(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
-    """Play a part's row again from its parameters.
+    """Compute a row of a part again from its parameters and return the recording.
 
     Raises:
         InputError: the part has no such row.
@@ -226,7 +227,7 @@ def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
 
 @cache
 def _plan(spec: str) -> Plan:
-    """Return the plan of a specification of `letter.json`."""
+    """Return the plan of a sweep, from its specification in `letter.json`."""
     return Plan.of(SweepSpec(**json.loads(spec)))
 
 
@@ -251,12 +252,12 @@ def read_record(folder: Path) -> dict[str, Any]:
 def cures(
     releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, network: Mapping[str, str] = FIXED_NETWORK
 ) -> pd.DataFrame:
-    """Play every workaround over a small grid of gaps and tools, in every drawn scenario.
+    """Simulate every workaround over a small grid of gaps and tool times, in every drawn scenario.
 
     Returns:
-        release, workaround (``none`` without one), possible, scenario, gap_ms (in `single` one more, longer than any wait),
-        tool_ms, outcome, bad, heard_ms (until the user hears an informed reply; missing without one). A workaround that the
-        release does not allow has one row without an outcome.
+        Columns: release, workaround (``none`` without a workaround), possible, scenario, gap_ms, tool_ms, outcome, bad,
+        heard_ms (time until an informed reply; missing without one). The scenario `single` has an additional gap, longer
+        than any wait. A workaround that the release does not allow has one row without an outcome.
     """
     requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
     found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))
@@ -271,14 +272,14 @@ def cures(
 def _cures_of(
     releases: Sequence[str], gaps_ms: Sequence[float], network: Mapping[str, str], number: int
 ) -> list[dict[str, Any]]:
-    """Return the rows of the release at index `number`."""
+    """Return the rows of `cures` for the release at index `number`."""
     release = releases[number]
     row = proxy_release(release)
     rows: list[dict[str, Any]] = []
     for name in (None, *WORKAROUNDS):
         key = {"release": release, "workaround": name or "none"}
         if name == "await-and-return":
-            continue  # all of these use this handler
+            continue  # all sessions of `cures` use this handler
         if name and why_not(name, row, component_for(row).tag, "return"):
             rows.append({**key, "possible": False})
             continue
@@ -292,7 +293,7 @@ def _cures_of(
 
 
 def _cells(gaps_ms: Sequence[float]) -> Iterator[tuple[str, float, int]]:
-    """Yield scenario, gap and tool time of every session of a workaround."""
+    """Yield (scenario, gap in ms, tool time in ms) of every session of a workaround."""
     for scenario in _SCENARIOS:
         for gap in dict.fromkeys((*gaps_ms, _LONG_GAP_MS)) if scenario == "single" else gaps_ms:
             for tool in _TOOLS_MS:

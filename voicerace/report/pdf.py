@@ -1,4 +1,4 @@
-"""Prints the page as PDF with an installed Chromium, headless and without network."""
+"""Print the page as PDF with an installed Chromium, headless and without network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def browser() -> str:
     """Return the path of a Chromium.
 
     Raises:
-        InputError: none is installed.
+        InputError: no Chromium is installed.
     """
     for name in _NAMES:
         if (found := shutil.which(name)) is not None:
@@ -32,10 +32,10 @@ def browser() -> str:
 
 
 def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
-    """Print the page into a file, completely or not at all.
+    """Print the page into a file. No file is written if the browser fails.
 
     Raises:
-        InputError: the browser failed; the error has its last line of output.
+        InputError: the browser failed. The error contains the last line of its output.
     """
     try:
         pdf.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Sentences and small tables that describe frames of trials. Every text is made from the data."""
+"""Sentences and small tables that describe DataFrames of trials. Every text is made from the data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = [
     "range_of", "releases", "request_rule", "run_rows", "same_program", "sides", "text_of", "times_text", "wrong_of",
 ]  # fmt: skip
 
-#: Outcome -> what it means to the user, as a sentence, and as a short text for pictures.
+#: Outcome -> its meaning for the user. `HEARS` has short texts for pictures.
 MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
-#: A bad session whose turn is answered, but whose next user input gets no reply.
+#: Name for a bad session whose turn is answered, but whose next user input gets no reply.
 WEDGED: Final = "wedged"
 _WEDGED_MEANS: Final = "the reply, and none to the next user input"
 _EVENTS: Final = {
@@ -49,9 +49,11 @@ class Side:
     """A range of tool times with one outcome.
 
     Attributes:
-        low, high: the first and the last computed value, in ms.
-        until: where the next range begins, in ms; None after the last.
-        exact: True if the change is at `until` itself (there is a tie); else it is between `high` and `until`.
+        outcome: the outcome.
+        low: the first computed value in ms.
+        high: the last computed value in ms.
+        until: the first value of the next range in ms; None for the last range.
+        exact: whether the outcome changes exactly at `until`. If not, it changes between `high` and `until`.
         cells: number of computed values.
     """
 
@@ -64,7 +66,7 @@ class Side:
 
     @property
     def words(self) -> str:
-        """The tool times of this range as text."""
+        """The tool times of the range as text."""
         if self.until is None and self.low <= 0:
             return f"every tool tried (0 to {self.high:g} ms)"
         end = "" if self.until is None else f"faster than {self.until:g} ms" if self.exact else f"of up to {self.high:g} ms"
@@ -73,7 +75,7 @@ class Side:
 
 
 def sides(trials: pd.DataFrame, release: str) -> list[Side]:
-    """Return the ranges of equal outcome of a release along the tool's time; empty if the trials do not include it."""
+    """Return the ranges of equal outcome of a release along the tool's time; empty if the release has no trial."""
     own = trials[trials["release"] == release]
     if own.empty:
         return []
@@ -87,18 +89,18 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
 
 
 def bad_sides(trials: pd.DataFrame, release: str, along: Sequence[Side]) -> list[Side]:
-    """Return those of a release's `sides` that have bad sessions."""
+    """Return the ranges among `along` that contain bad sessions of the release."""
     bad = wrong_of(trials[trials["release"] == release])
     return [side for side in along if (bad["tool_ms"].between(side.low, side.high) & (bad["outcome"] == side.outcome)).any()]
 
 
 def phrase(found: Sequence[Side]) -> str:
-    """Describe ranges in one clause."""
+    """Return a clause with the tool times and the outcome of each range."""
     return joined([f"{side.words} is **{glyph(side.outcome)} {side.outcome}**" for side in found])
 
 
 def bad_of(trials: pd.DataFrame) -> tuple[int, int]:
-    """Return the number of bad sessions, and of sessions with a known outcome."""
+    """Return (number of bad sessions, number of sessions with a known outcome)."""
     return len(wrong_of(trials)), int((trials["outcome"] != "unknown").sum())
 
 
@@ -108,7 +110,7 @@ def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def faults_of(trials: pd.DataFrame) -> pd.Series[str]:
-    """Return each session's outcome, or ``wedged`` where only the next user input got no reply."""
+    """Return the outcome of each session, or ``wedged`` if only the next user input got no reply."""
     return trials["outcome"].mask(trials["bad"].astype(bool) & trials["outcome"].isin(["answered", "no_result"]), WEDGED)
 
 
@@ -125,28 +127,28 @@ def request_rule(release: str) -> str:
 
 
 def means(outcome: str) -> str:
-    """Return an outcome's meaning in one line."""
+    """Return the meaning of an outcome on one line."""
     return _WEDGED_MEANS if outcome == WEDGED else " ".join(HEARS[outcome].split())
 
 
 def backend_of(release: str) -> str:
-    """Return the published version of voice-agent-backend."""
+    """Return the published version of voice-agent-backend in a release."""
     row = proxy_release(release)
     return row.published or row.backend
 
 
 def name_of(release: str) -> str:
-    """Return a release with both its numbers."""
+    """Return the tag of a release and its version of voice-agent-backend, as text."""
     return f"{release} / {backend_of(release)}"
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Name the other tag under which a release's program was recorded; empty if recorded under its own tag, or never."""
+    """Name another tag under which the program of a release was recorded; empty if recorded under its own tag, or never."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 
 def range_of(values: pd.Series[float], unit: str = "ms") -> str:
-    """Return the smallest and the largest of some values as text."""
+    """Return the smallest and the largest value as text."""
     low, high = float(values.min()), float(values.max())
     return f"{low:,g} {unit}" if low == high else f"{low:,g} to {high:,g} {unit}"
 
@@ -157,7 +159,7 @@ def how(trials: pd.DataFrame) -> str:
 
 
 def times_text(trials: pd.DataFrame) -> str:
-    """Describe the fixed times of trials: gap and network."""
+    """Describe the gap and the network of trials with fixed times."""
     host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
     network = (
         f"round trips of {host:g} ms (browser to proxy) and {upstream:g} ms (proxy to API)"
@@ -171,7 +173,7 @@ def times_text(trials: pd.DataFrame) -> str:
 
 
 def assumption(trials: pd.DataFrame) -> str:
-    """Describe the gap and the network that the numbers of `answer` depend on."""
+    """Describe the gap and the network on which the numbers in `answer` depend."""
     decides = "**The race depends on whether the request for the next response comes before or after `response.done`.** "
     if drawn_times(trials):
         gap, host, api = (
@@ -189,7 +191,7 @@ def assumption(trials: pd.DataFrame) -> str:
 
 
 def answer(trials: pd.DataFrame) -> str:
-    """Return one sentence per release, as a Markdown list: the ranges of outcomes; with drawn times the shares."""
+    """Return a Markdown list with one sentence per release: ranges of outcomes, or shares if times are drawn."""
     return "\n".join(
         f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
         + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
@@ -199,7 +201,7 @@ def answer(trials: pd.DataFrame) -> str:
 
 
 def _along(trials: pd.DataFrame, release: str) -> str:
-    """Describe the outcomes along the delay, and whether every bad session is stuck as well."""
+    """Describe the outcomes of a release along the delay, and whether every bad session stays stuck."""
     parts = [f"{phrase([side])} ({MEANING[side.outcome]})" for side in sides(trials, release)]
     bad = trials[trials["bad"].astype(bool)]
     stuck = ", and the session stays stuck" if len(bad) and bad["wedged"].fillna(False).all() else ""
@@ -207,7 +209,7 @@ def _along(trials: pd.DataFrame, release: str) -> str:
 
 
 def _shares(trials: pd.DataFrame) -> str:
-    """Count the sessions of each outcome, over all delays."""
+    """Return the number of sessions of each outcome over all delays, as text."""
     parts = []
     for outcome, count in trials["outcome"].value_counts().items():
         low, high = wilson(count, len(trials))
@@ -216,7 +218,7 @@ def _shares(trials: pd.DataFrame) -> str:
 
 
 def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -> str:
-    """Compare the recorded sessions of running proxies with the model's."""
+    """Describe how many recorded sessions of running proxies have the outcome of the model."""
     inside = real[real[axis].between(trials[axis].min(), trials[axis].max())] if len(real) else real
     if not len(inside):
         return "No session of a running proxy was recorded under these settings: the picture shows the model alone."
@@ -230,7 +232,7 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
-    """Return, per release and outcome, the trial in the middle of its range, far from any tie. The index is its number."""
+    """Return the middle trial along `axis` per release and outcome, far from ties. The index is the trial number."""
     trials = run.trials.sort_values(axis)
     rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
     order = {tag: index for index, tag in enumerate(PROXIES)}
@@ -239,7 +241,7 @@ def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
 
 
 def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per handler style: the outcomes per release and delay, and how many running proxies agree."""
+    """Return one row per handler style: outcomes per release and delay, and the number of agreeing recorded sessions."""
     rows = []
     for name, handler in HANDLERS.items():
         row: dict[str, object] = {"the handler": f"{name}: {handler.sentence}", "results sent": handler.submissions}
@@ -256,7 +258,7 @@ def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 
 
 def releases(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the releases of a run, with column names for users."""
+    """Return the table of the releases of a run, with column names for readers."""
     return release_table(trials).rename(
         columns={
             "release": "voice-agent-react",
@@ -269,14 +271,14 @@ def releases(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def meanings(*frames: pd.DataFrame) -> pd.DataFrame:
-    """Return the meanings of the outcomes of these trials, in the order of the verdict's list."""
+    """Return a table with the meanings of the outcomes in DataFrames of trials, in the order of `OUTCOMES`."""
     seen = set().union(*(set(frame["outcome"]) for frame in frames))
     rows = [(f"{glyph(outcome)} {outcome}", MEANING[outcome]) for outcome in OUTCOMES if outcome in seen]
     return pd.DataFrame(rows, columns=["outcome", "what it means to the user"])
 
 
 def command(parameters: DelaySweepParameters) -> str:
-    """Return the commands that make the notebook's table and the notebook again, as Markdown."""
+    """Return Markdown with the commands that compute the notebook's table and run the notebook again."""
     spec = {**parameters.spec, "releases": ",".join(parameters.releases)}
     given = {**{name: spec[name] for name in spec if name != "times"}, **spec["times"]}
     table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())]
@@ -297,7 +299,7 @@ def command(parameters: DelaySweepParameters) -> str:
 
 
 def limits() -> str:
-    """Return what this report does not show, as a Markdown list."""
+    """Return a Markdown list of the limits of the report."""
     return "\n".join(
         f"- {sentence}"
         for sentence in (
@@ -315,11 +317,11 @@ def limits() -> str:
 
 
 def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = MappingProxyType({})) -> pd.DataFrame:
-    """Return the parameters, versions and targets of a run.
+    """Return a table of the parameters, versions and targets of a run.
 
     Args:
-        info: the run's `run.json`.
-        parts: further frames of the run, by name.
+        info: the content of the run's `run.json`.
+        parts: name of an additional table of the run -> its DataFrame.
     """
     rows = [(f"parameter {name}", value) for name, value in info["parameters"].items() if value not in ((), [], {}, None)]
     rows += [(f"part {name}", f"{len(frame):,} rows") for name, frame in parts.items()]
@@ -330,7 +332,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
 
 
 def text_of(value: object) -> str:
-    """Return a parameter's value as text."""
+    """Return the value of a parameter as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The README's overview picture of the race. `python -m voicerace.report.race FILE` draws it."""
+"""The overview picture of the race in the README. `python -m voicerace.report.race FILE` writes the picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicerace.report.plots.style import to_image
 __all__ = ["race_alt", "race_lines", "race_svg"]
 
 _TOOL_MS: Final = 250
-#: Release, handler, title.
+#: (Release, handler, title) of each row of the picture.
 _LINES: Final = (
     ("0.9.1", "return", "0.9.1, the handler returns the result"),
     ("0.9.1", "async_ref", "0.9.1, it sends the result through the ref and awaits it: the component adds an error"),
@@ -30,7 +30,7 @@ _LINES: Final = (
 
 
 def race_lines() -> list[OverviewLine]:
-    """Play the picture's sessions with the published gap; each outcome comes from the recording."""
+    """Simulate the sessions of the picture with the published gap, and return one row per session."""
     found = []
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": f"{observed_gap_ms():g}", "tool_ms": str(_TOOL_MS)}
     for release, handler, title in _LINES:
@@ -40,12 +40,12 @@ def race_lines() -> list[OverviewLine]:
 
 
 def race_alt() -> str:
-    """Return the picture as text, with its numbers."""
+    """Return the alternative text of the picture, with its numbers."""
     return alt_overview(race_lines())
 
 
 def race_svg() -> bytes:
-    """Return the picture as an SVG file."""
+    """Return the content of the picture's SVG file."""
     lines = race_lines()
     kind, image = to_image(plot_overview(lines), alt_overview(lines))
     if kind != "image/svg+xml":

@@ -1,4 +1,4 @@
-"""The picture in a sweep's folder: outcomes along the swept time."""
+"""The picture in the folder of a sweep: outcomes along the swept time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from voicerace.report.plots import alt_outcome, plot_outcome
 
 __all__ = ["draw_sweep"]
 
-#: Maximum number of trials of a picture.
+#: Maximum number of trials in a picture.
 _DRAWN: Final = 20_000
 
 
 def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
-    """Write ``pictures/outcome.svg`` of a sweep along one time, with all other times fixed; other sweeps get none.
+    """Write ``pictures/outcome.svg`` (or PNG if large) of a sweep over one time. Other sweeps have no picture.
 
     Args:
         run: a sweep.
-        computable: the sweep was live against programs that have models. Its sessions are drawn at their achieved delay, over
-            the models' outcomes on the same grid.
+        computable: whether the sweep was live against programs that have models. Its sessions are drawn at their achieved
+            delay, over the outcomes of the models on the same grid.
     """
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return
@@ -50,7 +50,7 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
 
 
 def _one_further(values: Sequence[float], text: str) -> str:
-    """Extend the grid by one step, because achieved delays can exceed its last value."""
+    """Return the grid, extended by one step because achieved delays can exceed its last value."""
     step = values[-1] - values[-2]
     if ":" in text:
         return f"{values[0]}:{values[-1] + step}:{step}"

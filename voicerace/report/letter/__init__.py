@@ -1,4 +1,4 @@
-"""The letter, one file per section. A section turns a `ReportContext` into blocks; the notebook shows them in this order."""
+"""The letter, with one module per section. A section converts a `ReportContext` to blocks, which the notebook displays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicerace.report.letter import (
 __all__ = ["SECTIONS", "letter", "section"]
 
 _Made = Callable[[ReportContext], list[Block]]
-#: Section -> its heading (text, or a function where it states a result), and the function that makes its blocks.
+#: Name of a section -> (heading, or a function that returns the heading; function that returns the blocks), in order.
 SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] = {
     "head": ("", head.blocks),
     "answer": ("The answer", answer.blocks),
@@ -45,11 +45,11 @@ SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] =
 
 
 def section(name: str, context: ReportContext) -> list[Block]:
-    """Return the blocks of one section, its heading first.
+    """Return the blocks of one section, starting with its heading.
 
     Args:
         name: a key of `SECTIONS`.
-        context: the numbers of the letter.
+        context: the data of the letter.
     """
     heading, made = SECTIONS[name]
     title = heading if isinstance(heading, str) else heading(context)
@@ -57,5 +57,5 @@ def section(name: str, context: ReportContext) -> list[Block]:
 
 
 def letter(context: ReportContext) -> dict[str, list[Block]]:
-    """Return every section's blocks, by name."""
+    """Return the blocks of each section, by name."""
     return {name: section(name, context) for name in SECTIONS}

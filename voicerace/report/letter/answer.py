@@ -1,4 +1,4 @@
-"""The answer in three paragraphs and one picture."""
+"""The section with the answer, in three paragraphs and one picture."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def blocks(context: ReportContext) -> list[Block]:
 
 
 def _of_capture(context: ReportContext) -> Claim | None:
-    """Return what the capture shows of the race; None without a capture."""
+    """Return a claim about the races in the capture; None without a capture."""
     capture = context.capture
     if capture is None:
         return None
@@ -195,7 +195,7 @@ def _third(context: ReportContext) -> Claim:
 
 
 def lines(context: ReportContext) -> list[OverviewLine]:
-    """Return the lines of the picture: every outcome of the first release in use, then the bad outcomes of the others."""
+    """Return the rows of the picture: each outcome of the first release in use, then the bad outcomes of other releases."""
     found: list[OverviewLine] = []
     first = context.in_use[0]
     for release in dict.fromkeys((first, *context.releases)):
@@ -206,7 +206,7 @@ def lines(context: ReportContext) -> list[OverviewLine]:
             if release != first and any(
                 same.title.endswith(_title(side)) and same.means == HEARS[side.outcome] for same in found
             ):
-                continue  # the same failure is already drawn
+                continue  # the picture has this failure already
             if (one := context.delay_recording(release, side.outcome)) is not None:
                 row, recording = one
                 title = f"Proxy {release}, one result, {_title(side)}"

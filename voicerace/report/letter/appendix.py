@@ -1,4 +1,4 @@
-"""Terms, outcomes, the table of releases, parameters, versions and hashes."""
+"""The appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _releases(context: ReportContext) -> pd.DataFrame:
 
 
 def _alike(along: dict[str, str], tag: str) -> str:
-    """Name the played release with the same program or the same gate as `tag`."""
+    """Name a release in `along` with the same program or the same gate as `tag`; ``not played`` if there is none."""
     for other in along:
         if PROXIES[other].source == PROXIES[tag].source:
             return f"the program of {other}"

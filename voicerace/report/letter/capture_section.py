@@ -1,4 +1,4 @@
-"""The customer's own sessions, from a capture: what was read, its results, and what was left out."""
+"""The section on the customer's capture: its records, the results, and the omitted data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _left_out(context: ReportContext) -> str:
 
 
 def _shown(material: ReportContext) -> str | None:
-    """The release whose map is shown: one in use that may have written the capture; None where none of them may."""
+    """Return the release of the map: the first in use that is possible for a session; None if there is none."""
     sessions = material.capture.sessions if material.capture is not None else ()
     fits = {tag for of in sessions for tag in (of.inference.candidates if of.inference is not None else (of.release,))}
     return next((tag for tag in material.in_use if tag in fits), None)

@@ -1,4 +1,4 @@
-"""Runs against the real API that the maintainers documented, compared with the models. They are documents, not recordings."""
+"""The section that compares the models with documented runs against the real API, of which no recording exists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["HEADING", "blocks", "blocks_of"]
 
 HEADING: Final = "Documented runs against the real API"
 _RECORDED: Final = next(iter(GAPS))
-#: The range of the recorded gap.
+#: Range of the recorded gap as text.
 _SPAN: Final = " to ".join(re.findall(r"[\d.]+", GAPS[_RECORDED]))
 _WORDS: Final = ("fits", "possible", "does not fit")
 
@@ -29,7 +29,7 @@ def blocks(_: ReportContext) -> list[Block]:
 
 
 def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
-    """Return the section's blocks for some retrodictions."""
+    """Return the blocks of the section for the given retrodictions."""
     counts = summary(found)
     decided = [each for each in found if each.run.decides]
     others = [each for each in decided if each.fits[_RECORDED].word != "fits"]
@@ -73,7 +73,7 @@ def _documents(found: Sequence[Retrodiction]) -> list[str]:
 
 
 def _misfits(others: Sequence[Retrodiction]) -> str:
-    """Describe the runs that do not fit with the recorded gap: what was seen and what was computed."""
+    """Describe the runs that do not fit with the recorded gap, each with its documented and its computed outcome."""
     if not others:
         return "With the recorded gap every decided run fits."
     runs = [

@@ -1,4 +1,4 @@
-"""Failure paths of an exploration as sentences and step tables, for readers who do not know the proxy's code."""
+"""Failure paths as sentences and step tables, for readers who do not know the proxy's code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicerace.report.plots.style import STYLES
 
 __all__ = ["best_of", "called", "ends", "family", "handler_text", "scenario_text", "sentence", "steps_of", "trace"]
 
-#: Outcomes of an exploration that are not outcomes of a turn.
+#: Outcome of an exploration that is not an outcome of a turn -> its meaning for the user.
 _ENDINGS: Final = {
     "wedged": "the session is stuck: it answers nothing any more",
     "unconfigured": "the session is never set up, as no session.update is ever sent",
@@ -58,7 +58,7 @@ _WHEN: Final = {
     "audio_quiet": "after 400 ms of silence",
 }
 _BUSY: Final = {"calls": "with the function call", "server": "with a response that it began itself"}
-#: Steps of a trace that do not matter: the API's pacing, and the start of the connection.
+#: Pattern of the steps that a table omits: the pacing of the API, and the start of the connection.
 _LEFT_OUT: Final = re.compile(
     r"Settings|session\.|rate_limits|response\.(output_item|content_part)"
     r"|(ack|create|first_item|arguments|reply_gap|call_gap|frame|mic_tail|settings\w*) is over"
@@ -83,7 +83,7 @@ def called(release: str) -> str:
 
 
 def ends(outcome: str) -> str:
-    """Return what an outcome means to the user."""
+    """Return the meaning of an outcome for the user."""
     return _ENDINGS.get(outcome) or (means(outcome) if outcome in STYLES else outcome)
 
 
@@ -96,7 +96,7 @@ def handler_text(name: str) -> str:
 
 
 def sentence(finding: Mapping[str, Any]) -> str:
-    """Describe a failure path in one sentence; a record without `writers` has its own sentence."""
+    """Return a sentence that describes a failure path. A record without `writers` contains this sentence."""
     if "writers" not in finding:
         return str(finding["sentence"])
     writers, event, holder = [str(each) for each in finding["writers"]], str(finding["cleared_by"]), str(finding["holder"])
@@ -127,7 +127,7 @@ def sentence(finding: Mapping[str, Any]) -> str:
 
 
 def family(findings: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Mapping[str, Any]]]]:
-    """Group findings by outcome, then by name; a name has one finding per release."""
+    """Group findings by outcome, then by name. Each group has at most one finding per release."""
     found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for each in findings:
         found.setdefault(str(each["outcome"]), {}).setdefault(str(each["name"]), []).append(each)
@@ -138,7 +138,7 @@ def family(findings: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Mapping
 
 
 def best_of(context: ReportContext, groups: Sequence[Sequence[Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """Return the finding to show: confirmed, of a release in use, with the corrected handler, and the shortest."""
+    """Return the preferred finding: confirmed, then of a release in use, then with the corrected handler, then shortest."""
     every = [each for those in groups for each in those]
     live = context.evidence.confirmed
     yes = set(live.loc[live["confirmed"].astype(bool), ["release", "name"]].itertuples(index=False, name=None))
@@ -152,7 +152,7 @@ def best_of(context: ReportContext, groups: Sequence[Sequence[Mapping[str, Any]]
 
 
 def steps_of(finding: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the messages and the important timers of a finding, with the columns ms, at and what."""
+    """Return one row per message or important timer of a finding, with the columns ms, at and what."""
     rows = []
     for step in finding["trace"]:
         what = str(step["what"])
@@ -172,7 +172,7 @@ def trace(finding: Mapping[str, Any]) -> Table:
 
 
 def _waited_s(steps: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the seconds from the last result at the proxy to the request after it at the API; None without such a pair."""
+    """Return the time in s from the last result at the proxy to the next request at the API; None without a request."""
     came: float | None = None
     waited = None
     for step in steps:

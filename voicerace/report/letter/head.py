@@ -1,4 +1,4 @@
-"""Head of the letter: title, addressee, author, date and releases."""
+"""The head of the letter: title, addressee, author, date and releases."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def blocks(context: ReportContext) -> list[Block]:
 
 
 def _why(customer: Customer) -> str:
-    """Return why the reader gets this page: what they reported, and what the last letter left open."""
+    """Return the reason for the letter: the customer's report, and the open questions of the last letter."""
     error = "`conversation_already_has_active_response`"
     sentences = []
     if customer.reported:
@@ -62,7 +62,7 @@ def _named(context: ReportContext, tag: str) -> str:
 
 
 def _numbers(tags: tuple[str, ...]) -> str:
-    """Explain the two numbers of a release: neither identifies it alone."""
+    """Explain the two version numbers of a release, which identify the release only together."""
     published = [tag for tag in tags if PROXIES[tag].published]
     text = "A release is named by the tag of voice-agent-react and by the number that voice-agent-backend has in that tag"
     text += f" ({joined(published)}: the number it was published with)." if published else "."

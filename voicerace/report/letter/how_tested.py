@@ -1,4 +1,4 @@
-"""How it was tested: what each part was in the tests, how the models were compared with programs, and the slot's states."""
+"""The section on the tests: the tested programs, the comparison of models with programs, and the slot states."""
 
 from __future__ import annotations
 

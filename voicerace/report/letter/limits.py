@@ -1,4 +1,4 @@
-"""What this does not show."""
+"""The section on the limits of the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suspected causes and the requests of the last letter, each with its answer."""
+"""The section with the suspected causes and the requests of the last letter, each with its answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicerace.report.letter.failure_paths import ends
 
 __all__ = ["blocks", "heading"]
 
-#: Request -> its purpose, the command that does it, and what the command does.
+#: Request -> (its purpose, the command that fulfils it, description of the command).
 _COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
     "inspect": (
         "The logs of one run",

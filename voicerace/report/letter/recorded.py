@@ -1,4 +1,4 @@
-"""Outcomes of the models with the times recorded at the real API: the shares of data/answers.csv."""
+"""The shares of the models' outcomes with times recorded at the real API, from data/answers.csv."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicerace.report.context import ReportContext
 
 __all__ = ["blocks"]
 
-#: Handler style -> the heading of its column.
+#: Handler style -> heading of its column.
 _STYLES: Final = {
     "return": "returns the result",
     "async_ref": "awaits, then sends through the ref",
@@ -22,7 +22,7 @@ _MODALITY: Final = "audio"
 
 
 def blocks(context: ReportContext) -> list[Block]:
-    """Return one claim and one table, for the releases in use and the others of the run."""
+    """Return a claim and a table, for the releases in use and the other releases of the run."""
     found = context.evidence.answers
     first = program_of()
     releases = [
@@ -61,7 +61,7 @@ def blocks(context: ReportContext) -> list[Block]:
 
 
 def _sentences(answers: dict[str, Answer]) -> list[str]:
-    """Describe the most frequent outcome with one result per call; releases with the same one share a clause."""
+    """Return clauses on the most frequent outcome with one result per call, one per group of releases."""
     ends: dict[str, list[str]] = {}
     for tag, answer in answers.items():
         ((outcome, count),) = answer.counts.most_common(1)

@@ -1,4 +1,4 @@
-"""How to run it again: the command with the parameters of this run."""
+"""The section with the command that makes the page again, with the parameters of the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["blocks", "command"]
 
 
 def command(context: ReportContext) -> str:
-    """Return the command that makes this page; default values are omitted."""
+    """Return the command that makes the page, without default values."""
     usual = LetterParameters()
     given = {**usual.model_dump(), **context.record.get("parameters", {})}
     parts = ["voicerace report"]

@@ -1,4 +1,4 @@
-"""Finding 1: who sends a second result, on the running component, the models and the running proxies; and the fix."""
+"""The section on second results: evidence from the component, the models and the running proxies, and the fix."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 
 FAULTY_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CORRECT_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
-#: A handler that makes the component answer twice, and two correct forms.
+#: TypeScript of a handler that makes the component send two results.
 _BEFORE: Final = """\
 // Before: two results for one call. The component does not treat this as an answer.
 const onFunctionCallRequest = async (call: FunctionCallRequest) => {
@@ -55,10 +55,10 @@ const onFunctionCallRequest = async (
 ) => {
   sendResponse({ id: call.id, result: await tool(call) });
 };"""
-#: The times at which the running proxies were recorded with handler styles; see `parts`.
+#: Settings of the recordings of running proxies with handler styles; see `parts`.
 _TIMES: Final = {"scenario": "single", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
 _SHOWN_MS: Final = 500.0
-#: Explains a swimlane.
+#: Text that explains a swimlane.
 LANES: Final = (
     "Time runs down. The *host* is your browser: app and component. *Upstream* is the API. The bar beside it, the *slot*, shows when a "
     "response is active (where a bar begins: see each caption). A `response.create` that arrives during a bar is refused."
@@ -67,13 +67,13 @@ LANES: Final = (
 
 @dataclass(frozen=True)
 class StyleResult:
-    """What the running component sent with one handler style, one call and one result of the tool.
+    """The results that a running component sent for one call, with one handler style and one result of the tool.
 
     Attributes:
-        tag: of the component.
-        style: of the handler.
-        results: number of results sent for the call.
-        errors: number of these that are the component's own error.
+        tag: tag of the component.
+        style: style of the handler.
+        results: number of results that the component sent.
+        errors: number of results that are the component's own error.
     """
 
     tag: str
@@ -87,7 +87,7 @@ class StyleResult:
 
 
 def component_counts(context: ReportContext) -> list[StyleResult]:
-    """Return a row per recorded component and style; empty without recordings."""
+    """Return one item per recorded component and handler style; empty without recordings."""
     found = []
     for tag, cases in context.evidence.components.items():
         for style in HANDLERS:
@@ -98,13 +98,13 @@ def component_counts(context: ReportContext) -> list[StyleResult]:
 
 
 def twice_counts(context: ReportContext) -> tuple[int, int]:
-    """Count the recorded cases with a faulty handler: those with two results, one an error of the component, and all of them."""
+    """Return (number of recorded cases of faulty handlers with a second result from the component, number of cases)."""
     rows = [row for row in component_counts(context) if not row.correct]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
 
 def seen_twice(context: ReportContext) -> tuple[Support, ...]:
-    """Return what each target showed with faulty handlers."""
+    """Return the evidence of each target on faulty handlers."""
     rows = [row for row in component_counts(context) if not row.correct]
     found = []
     if rows:
@@ -175,13 +175,13 @@ def result_advice(context: ReportContext) -> list[str]:
 
 
 def _contents(cases: Mapping[str, Any], style: str, tool_end: str) -> list[str]:
-    """Return the contents of the results that a running component sent for one call."""
+    """Return the content of each result that a running component sent for one call."""
     messages = cases.get(f"{style}, {tool_end}, one call") or ()
     return [str(each.get("content")) for each in messages if each.get("type") == "FunctionCallResponse"]
 
 
 def bar_begins(recording: Recording) -> str:
-    """Explain where a bar of the picture begins, which depends on the recorded times of a request."""
+    """Explain the start of a bar in the picture, which depends on the recorded times of requests."""
     requests = [row for row in lanes_of(recording).rows if row.kind in ("create", "refused") and row.receiver == "upstream"]
     if all(row.sent_ns == row.received_ns for row in requests):
         return (
@@ -269,7 +269,7 @@ def _fix_sentence(context: ReportContext) -> str:
 
 
 def overview_lines(context: ReportContext, release: str) -> list[OverviewLine]:
-    """Return the lines of a picture: two faulty handlers, and a correct one."""
+    """Return the rows of a picture: two faulty handlers and a correct handler."""
     styles = context.part("styles")
     if styles is None:
         return []
@@ -318,7 +318,7 @@ def _table(context: ReportContext, styles: pd.DataFrame) -> pd.DataFrame:
 
 
 def _along(own: pd.DataFrame) -> str:
-    """Return the outcomes along the tool's time as one line."""
+    """Return the outcomes along the tool's time as text."""
     parts: list[str] = []
     last = ""
     for tool, outcome in zip(own["tool_ms"], own["outcome"], strict=True):
@@ -340,7 +340,7 @@ def _real_styles(context: ReportContext) -> pd.DataFrame:
 
 
 def _trace(context: ReportContext) -> list[Block]:
-    """Return the shortest recorded session with a second result, of a release in use if there is one."""
+    """Return a picture of the shortest recorded session with a second result, if possible of a release in use."""
     for release in dict.fromkeys((*context.in_use, *context.releases)):
         fits: list[Real] = [
             each

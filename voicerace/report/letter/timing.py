@@ -1,4 +1,4 @@
-"""Finding 2: when each release sends its request, at which times it fails, and the map with the observations."""
+"""The section on timing: when each release sends its request, at which times it fails, and maps with recorded sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 
 __all__ = ["blocks", "heading"]
 
-#: One call, one result, the corrected handler.
+#: Settings of sessions with one call, one result and the corrected handler.
 _PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result", "modality": "text"}
 
 
@@ -79,7 +79,7 @@ def _claim(context: ReportContext, release: str) -> Claim:
 
 
 def _after_failure(own: pd.DataFrame, silent: int) -> str:
-    """Describe a stalled turn, and the `silent` sessions whose next user input got no reply."""
+    """Describe the effects of a failure: turns without a reply, and `silent` sessions that ignore the next user input."""
     wrong = wrong_of(own)
     text = ""
     if (wrong["outcome"] == "stalled").any():
@@ -154,12 +154,12 @@ def _map(context: ReportContext) -> list[Block]:
 
 
 def _within(real: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the sessions inside the range of tool times of a picture of these trials."""
+    """Return the recorded sessions whose tool time is in the range of the trials."""
     return real[real["tool_ms"].between(trials["tool_ms"].min(), trials["tool_ms"].max())]
 
 
 def _beyond(real: pd.DataFrame, inside: pd.DataFrame) -> str:
-    """Count the recorded sessions outside a picture's range."""
+    """Return the number and the tool times of the recorded sessions outside the range of a picture, as text."""
     out = real.drop(inside.index)
     return f"{len(out)} more, with tools of {range_of(out['tool_ms'])}, {'is' if len(out) == 1 else 'are'}"
 
@@ -191,7 +191,7 @@ def _reference(context: ReportContext) -> Claim:
 
 
 def _trace(context: ReportContext, release: str) -> list[Block]:
-    """Return the shortest recorded session of each of the release's failures."""
+    """Return a picture of the shortest recorded session of each failure of a release."""
     found: list[Block] = []
     for outcome in dict.fromkeys(side.outcome for side in context.bad_sides[release]):
         fits = [each for each in context.evidence.of_program(release) if each.outcome == outcome and each.had(**_PLAIN)]

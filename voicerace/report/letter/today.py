@@ -1,4 +1,4 @@
-"""What to do today, per release in use. All advice is made from the outcomes of the run's sessions."""
+"""The section with advice for today, per release in use. All advice is based on the sessions of the run."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _best(
     tried: list[WorkaroundResult],
     effect: Mapping[str, Any] | None,
 ) -> list[Block]:
-    """Describe the best workaround: its effect, the evidence, what it does not prevent, and the releases that it makes worse."""
+    """Describe the best workaround: effect, evidence, remaining failures, and releases that get worse."""
     sentence = (
         f"**{'Do' if best.bad == 0 else 'Best available'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
         f"and one result it went wrong in {best.bad} of {best.of} computed sessions, against {best.without} of {best.of} without it; the "
@@ -218,7 +218,7 @@ def _other_scenarios(release: str, tried: list[WorkaroundResult]) -> list[Block]
 
 
 def _effects(context: ReportContext, release: str) -> dict[str, Mapping[str, Any]]:
-    """Return what exploration found about a release's workarounds, by name; empty without an exploration."""
+    """Return the explored effects of workarounds on a release, by name of the workaround; empty without an exploration."""
     return {str(each.get("workaround")): each for each in context.evidence.workarounds if each.get("release") == release}
 
 
@@ -257,7 +257,7 @@ def _of_effect(effect: Mapping[str, Any], explored: list[str], best: WorkaroundR
 
 
 def _typescript(name: str) -> str:
-    """Return the TypeScript of a workaround, its times as numbers."""
+    """Return the TypeScript source of a workaround, with numbers for its times."""
     text = WORKAROUNDS[name].typescript
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time.upper(), value)
@@ -265,7 +265,7 @@ def _typescript(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace the time names in a workaround's description by numbers."""
+    """Return the description of a workaround, with numbers for the names of times."""
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time, f"{float(value) / 1000:g} s")
     return text
@@ -276,7 +276,7 @@ def _span(values: tuple[float, float]) -> str:
 
 
 def _upgrade(context: ReportContext) -> Claim:
-    """Compare the releases by their cells of the map."""
+    """Return a claim that compares the releases by the bad cells of their maps."""
     maps = context.part("map")
     if maps is None:
         return Claim("upgrade", "This run has no map, so it does not compare releases.")
@@ -299,7 +299,7 @@ def _upgrade(context: ReportContext) -> Claim:
 
 
 def _sanitised(context: ReportContext) -> Claim:
-    """Count the refused sessions without a reply: what a log hides that hides the error."""
+    """Return a claim on sessions with a refusal and without a reply, which a log without this error hides."""
     maps = context.part("map")
     frame = maps if maps is not None else context.delay
     own = _refused(context, frame)

@@ -1,4 +1,4 @@
-"""Counts per workaround and release, from the run's sessions: where it helps, in which scenario, and where it makes things worse."""
+"""Statistics of each workaround on each release, from the sessions of the run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ _SCENARIO = "single"
 
 @dataclass(frozen=True)
 class Tally:
-    """Sessions that went wrong with a workaround, those without it at the same times, and the number of sessions."""
+    """Counts of sessions at the same times.
+
+    Attributes:
+        bad: number of bad sessions with a workaround.
+        without: number of bad sessions without a workaround.
+        of: number of sessions.
+    """
 
     bad: int
     without: int
@@ -30,14 +36,20 @@ class WorkaroundResult:
     """The counts of one workaround on one release.
 
     Attributes:
-        name: of `model.catalog.workarounds`.
-        bad, of: sessions with one call and one result that went wrong with it, and the number of these sessions; `without`:
-            the same without it. Only gaps shorter than the longest wait of any workaround count.
-        heard, heard_without: sessions in which the user hears an informed reply.
-        air_ms, air_without_ms: the median time until that reply; None where it never comes.
-        gaps_ms, tools_ms: the shortest and the longest that were tried.
-        beyond: the counts at longer gaps, `beyond_ms` the shortest of them; None where none was tried.
-        stories: the counts of the other scenarios, by name.
+        name: name of the workaround.
+        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If all
+            gaps are longer, at these gaps.
+        of: number of these sessions.
+        without: number of these sessions that are bad without the workaround.
+        heard: number of these sessions in which the user hears an informed reply.
+        heard_without: the same number without the workaround.
+        air_ms: median time in ms until an informed reply; None without a reply.
+        air_without_ms: the same time without the workaround.
+        gaps_ms: smallest and largest gap in ms.
+        tools_ms: smallest and largest tool time in ms.
+        beyond: counts at longer gaps; None without such sessions.
+        beyond_ms: smallest gap of `beyond`; None without such sessions.
+        stories: name of each other scenario -> its counts.
     """
 
     name: str
@@ -56,21 +68,21 @@ class WorkaroundResult:
 
     @property
     def holds_ms(self) -> float | None:
-        """The fixed time for which it holds a result back; None for other workarounds."""
+        """The fixed time in ms for which the workaround delays a result; None for other workarounds."""
         return float(WORKAROUND_TIMES["hold_ms"]) if WORKAROUNDS[self.name].holds == "time" else None
 
 
 def longest_wait_ms() -> float:
-    """Return the longest wait of any workaround."""
+    """Return the longest wait of any workaround in ms."""
     return max(float(value) for value in WORKAROUND_TIMES.values())
 
 
 def workaround_results(context: ReportContext, release: str, names: Iterable[str] = WORKAROUNDS) -> list[WorkaroundResult]:
-    """Return the results of the workarounds that a release allows; empty where the run tried none."""
+    """Return the results of the workarounds that a release allows; empty if the run has no workarounds."""
     frame = context.part("cures")
     if frame is None:
         return []
-    if "scenario" not in frame.columns:  # runs of earlier versions have this scenario only
+    if "scenario" not in frame.columns:  # runs of earlier versions have only this scenario
         frame = frame.assign(scenario=_SCENARIO)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
@@ -78,13 +90,13 @@ def workaround_results(context: ReportContext, release: str, names: Iterable[str
 
 
 def best_workaround(context: ReportContext, release: str) -> WorkaroundResult | None:
-    """Return the workaround with the fewest bad sessions, then the shortest wait; None where none is better than no workaround."""
+    """Return the workaround with the fewest bad sessions, then the shortest wait; None if no workaround is an improvement."""
     better = [each for each in workaround_results(context, release) if each.bad < each.without]
     return min(better, key=lambda each: (each.bad, each.air_ms if each.air_ms is not None else 1e9), default=None)
 
 
 def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
-    """Return the releases on which more sessions go wrong with a workaround than without it."""
+    """Return the counts of each release on which a workaround increases the number of bad sessions, by release."""
     return {
         release: Tally(each.bad, each.without, each.of)
         for release in context.releases
@@ -96,7 +108,7 @@ def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
 def _result(name: str, rows: pd.DataFrame, bare: pd.DataFrame) -> WorkaroundResult:
     near, far = (_of(rows, beyond=each) for each in (False, True))
     near_bare, far_bare = (_of(bare, beyond=each) for each in (False, True))
-    if near.empty:  # the capture's gaps are all longer than any workaround waits
+    if near.empty:  # all gaps are longer than the wait of any workaround
         near, near_bare, far, far_bare = far, far_bare, near, near_bare
     stories = {
         str(scenario): Tally(_bad(own), _bad(bare[bare["scenario"] == scenario]), len(own))

@@ -1,7 +1,7 @@
-"""Display in notebooks: a recording as its swimlane, a picture with its alternative text, other objects as tables.
+"""Display of objects in notebooks: recordings as swimlanes, pictures with alternative text, other objects as tables.
 
-`register` attaches the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. A picture is
-shown once, as an image, without pyplot. Every text from a recording is escaped.
+`register` adds the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. A picture is
+displayed once, as an image, without pyplot. Text from a recording is escaped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
-#: Code, emphasis and escapes only: a table cell cannot contain HTML, links or images.
+#: Markdown parser for table cells: code, emphasis and escapes, but no HTML, links or images.
 _INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
 
 
@@ -62,7 +62,7 @@ def register(shell: Any = None) -> None:
     """Register the display of recordings, verdicts, releases, runs and suspicions in the running notebook.
 
     Args:
-        shell: replaces the running IPython shell. Without any shell this does nothing.
+        shell: an IPython shell; None for the running shell. Without a shell, this function does nothing.
     """
     shell = shell if shell is not None else get_ipython()
     if shell is None:
@@ -77,7 +77,7 @@ def register(shell: Any = None) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register the extension with IPython's `shell`: ``%load_ext voicerace.notebook``."""
+    """Register the display in `shell`. IPython calls this function for ``%load_ext voicerace.notebook``."""
     register(shell)
 
 
@@ -85,9 +85,9 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
     """Show a picture with its alternative text, once.
 
     Args:
-        picture: axes or a figure. A pyplot figure is closed, so that the cell does not show it again.
-        alt: the picture as text, with its numbers; see the ``alt_*`` functions.
-        caption: a line below the picture.
+        picture: axes or a figure. A pyplot figure is closed, so that the cell does not display it again.
+        alt: the alternative text, with the numbers of the picture; see the ``alt_*`` functions.
+        caption: text below the picture.
 
     Raises:
         InputError: there is no alternative text.
@@ -100,7 +100,7 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
 
 
 def show_table(frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame as a table with a caption and scoped header cells."""
+    """Show a DataFrame as a table with a caption and scoped header cells."""
     data, _ = table_bundle(frame, caption)
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
@@ -111,17 +111,17 @@ def print_progress(name: str, states: int | None = None) -> None:
 
 
 def inline_html(text: str) -> str:
-    """Return one line of Markdown as HTML: code, emphasis and backslash escapes. Everything else is escaped."""
+    """Return one line of Markdown as HTML. Only code, emphasis and backslash escapes are markup; other text is escaped."""
     return str(_INLINE.renderInline(text))
 
 
 def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
-    """Return an HTML table. Missing values are empty; cells and caption are inline Markdown.
+    """Return an HTML table. Missing values are empty cells. Cells and caption are inline Markdown.
 
     Args:
         columns: the header cells.
-        rows: sequences of cells; the first is the row's header.
-        caption: empty for none.
+        rows: sequences of cells. The first cell of a row is its header.
+        caption: the caption; empty for no caption.
     """
     head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
     body = []
@@ -133,7 +133,7 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Return a verdict as a small table: one column per tool turn, with the kind of every count."""
+    """Return a verdict as a small HTML table: one column per tool turn, with the kind of every count."""
     caption = (
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
@@ -162,7 +162,7 @@ def _cell(value: object) -> str:
 
 
 def _image(picture: Axes | Figure, alt: str) -> Bundle:
-    """Return a picture as notebook data and metadata."""
+    """Return (data, metadata) of a notebook output with a picture."""
     kind, image = to_image(picture, alt)
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close(figure_of(picture))
@@ -170,7 +170,7 @@ def _image(picture: Axes | Figure, alt: str) -> Bundle:
 
 
 def image_bundle(kind: str, image: bytes, alt: str, **metadata: str) -> Bundle:
-    """Return an image file as notebook data and metadata, with its alternative text and further metadata."""
+    """Return (data, metadata) of a notebook output with an image file, its alternative text and further metadata."""
     content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
     return {kind: content, "text/plain": alt}, {kind: {"alt": alt, **metadata}}
 
@@ -195,7 +195,7 @@ def _release(release: ProxyRelease, **_: Any) -> Bundle:
 
 
 def _run(run: SweepResult, **_: Any) -> Bundle:
-    """Show what ran, its outcomes, and the folder's name, never its path."""
+    """Return (data, metadata) with the settings and outcomes of a run, and with the name of its folder but not the path."""
     done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
     stopped = "" if run.complete else ", stopped early"
     clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
@@ -214,7 +214,7 @@ def _run(run: SweepResult, **_: Any) -> Bundle:
 
 
 def _outcomes(run: SweepResult) -> pd.DataFrame:
-    """Return ranges of equal cells, one row per outcome, with intervals where they exist."""
+    """Return one row per range of equal cells and outcome, with 95 % intervals if the run has them."""
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
     outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
@@ -243,10 +243,10 @@ def _suspicions(found: Suspicions, **_: Any) -> Bundle:
 
 
 def frame_html(frame: pd.DataFrame, caption: str) -> str:
-    """Return a frame as an HTML table; see `table_html`."""
+    """Return a DataFrame as an HTML table; see `table_html`."""
     return table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
 
 
 def table_bundle(frame: pd.DataFrame, caption: str) -> Bundle:
-    """Return a frame as notebook data: HTML and text."""
+    """Return (data, metadata) of a notebook output with a DataFrame, as HTML and text."""
     return {"text/html": frame_html(frame, caption), "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}

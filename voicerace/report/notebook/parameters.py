@@ -1,7 +1,7 @@
 """The parameters of the notebooks, validated in their first code cell.
 
-papermill passes lists as text and accepts misspelt names as new globals. So a notebook reads its parameters with
-``Params.from_namespace(globals())``, which raises for an unknown name or a value that is not valid.
+papermill passes lists as text and accepts misspelt names as new globals. A notebook therefore reads its parameters with
+``Params.from_namespace(globals())``, which raises InputError for an unknown name or an invalid value.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 _EARLIER_MS = 40.0
-#: Names that IPython adds to every namespace.
+#: Names that IPython adds to the globals of a notebook.
 _IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
 
 
 class NotebookParameters(BaseModel):
-    """Base of the parameters of every notebook."""
+    """Base class of the parameters of all notebooks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -44,7 +44,7 @@ class NotebookParameters(BaseModel):
         """Return the parameters among a notebook's globals.
 
         Raises:
-            InputError: a global is not a parameter, or a value is not valid; the error names it.
+            InputError: a global is not a parameter, or a value is not valid. The error contains the name.
         """
         given = {
             name: value
@@ -68,7 +68,7 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Shared parameters. Times are in ms, as numbers or text of `model.parameters`; an empty one uses the profile."""
+    """Parameters of several notebooks. Times are in ms or text of `model.parameters`. If empty, the profile sets the time."""
 
     scenario: str = "single"
     handler: str = "return"
@@ -90,7 +90,7 @@ class _Shared(NotebookParameters):
 
     @property
     def given(self) -> dict[str, str]:
-        """The times that are not empty."""
+        """The times that are not empty, by name."""
         return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
 
 
@@ -98,8 +98,8 @@ class OneSessionParameters(_Shared):
     """Parameters of ``1-one-session.ipynb``.
 
     Attributes:
-        earlier_ms: how much earlier the result comes in the second session, at most the shortest tool time. None for 40,
-            or for the shortest tool time if that is less.
+        earlier_ms: time in ms by which the tool of the second session is faster, at most the shortest tool time. None for
+            40 or the shortest tool time, whichever is less.
     """
 
     release: str = "0.9.1"
@@ -122,19 +122,19 @@ class OneSessionParameters(_Shared):
 
     @property
     def earlier(self) -> float:
-        """`earlier_ms`, resolved."""
+        """The value of `earlier_ms`, or its default if None."""
         return min(_EARLIER_MS, self._least_tool_ms) if self.earlier_ms is None else self.earlier_ms
 
 
 class DelaySweepParameters(_Shared):
-    """Parameters of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
+    """Parameters of ``2-delay-sweep.ipynb``. The sweep of the delay includes `start_ms` and `stop_ms`.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.
-        trials: sessions per release and delay, if a time is drawn.
-        map_step_ms: the step of the map of tool time against gap, from 0 to `map_stop_ms`.
-        capture: a file with sessions to show; empty for none.
-        out: the run's folder; empty for ``runs/…``.
+        trials: number of sessions per release and delay, if a time is drawn.
+        map_step_ms: step in ms of the map of tool time against gap, from 0 to `map_stop_ms`.
+        capture: a file with sessions to show; empty for no capture.
+        out: folder of the run; empty for a new folder in ``runs``.
     """
 
     releases: tuple[str, ...] = ("0.9.1", "0.9.4", "0.11.1")
@@ -149,23 +149,23 @@ class DelaySweepParameters(_Shared):
 
     @property
     def story(self) -> dict[str, str]:
-        """The fields of `SweepSpec` other than releases and times."""
+        """Fields of `SweepSpec` other than releases and times."""
         return {"scenarios": self.scenario, "handlers": self.handler, "modalities": self.modality}
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The notebook's sweep, for `SweepSpec`."""
+        """Fields of `SweepSpec` for the sweep of the notebook."""
         drawn = {"profile": self.profile, "trials": self.trials, "seed": self.seed}
         return {"releases": self.releases, **self.story, **drawn, "times": self.times}
 
     @property
     def times(self) -> dict[str, str]:
-        """The sweep's times: the delay as a grid, the others as given."""
+        """The times of the sweep: a grid of the delay, and the other times as given."""
         return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
 
     @property
     def map_times(self) -> dict[str, str]:
-        """The map's times: delay and gap as grids, and one fixed network, so that a cell is one session."""
+        """The times of the map: grids of delay and gap, and a fixed network, so that a cell is one session."""
         grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
         return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
 
@@ -174,9 +174,9 @@ class YourSessionsParameters(NotebookParameters):
     """Parameters of ``5-your-sessions.ipynb``.
 
     Attributes:
-        capture: the file, or a run's folder; empty for none.
-        release: of the proxy; empty to infer it from the capture.
-        most: maximum number of races played on every release; from more, this many are drawn by `seed`.
+        capture: a file or the folder of a run; empty for no capture.
+        release: release of the proxy; empty to infer the release from the capture.
+        most: maximum number of simulated races. A larger capture is sampled with `seed`.
     """
 
     capture: str = ""
@@ -209,13 +209,13 @@ class EveryPathParameters(NotebookParameters):
     """Parameters of ``4-every-path.ipynb``.
 
     Attributes:
-        release: explored, besides the reference gate.
-        stories: of `experiments.explore.stories`, as a list, a JSON list in text, or text with commas.
-        handlers: of `model.catalog.handlers`.
-        bounds: intervals that replace those of `workarounds.BOUNDS`, ``name=low:high`` in ms.
-        max_states: per scenario.
-        workaround_stories: the scenarios of the workarounds; each is explored several times.
-        pictures: number of findings with a picture, the shortest first.
+        release: the release to explore in addition to the reference gate.
+        stories: names of explored scenarios, as a list, a JSON list in text, or text with commas.
+        handlers: names of handler styles.
+        bounds: intervals that replace intervals of `workarounds.BOUNDS`, as ``name=low:high`` in ms.
+        max_states: maximum number of states per scenario.
+        workaround_stories: scenarios in which each workaround is explored.
+        pictures: number of findings with a picture, starting with the shortest finding.
     """
 
     release: str = "0.9.1"

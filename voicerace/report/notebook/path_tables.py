@@ -1,4 +1,4 @@
-"""Tables of explorations, the reference gate and the workarounds, for ``4-every-path.ipynb``."""
+"""Tables of findings, explored scenarios and effects of workarounds, for ``4-every-path.ipynb``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FINDINGS = ["finding", "what happens", "outcome", "scenario", "handler", "steps
 
 
 def findings(found: Iterable[Finding]) -> pd.DataFrame:
-    """Return one row per finding, the shortest first.
+    """Return one row per finding, starting with the shortest finding.
 
-    Columns: finding, what happens, outcome, scenario, handler, steps, slack_ms (smallest distance of two steps).
+    Columns: finding, what happens, outcome, scenario, handler, steps, slack_ms (smallest time between two steps).
     """
     rows = [
         [
@@ -41,12 +41,12 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
 
 
 def shortest(found: Iterable[Finding], most: int | None = None) -> list[Finding]:
-    """Return the findings with the fewest steps, at most `most`."""
+    """Return the findings, sorted by the number of steps, at most `most`."""
     return sorted(found, key=lambda each: (len(each.trace), each.name))[:most]
 
 
 def stories(*explored: ExplorationResult) -> pd.DataFrame:
-    """Return one row per explored scenario: release, scenario, handler, states, every order (yes or no), findings."""
+    """Return one row per explored scenario. Columns: release, scenario, handler, states, every order (yes or no), findings."""
     rows: list[dict[str, Any]] = [
         {
             "release": each.release,
@@ -63,7 +63,7 @@ def stories(*explored: ExplorationResult) -> pd.DataFrame:
 
 
 def effects(found: Sequence[Effect]) -> pd.DataFrame:
-    """Return the effects of workarounds; the response latency is from the call's response.done to the reply's first output."""
+    """Return one row per workaround. Response latency is the time from the call's `response.done` to the reply's start."""
     rows = []
     for each in found:
         if each.why_not is not None:
@@ -79,7 +79,7 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
 
 
 def at_length(release: str) -> list[Finding]:
-    """Return the findings of the exploration in data/explore, with wider bounds; empty without one.
+    """Return the findings of the release's exploration in data/explore, which has wider bounds; empty without the file.
 
     Raises:
         InputError: the file cannot be read.
@@ -88,7 +88,7 @@ def at_length(release: str) -> list[Finding]:
 
 
 def effects_at_length(release: str) -> list[Effect]:
-    """Return the effects of workarounds on a release from data/workarounds.json, with more scenarios; empty without the file.
+    """Return the effects of workarounds on a release from data/workarounds.json; empty without the file.
 
     Raises:
         InputError: the file cannot be read.
@@ -97,7 +97,7 @@ def effects_at_length(release: str) -> list[Effect]:
 
 
 def kept_workarounds() -> list[tuple[dict[str, Any], list[Effect]]]:
-    """Return the parameters and effects of data/workarounds.json; empty without the file.
+    """Return (parameters, effects) of each record in data/workarounds.json; empty without the file.
 
     Raises:
         InputError: the file cannot be read.

@@ -1,7 +1,7 @@
-"""Sliders for one session: each move plays the session again and shows its verdict and picture.
+"""Sliders for one session. Each move simulates the session again and displays its verdict and picture.
 
-The verdict is sent before the picture is drawn. The front end sends only the newest move while one is processed, so a drag
-needs no timer. Without widgets, the notebook shows the session at the start values.
+The verdict is displayed before the picture is drawn. While a move is processed, the front end keeps only the newest move, so
+a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from voicerace.units import ms
 
 __all__ = ["Sliders"]
 
-#: Time -> its label, and the slider's end and step in ms; a larger start value extends it.
+#: Time -> (label, end of the slider in ms, step in ms). A larger initial value extends the slider.
 _TIMES: Final[dict[str, tuple[str, float, float]]] = {
     "tool_ms": ("tool", 1000, 5),
     "gap_ms": ("gap", 1000, 5),
@@ -37,7 +37,7 @@ _TIMES: Final[dict[str, tuple[str, float, float]]] = {
     "upstream_rtt_ms": ("API round trip", 400, 2),
 }
 _WIDE: Final = {"description_width": "11em"}
-#: Number of a turn -> its label.
+#: Field of a turn -> its label.
 _NUMBERS: Final = {
     "margin_ms": "margin, ms: the request at the API, minus the slot being free",
     "lead_ms": "lead, ms: the result at the proxy, minus response.done there",
@@ -51,17 +51,19 @@ _NUMBERS: Final = {
 
 
 class Sliders:
-    """One session under sliders.
+    """A session with sliders for its times.
 
     Args:
         release, scenario, handler: the initial choices.
-        times: of the session, in ms or the grammar of `voicerace.model.parameters`; sliders start at these.
-        settings: other, fixed arguments of `SessionConfig.of`.
+        times: initial times of the session, in ms or in the grammar of `voicerace.model.parameters`.
+        settings: other arguments of `SessionConfig.of`, which stay fixed.
 
     Attributes:
-        recording, verdict: of the current session; None if it is not possible.
-        error: why the session is not possible, or None.
-        says, picture: widgets with the verdict and the swimlane, as HTML.
+        recording: the current session; None if the session is not possible.
+        verdict: verdict of the current session; None if the session is not possible.
+        error: the reason if the session is not possible, else None.
+        says: widget with the verdict as HTML.
+        picture: widget with the swimlane as HTML.
 
     Raises:
         InputError: an unknown name, or a time with a slider that is not one number.
@@ -102,7 +104,7 @@ class Sliders:
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders that start at a session; a time that is drawn or differs by call starts at the first call's."""
+        """Return sliders with the values of a session. A time that is drawn or differs by call has the first call's value."""
         scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
@@ -125,16 +127,16 @@ class Sliders:
 
     @property
     def session(self) -> SessionConfig:
-        """The session of the current slider values.
+        """The session with the current values of the sliders.
 
         Raises:
-            InputError: the values give no valid session.
+            InputError: no session is valid with these values.
         """
         at = {name: each.value for name, each in self.choices.items()}
         times = {**self._times, **{name: at.pop(name) for name in _TIMES}}
         settings = dict(self._settings)
         if SCENARIOS[at["scenario"]].calls is not None:
-            settings["calls"] = None  # the scenario sets the number
+            settings["calls"] = None  # the scenario sets the number of calls
         return SessionConfig.of(**at, times=times, **settings)
 
     def _scenario_changed(self, change: Mapping[str, Any]) -> None:
@@ -159,9 +161,9 @@ class Sliders:
         self.picture.value = svg_swimlane(recording)
 
     def _ipython_display_(self) -> None:
-        """Display the widgets, and in a second output the session as HTML.
+        """Display the widgets, and the session as HTML in a second output.
 
-        nbconvert prefers widgets to all other forms of one output, and then shows nothing.
+        If one output has both, nbconvert selects the widgets and shows nothing.
         """
         bundle = self._repr_mimebundle_()
         still = bundle.pop("text/html")
@@ -170,7 +172,7 @@ class Sliders:
         display(HTML(f"<details><summary>{title}</summary>{still}</details>"))  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **wanted: Any) -> dict[str, Any]:
-        """Return the widgets, and the current session as HTML and text."""
+        """Return a notebook output with the widgets, and with the current session as HTML and text."""
         bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_(**wanted) or {})
         at = ", ".join(f"{name} {each.value}" for name, each in self.choices.items())
         still = f"<p>Sliders work in JupyterLab; their values here: {escape(at)}.</p>"
@@ -180,7 +182,7 @@ class Sliders:
 
 
 def _verdict(verdict: Verdict) -> str:
-    """Return the numbers of the worst tool turn as HTML."""
+    """Return a verdict and the numbers of its worst tool turn as HTML."""
     summary = f"{glyph(verdict.outcome)} {verdict.outcome}: {verdict.why}; {STUCK[verdict.wedged]}."
     rows = [(name, getattr(verdict.turn, field)) for field, name in _NUMBERS.items()] if verdict.turn is not None else []
     return f"<p>{escape(summary)}</p>" + (table_html(["of the turn", ""], rows, "") if rows else "")

@@ -1,4 +1,4 @@
-"""Pictures of frames and recordings, with alternative texts. One file per kind, one style."""
+"""Pictures of DataFrames and recordings, with alternative texts. Each kind of picture has its own module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The share of bad sessions along the tool's time, and along the measure that decides for each generation.
+"""Plots of the share of bad sessions along the tool's time, and along the measure that determines the outcome.
 
-With drawn networks and gaps the curves over the tool's time are slopes. Over the margin those of generations A and D are one
-step at 0, and over the lead those of B and C (docs/protocol-facts.md#closed-forms).
+With drawn networks and gaps, the curves over the tool's time rise or fall gradually. The curves of generations A and D over
+the margin have one step at 0, as do the curves of B and C over the lead (docs/protocol-facts.md#closed-forms).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.report.plots.style import DPI, GREY, LINES, WIDTH, rc
 
 __all__ = ["MEASURES", "alt_aligned", "plot_aligned"]
 
-#: Measure -> the generations that it decides for, its label, and the labels on both sides of 0.
+#: Measure -> (generations whose outcome it determines, label of the axis, labels below and above 0).
 MEASURES: Final = {
     "margin_ms": (("A", "D"), "request at the API minus slot free, ms", ("request too early", "slot is free")),
     "lead_ms": (("B", "C"), "result minus response.done at the proxy, ms", ("result before it", "after it")),
@@ -27,15 +27,15 @@ MEASURES: Final = {
 
 
 def plot_aligned(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float = 200.0) -> Figure:
-    """Draw one row per measure: its releases along the tool's time and along the measure, with 95 % intervals.
+    """Draw one row per measure: the share of bad sessions along the tool's time and along the measure, with 95 % intervals.
 
     Args:
-        trials: of a sweep with drawn times, including the tool's.
-        width_ms: of a bin.
-        reach_ms: largest shown distance from 0.
+        trials: trials of a sweep with drawn times, including the tool's time.
+        width_ms: width of a bin in ms.
+        reach_ms: maximum absolute value of the measure in the picture, in ms.
 
     Raises:
-        InputError: the trials have no release of the catalogue.
+        InputError: no trial has a release of the catalogue.
     """
     rows = [(measure, tags) for measure in MEASURES if (tags := _tags(trials, measure))]
     if not rows:
@@ -59,7 +59,7 @@ def plot_aligned(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float =
 
 
 def alt_aligned(trials: pd.DataFrame) -> str:
-    """Return the picture as text: the bad sessions of each release on both sides of 0.
+    """Return the alternative text of `plot_aligned`: the bad sessions of each release below and above 0.
 
     Args:
         trials: as for `plot_aligned`.
@@ -75,7 +75,7 @@ def alt_aligned(trials: pd.DataFrame) -> str:
 
 
 def _tags(trials: pd.DataFrame, measure: str) -> list[str]:
-    """Return the releases for which a measure decides, in the order of the trials."""
+    """Return the releases whose outcome a measure determines, in the order of the trials."""
     found = [str(tag) for tag in trials["release"].unique() if tag in PROXIES]
     return [tag for tag in found if PROXIES[tag].generation[0] in MEASURES[measure][0]]
 

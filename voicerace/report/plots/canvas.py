@@ -1,7 +1,7 @@
 """Canvases for a swimlane: matplotlib axes, or SVG.
 
-Drawing the SVG takes a few milliseconds. Its labels are text, whose width depends on the reader's fonts, so a page that must
-look the same everywhere uses axes. Coordinates are inches from the left and the top.
+Writing the SVG takes a few milliseconds, but the width of its labels depends on the fonts of the reader. A page that must
+look the same everywhere uses axes. Coordinates are in inches from the left and from the top.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["AxesCanvas", "Canvas", "SvgCanvas"]
 Point = tuple[float, float]
 _PX: Final = 100
 _PT_PX: Final = _PX / 72
-#: Mean width of DejaVu's letters relative to their height, for the boxes around labels.
+#: Mean width of a DejaVu letter relative to its height, for the boxes around labels.
 _LETTER: Final = 0.54
 _BOLD: Final = 0.67
 _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}
-#: Distance from a label's y to its baseline, relative to its height.
+#: Distance from a label's y coordinate to its baseline, relative to the height of the text.
 _DOWN: Final = {"center": 0.36, "bottom": -0.22}
 _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
 class Canvas(Protocol):
-    """The drawing operations of a swimlane; `look` has matplotlib's keyword arguments."""
+    """The drawing operations of a swimlane. `look` contains keyword arguments of matplotlib."""
 
     def text(self, x: float, y: float, words: str, **look: Any) -> object: ...
     def line(self, xs: Sequence[float], ys: Sequence[float], **look: Any) -> object: ...
@@ -68,7 +68,7 @@ class SvgCanvas:
         self._parts: list[tuple[float, str]] = []
 
     def svg(self, alt: str) -> str:
-        """Return the picture with its alternative text `alt`."""
+        """Return the SVG source of the picture, with the alternative text `alt`."""
         width, height = _n(self.width), _n(self.height)
         body = "".join(part for _, part in sorted(self._parts, key=lambda each: each[0]))
         hatch = (
@@ -164,5 +164,5 @@ def _stroke(look: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape text for SVG; characters that XML does not allow are replaced."""
+    """Return text escaped for SVG. Characters that XML does not allow are replaced."""
     return escape(_UNPRINTABLE.sub("�", text))

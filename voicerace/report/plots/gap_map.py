@@ -1,6 +1,6 @@
-"""A map of outcomes over two times of one release, with the measured gap marked.
+"""A map of the outcomes of one release over two times, with the measured gap marked.
 
-Every cell is one computed session; a customer's sessions are points. The measured gap and its source come from a profile.
+Each cell is one computed session. Recorded sessions are points. A profile provides the measured gap and its source.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc
 
 __all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "observed_gap_ms", "plot_map"]
 
-#: The profile of the one published trace with milliseconds (docs/protocol-facts.md#measured-times).
+#: Name of the profile of the only published trace with times in ms (docs/protocol-facts.md#measured-times).
 _OBSERVED: Final = "observed-2025"
 
 
@@ -33,18 +33,18 @@ def plot_map(
     points: pd.DataFrame | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the outcome over two times.
+    """Draw the outcome of each session over two times.
 
     Args:
-        trials: of `sweep`, with grids on both times; all other settings equal within the release.
+        trials: trials of `sweep` with a grid of both times. All other settings must be equal within the release.
         x, y: names of the times.
-        release: of the map; None if the trials have one release.
-        observed: mark the measured gap, if one axis is ``gap_ms``.
-        points: sessions with a column per axis and optionally ``outcome``.
+        release: release of the map; None if the trials have one release.
+        observed: whether to mark the measured gap, if one axis is ``gap_ms``.
+        points: recorded sessions, with a column per axis and optionally ``outcome``.
         ax: axes to draw on; None for a new figure.
 
     Raises:
-        InputError: a column is missing, or the trials are not one session per cell.
+        InputError: a column is missing, or a cell has more than one session.
     """
     cells = cells_of(trials, x, y, release)
     own = ax is None
@@ -75,7 +75,7 @@ def alt_map(
     observed: bool = True,
     points: pd.DataFrame | None = None,
 ) -> str:
-    """Return the picture as text: the cells per outcome, and the changes in three columns.
+    """Return the alternative text of `plot_map`: the cells per outcome, and the outcomes in up to three columns.
 
     Args:
         trials, x, y, release, observed, points: as for `plot_map`.
@@ -106,7 +106,7 @@ def alt_map(
 
 
 def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", release: str | None = None) -> pd.DataFrame:
-    """Return the drawn cells: release, x, y, outcome, tie_outcome and the borders left, right, low, high."""
+    """Return one row per cell: release, x, y, outcome, tie_outcome, and the borders left, right, low and high."""
     if missing := {x, y, "release"} - set(trials.columns):
         raise InputError("trials", f"no column {', '.join(sorted(missing))}", f"trials with {x} and {y}")
     names = list(trials["release"].unique())
@@ -131,7 +131,7 @@ def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", releas
 
 
 def observed_gap_ms() -> float:
-    """Return the only published gap, in ms."""
+    """Return the only published gap in ms."""
     return float(PROFILES[_OBSERVED].values["gap_ms"] or 0)
 
 
@@ -139,11 +139,11 @@ def _observed_gap() -> tuple[float, str]:
     return observed_gap_ms(), PROFILES[_OBSERVED].sentence.partition(": ")[2]
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Merge cells of one outcome: first within a column, then equal areas of neighbouring columns."""
+    """Return rectangles of equal outcome: cells merged within a column, then across neighbouring columns."""
     runs: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = runs[-1] if runs else None
@@ -162,24 +162,24 @@ def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def draw_fields(ax: Axes, cells: pd.DataFrame) -> None:
-    """Draw the cells in their outcome's colour and hatching, and set the limits of the axes."""
+    """Draw each cell in the colour and hatching of its outcome, and set the limits of the axes."""
     for row in merged_cells(cells):
         style = STYLES[row["outcome"]]
         box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
         ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-    # The first cell extends half a step below zero, but no time is negative.
+    # The first cell extends half a step below zero, but times are not negative.
     ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
     ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
 
 
 def _names(ax: Axes, cells: pd.DataFrame) -> None:
-    """Write each outcome's name into the middle of its tallest columns, if there is space."""
+    """Write the name of each outcome into the middle of its tallest columns, if there is space."""
     width = cells["right"].max() - cells["left"].min()
     height = cells["high"].max() - cells["low"].min()
     for outcome, group in cells.groupby("outcome", sort=False):
         tallest = group.groupby("left")[["low", "high"]].agg({"low": "min", "high": "max"})
         size = tallest["high"] - tallest["low"]
-        # The middle of the columns that are nearly as tall as the tallest.
+        # The middle of the columns that are nearly as tall as the tallest column.
         near = size[size >= 0.9 * size.max()].index
         left = near[len(near) // 2]
         if size.max() < 0.1 * height or len(group["left"].unique()) < 3:

@@ -1,4 +1,4 @@
-"""The share of bad turns along the gap, per handler style and release; recorded gaps are shaded."""
+"""A plot of the share of bad turns along the gap, per handler style and release. The range of recorded gaps is shaded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["alt_gap_sensitivity", "plot_gap_sensitivity"]
 
 
 def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float]) -> Figure:
-    """Draw one panel per handler style. Releases with the same shares at every gap share a line.
+    """Draw one panel per handler style. Releases with the same shares at every gap have one curve.
 
     Args:
-        shares: a row per release, handler and gap: ``release``, ``handler``, ``gap_ms``, ``share``.
-        recorded_ms: the smallest and the largest recorded gap.
+        shares: one row per release, handler and gap: ``release``, ``handler``, ``gap_ms``, ``share``.
+        recorded_ms: the smallest and the largest recorded gap in ms.
 
     Raises:
         InputError: there are no rows.
@@ -36,7 +36,7 @@ def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float])
 
 
 def alt_gap_sensitivity(shares: pd.DataFrame) -> str:
-    """Return the picture as text: the shares at the smallest and at the largest gap."""
+    """Return the alternative text of `plot_gap_sensitivity`: the shares at the smallest and at the largest gap."""
     sentences = []
     for (handler, releases), own in _alike(shares):
         first, last = own.iloc[0], own.iloc[-1]
@@ -46,7 +46,7 @@ def alt_gap_sensitivity(shares: pd.DataFrame) -> str:
 
 
 def _alike(shares: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Group by handler and equal shares: (handler, releases), and the rows of one of them."""
+    """Group releases with equal shares per handler. Return ((handler, releases), rows of the first of these releases)."""
     found: dict[tuple[str, tuple[float, ...]], list[str]] = {}
     rows: dict[tuple[str, tuple[float, ...]], pd.DataFrame] = {}
     for (handler, release), own in shares.groupby(["handler", "release"], sort=False):

@@ -1,7 +1,7 @@
-"""Maps of several releases side by side: outcome over the gap and the tool's time, with the observed gaps marked.
+"""Maps of several releases side by side: the outcome over the gap and the tool's time, with the published gap marked.
 
-All maps have one scale and one legend. A cell is one computed session. A point is a session of a running proxy at these
-times, with a ring if the model's outcome differs.
+All maps share one scale and one legend. A cell is one computed session. A point is a session of a running proxy, with a ring
+if the outcome of the model at the same times differs.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
 
 __all__ = ["CLAIMED_MS", "alt_maps", "plot_maps"]
 
-#: An integrator's claim without a trace (docs/protocol-facts.md#claimed-gaps): these tools ended before response.done.
+#: Tool times in ms that an integrator reported, without a trace, to end before `response.done`;
+#: source: docs/protocol-facts.md#claimed-gaps.
 CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
 
 
 def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> Figure:
-    """Draw a map for each release.
+    """Draw one map per release.
 
     Args:
-        trials: grids of `gap_ms` and `tool_ms`, one session per cell and release.
-        releases: one map each, in order.
+        trials: trials over a grid of `gap_ms` and `tool_ms`, one session per cell and release.
+        releases: the releases to draw, in order.
         real: sessions of running proxies: release, gap_ms, tool_ms, outcome, model_outcome.
     """
     columns = 2 if len(releases) > 1 else 1
@@ -62,7 +63,7 @@ def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame 
 
 
 def alt_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> str:
-    """Return the picture as text: the cells of each outcome per release, and the changes in some columns."""
+    """Return the alternative text of `plot_maps`: the cells per release and outcome, and the outcomes in some columns."""
     sentences = []
     for release in releases:
         cells = cells_of(trials, _X, _Y, release)
@@ -98,7 +99,7 @@ def _map(ax: Axes, cells: pd.DataFrame) -> None:
 
 
 def _middle(group: pd.DataFrame) -> tuple[float, float]:
-    """Return the cell nearest to the mean of a group of cells."""
+    """Return (x, y) of the cell nearest to the mean of a group of cells."""
     x, y = group[_X].mean(), group[_Y].mean()
     near = int(((group[_X] - x) ** 2 + (group[_Y] - y) ** 2).to_numpy().argmin())
     return float(group[_X].iloc[near]), float(group[_Y].iloc[near])

@@ -1,7 +1,7 @@
-"""Outcome over a delay, one band per release: computed cells, shares of drawn times, ties, and sessions of running proxies.
+"""A plot of the outcome over a delay, with one band per release.
 
-Every computed value is one cell of its band, as wide as the grid's step. Nothing is drawn outside the grid. Sessions of
-running proxies are points on the band of their release.
+Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on the band of their
+release. Nothing is drawn outside the grid.
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ _HALF: Final = 0.36
 
 
 def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the outcome of every trial over one time.
+    """Draw the outcome of each trial over one time.
 
     Args:
-        trials: of `sweep`; with drawn times a cell is split by the outcomes' shares.
+        trials: trials of `sweep`. With drawn times, a cell is split by the share of each outcome.
         axis: name of the time.
-        real: recorded sessions of running proxies: ``release``, `axis`, ``outcome``. A ring marks one whose outcome differs
-            from the model's.
+        real: recorded sessions of running proxies: ``release``, `axis`, ``outcome``. A ring marks a difference from the model.
         ax: axes to draw on; None for a new figure.
 
     Raises:
-        InputError: `axis` is not a column, or is drawn.
+        InputError: `axis` is not a column, or its values are drawn.
     """
     cells = bands(trials, axis)
     labels = list(dict.fromkeys(cells["band"]))
@@ -61,7 +60,7 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
 
 
 def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame | None = None) -> str:
-    """Return the picture as text: the outcomes of each band and the values of the changes.
+    """Return the alternative text of `plot_outcome`: the ranges of equal outcome of each band.
 
     Args:
         trials, axis, real: as for `plot_outcome`.
@@ -84,7 +83,7 @@ def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame 
 
 
 def axis_label(axis: str) -> str:
-    """Return a time's name with its meaning."""
+    """Return the label of a time: its name and meaning."""
     return f"{axis} ({TIMES[axis].meaning.replace('->', '→')})" if axis in TIMES else axis
 
 
@@ -92,7 +91,10 @@ def axis_label(axis: str) -> str:
 
 
 def edges(values: Sequence[float]) -> list[float]:
-    """Return the borders of cells around sorted values: halfway between neighbours, at the same distance at the ends."""
+    """Return the n + 1 borders of cells around n sorted values.
+
+    Inner borders are halfway between neighbours. The first and the last cell are symmetric around their values.
+    """
     if len(values) < 2:
         width = 0.5 if not values else max(abs(values[0]) * 0.05, 0.5)
         return [value + sign * width for value in values for sign in (-1, 1)]
@@ -104,12 +106,12 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """Return one row per drawn area.
 
     Returns:
-        Columns: band (its label) and the settings that differ between bands (such as release); at, low, high (the cell
-        and its borders); outcome, share, bottom (both 0 to 1), count, kind. A tie has two rows of share 0.5 and kind
-        ``tie``; drawn times have one row per outcome, of kind ``estimated``.
+        Columns: band (its label) and the settings that differ between bands (such as release); at, low, high (the value
+        of the cell and its borders); outcome, share, bottom (both 0 to 1), count, kind. A tie has two rows with share
+        0.5 and kind ``tie``. Cells with drawn times have one row per outcome, with kind ``estimated``.
 
     Raises:
-        InputError: `axis` is not a column, or is drawn.
+        InputError: `axis` is not a column, or its values are drawn.
     """
     if "drawn" in trials.columns and any(axis in str(each).split(",") for each in trials["drawn"].unique()):
         raise InputError("axis", f"{axis} is drawn", "a time that has a grid")
@@ -163,19 +165,19 @@ def _shares(trials: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _band(row: dict[Any, Any], names: Sequence[str]) -> str:
-    """Return a band's label: the settings that differ between bands."""
+    """Return the label of a band: the settings that differ between bands."""
     parts = [str(row[name]) if not name.endswith("_ms") else f"{name} {row[name]:g}" for name in names]
     return " · ".join(parts) or "all"
 
 
 def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """Compare each real session with the computed outcomes at its value, or at the two neighbouring values.
+    """Compare each recorded session with the computed outcomes at its value, or at the two neighbouring values.
 
-    Between two computed values with different outcomes the exact boundary is unknown, so both outcomes agree.
+    If the neighbouring values have different outcomes, the exact boundary is unknown, so either outcome agrees.
 
     Returns:
-        Columns: band, at, outcome, computed (the model's outcomes there, both of a tie), agrees. Sessions outside the
-        computed bands are left out.
+        Columns: band, at, outcome, computed (the list of computed outcomes), agrees. Sessions outside the computed
+        bands are omitted.
 
     Raises:
         InputError: `real` lacks a column by which the bands differ.
@@ -202,9 +204,10 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
 
 
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
-    """Return the difference of margin and `axis`, and the releases that have it; None if it is not constant or not unique.
+    """Return (margin minus `axis` in ms, releases with this difference).
 
-    Releases whose request waits for an event are left out, because their margin does not follow the axis.
+    Releases whose request depends on an event are omitted, because their difference is not constant. Returns None if the
+    difference is not the same for all other releases.
     """
     if "margin_ms" not in trials.columns or drawn_times(trials):
         return None
@@ -217,22 +220,22 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
 
 def _runs(group: pd.DataFrame) -> list[str]:
-    """Describe a band from left to right: outcome, from, to; ties with both names."""
+    """Return one phrase per range of equal outcome of a band, in order. A tie names both outcomes."""
     runs: list[tuple[str, float, float]] = []
     for at, here in group.groupby("at", sort=True):
         name = " or ".join(here["outcome"]) + (" (a tie)" if len(here) > 1 else "")
         if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1], float(at))  # type: ignore[arg-type]  # a group's key is its value
+            runs[-1] = (name, runs[-1][1], float(at))  # type: ignore[arg-type]  # the key of a group is a number
         else:
             runs.append((name, float(at), float(at)))  # type: ignore[arg-type]
     return [f"{name} at {low:g} ms" if low == high else f"{name} from {low:g} to {high:g} ms" for name, low, high in runs]
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 def _merged(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Merge neighbouring cells of one outcome into one area."""
+    """Return the areas to draw. Neighbouring cells of equal outcome are merged."""
     merged: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = merged[-1] if merged else None
@@ -254,7 +257,7 @@ def _cell(ax: Axes, row: dict[Any, Any], band: int) -> None:
 
 
 def _flips(ax: Axes, trials: pd.DataFrame, axis: str, labels: list[str]) -> None:
-    """Write the values between which the outcome changes over the border."""
+    """Label each change of outcome with the two values around it."""
     if drawn_times(trials):
         return
     found = flips(trials, axis)
@@ -291,7 +294,7 @@ def _real(ax: Axes, both: pd.DataFrame, labels: list[str]) -> set[str]:
 
 
 def _margin(ax: Axes, trials: pd.DataFrame, axis: str) -> None:
-    """Draw the margin as an upper axis, if it is the lower one shifted."""
+    """Draw the margin as an upper axis, if it differs from the lower axis by a constant."""
     found = margin_offset(trials, axis)
     if found is None:
         return

@@ -1,8 +1,8 @@
-"""An overview of sessions: one line each, true to scale, from the function call to the reply.
+"""An overview of sessions: one row per session, true to scale, from the function call to the reply.
 
-The bar shows when the API is busy with a response. Marks above it are results, at their arrival at the proxy. Arrows below
-it are requests for the next response, at their arrival at the API. If a request arrow lands inside a bar, the API refuses it.
-The swimlane shows every message.
+While the API is busy with a response, there is a bar. Marks above it are results, at their arrival at the proxy. Arrows below
+it are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the API refuses the
+request. The swimlane contains all messages.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-#: Marks closer than this, in inches, share a label.
+#: Distance in inches below which marks share a label.
 _NEAR: Final = 0.16
 
 
 @dataclass(frozen=True)
 class OverviewLine:
-    """One line of the picture.
+    """One row of the picture.
 
     Attributes:
         title: release and scenario.
         recording: the session.
-        means: a short text on what it means to the user.
+        means: a short text on what the user experiences.
     """
 
     title: str
@@ -49,13 +49,13 @@ class OverviewLine:
 
 @dataclass(frozen=True)
 class Strip:
-    """The content of a line; all times in ms since the function call.
+    """The content of a row. All times are in ms since the function call.
 
     Attributes:
-        busy: from, to (None without an end), True for a reply.
-        results: arrival at the proxy, True for the app's result (else the component's error).
-        requests: arrival of a response.create at the API, True if refused.
-        outcome: of the turn.
+        busy: (begin, end or None, whether it is a reply) of each response.
+        results: (arrival at the proxy, whether the app sent it) of each result.
+        requests: (arrival at the API, whether it was refused) of each `response.create`.
+        outcome: outcome of the turn.
     """
 
     busy: tuple[tuple[float, float | None, bool], ...]
@@ -65,10 +65,10 @@ class Strip:
 
 
 def strip_of(recording: Recording) -> Strip:
-    """Return the line of a session's worst turn, from its function call on."""
+    """Return the row of the worst turn of a session, from its function call on."""
     lanes = lanes_of(recording)
     turn = lanes.turn or lanes.verdict.turn
-    # The next user input after a silence is not part of the line.
+    # The row ends before the next user input.
     inputs = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
     until = min(inputs, default=1 << 62)
     rows = [row for row in lanes.rows if row.sent_ns < until]
@@ -93,11 +93,11 @@ def _busy(lanes: Lanes, until_ms: float) -> Iterator[tuple[float, float | None, 
 
 
 def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) -> Figure:
-    """Draw sessions below each other, on one time axis.
+    """Draw sessions below each other on one time axis.
 
     Args:
-        lines: at least one.
-        until_ms: end of the axis; None for after the last request.
+        lines: at least one row.
+        until_ms: end of the axis in ms; None to end after the last request.
     """
     strips = [strip_of(each.recording) for each in lines]
     until = until_ms or _until(strips)
@@ -116,7 +116,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
 
 
 def alt_overview(lines: Sequence[OverviewLine]) -> str:
-    """Return the picture as text, line by line."""
+    """Return the alternative text of `plot_overview`, row by row."""
     sentences = []
     for line in lines:
         strip = strip_of(line.recording)
@@ -201,7 +201,7 @@ class _Pen:
             )
 
     def results(self, bar: float, results: Sequence[tuple[float, bool]]) -> None:
-        """Draw the results above the bar; marks at one time are side by side, in order."""
+        """Draw the results above the bar. Simultaneous results are side by side, in order."""
         for x, those in self.together(results):
             for number, own in enumerate(those):
                 self.ax.plot(
@@ -230,7 +230,7 @@ class _Pen:
             self.label(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
 
     def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
-        """Group marks that are too close for separate labels."""
+        """Return (x in inches, values of the marks) of each group of marks that share a label."""
         placed: list[tuple[float, list[bool]]] = []
         for at, what in sorted(marks, key=lambda mark: mark[0]):
             x = self.x(at)
@@ -241,7 +241,7 @@ class _Pen:
         return placed
 
     def label(self, x: float, right: float, y: float, text: str, colour: str, weight: str) -> None:
-        """Write a label right of a mark, or left of it near the end of the line."""
+        """Write a label to the right of a mark, or to the left of a mark near the end of the row."""
         to_left = x + right + 0.066 * len(text) > _RIGHT
         self.ax.text(
             x - 0.1 if to_left else x + right, y, text, fontsize=8.5, va="center", ha="right" if to_left else "left",

@@ -1,4 +1,4 @@
-"""A table of the releases: rules, and outcomes in a sweep."""
+"""A table of the rules of each release, and of the outcomes in a sweep."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
     """Return one row per release.
 
     Args:
-        trials: of `sweep`; limits the table to its releases. Without drawn times, each scenario adds a column of outcomes.
-        axis: the time of the outcome columns.
+        trials: trials of `sweep`; only their releases are listed. Without drawn times, each scenario adds a column.
+        axis: time along which the columns of the scenarios list the outcomes.
 
     Returns:
-        Columns: release, backend (published version in brackets, where it differs), generation, create (when the
-        request after a result is sent), refusal (whether the host is notified), and one column of outcomes per scenario.
+        Columns: release, backend (a different published version in brackets), generation, create (when the release
+        requests a response after a result), refusal (whether the host is notified), and one column per scenario.
     """
     tags = [str(tag) for tag in trials["release"].unique()] if trials is not None else list(PROXIES)
     rows = [PROXIES[tag] for tag in tags]
@@ -45,7 +45,7 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
 
 
 def glyphs_along(trials: pd.DataFrame, axis: str = "tool_ms") -> dict[str, dict[str, str]]:
-    """Return scenario -> release -> its outcomes along the axis, as ``✗ rejected | 150 | ✓ answered``."""
+    """Return the outcomes along the axis by scenario and release, such as ``✗ rejected | 150 | ✓ answered``."""
     frame = outcomes_at(trials, axis)
     settings = [name for name in frame.columns[: frame.columns.get_loc(axis)] if name != "release"]
     found: dict[str, dict[str, str]] = {}
@@ -70,7 +70,7 @@ def _along(group: pd.DataFrame, axis: str) -> str:
 
 
 def release_rows(row: ProxyRelease) -> list[tuple[str, str]]:
-    """Return the rules of one release as (rule, behaviour)."""
+    """Return the rules of one release as (rule, behaviour) pairs."""
     reaction = {"raw": "passed on as it is", "error": "an Error", "log": "in the proxy's log only"}
     ends = {"quiet": "by the proxy, after 400 ms of silence", "vad": "by the server's voice detection"}
     held = "held back while the flag is set" + (" or a request waits" if row.defers else "")

@@ -1,4 +1,4 @@
-"""A drawing of the test set-up: parts, messages, times, and what each part was in the tests."""
+"""A drawing of the test set-up: parts, messages, times, and the tested programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, figure_of, rc
 
 __all__ = ["PARTS", "alt_setup", "plot_setup"]
 
-#: Key -> name, description, its time.
+#: Key of a part -> (name, description, name of its time or "").
 PARTS: Final = {
     "app": ("your app", "handler\nand tool", "tool_ms"),
     "component": ("component", "voice-agent-\nreact", ""),
     "proxy": ("proxy", "voice-agent-\nbackend", ""),
     "api": ("Realtime API", "one active\nresponse", "gap_ms"),
 }
-#: Between two neighbours: messages to the right, messages to the left, name of the round trip.
+#: For each pair of neighbours: (messages to the right, messages to the left, name of the round-trip time or "").
 _BETWEEN: Final = (
     ("result", "onFunction-\nCallRequest,\nonError", ""),
     ("FunctionCall-\nResponse", "FunctionCall-\nRequest,\nError", "host_rtt_ms"),
@@ -35,7 +35,7 @@ def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
     """Draw the set-up.
 
     Args:
-        roles: key of `PARTS` -> what this part was in the tests, one entry per line.
+        roles: key of `PARTS` -> the programs that took the role of this part, one per line.
     """
     lines = max((len(each) for each in roles.values()), default=0)
     height = _TOP + _TALL + 0.72 + 0.19 * lines
@@ -62,7 +62,7 @@ def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
 
 
 def alt_setup(roles: Mapping[str, Sequence[str]]) -> str:
-    """Return the drawing as text."""
+    """Return the alternative text of `plot_setup`."""
     chain = " to ".join(f"{name} ({' '.join(what.split()).replace('- ', '-')})" for name, what, _ in PARTS.values())
     tests = "; ".join(f"{PARTS[key][0]}: {', '.join(lines)}" for key, lines in roles.items() if lines)
     return (

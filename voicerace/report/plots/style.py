@@ -1,6 +1,6 @@
-"""The style of all pictures: colour, hatch, marker and glyph of each outcome; figures; images with alternative text.
+"""The style of all pictures: colour, hatch, marker and glyph of each outcome, and image files with alternative text.
 
-Colour alone never marks an outcome. Figures are made without pyplot, so that a notebook shows them once.
+Outcomes are never distinguished by colour alone. Figures are created without pyplot, so that a notebook shows them once.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ GREY: Final = "#595959"
 FAINT: Final = "#D9D9D9"
 #: Colour of refusals and warnings.
 WARN: Final = "#B03A00"
-#: Colours of the taken slot, of a result, of the component's own error, and of a reply.
+#: Colours of the taken slot, a result, the component's own error, and a reply.
 TAKEN: Final = "#33658A"
 RESULT: Final = "#0B5C8A"
 DEFAULT_ERROR: Final = "#8A4B00"
 REPLY: Final = "#0F6B4F"
-#: Width of a picture, in inches.
+#: Width of a picture in inches.
 WIDTH: Final = 7.1
 DPI: Final = 100
-#: Colour, line style and marker of curves.
+#: (Colour, line style, marker) of each curve of a picture, in order.
 LINES: Final = (
     (INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"), (DEFAULT_ERROR, "-", "v"), (REPLY, "--", "P"),
     ("#6A3D9A", "-.", "X"),
@@ -61,7 +61,7 @@ _SVG_LIMIT: Final = 200_000
 
 @dataclass(frozen=True)
 class OutcomeStyle:
-    """The style of one outcome; `text` is the colour of text on `colour`."""
+    """The style of one outcome. `text` is the colour of text on an area of `colour`."""
 
     colour: str
     hatch: str
@@ -99,8 +99,8 @@ _RC: Final[dict[str, Any]] = {
 
 
 def rc() -> Any:
-    """Return a context manager that applies the style and restores the settings afterwards."""
-    # The settings of a notebook must not change the bytes of a picture.
+    """Return a context manager that applies the style and restores the settings of matplotlib afterwards."""
+    # Settings of a notebook must not change the bytes of a picture.
     settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEEP}
     return mpl.rc_context(settings | _RC)
 
@@ -109,7 +109,7 @@ _KEEP: Final = frozenset({"backend", "backend_fallback", "toolbar", "interactive
 
 
 def new_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
-    """Return `ax`, or the axes of a new figure; height and width in inches."""
+    """Return `ax`, or the axes of a new figure if `ax` is None. Height and width are in inches."""
     return ax if ax is not None else Figure(figsize=(width, height), dpi=DPI, layout="constrained").add_subplot()
 
 
@@ -131,7 +131,10 @@ def glyph(outcome: str) -> str:
 
 
 def legend(ax: Axes, outcomes: set[str], *, own_figure: bool) -> None:
-    """Add a legend of outcomes in the verdict's order: below the figure, or right of the axes if others share the figure."""
+    """Add a legend of outcomes in the order of `OUTCOMES`.
+
+    The legend is below the figure if `own_figure` is true, else to the right of the axes.
+    """
     handles = [patch_of(outcome) for outcome in OUTCOMES if outcome in outcomes]
     look = {"frameon": False, "handlelength": 2.4, "handleheight": 1.4}
     if own_figure:
@@ -147,11 +150,11 @@ def patch_of(outcome: str) -> Patch:
 
 
 def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
-    """Return a picture's file type and bytes: SVG if small, else PNG at twice the size. The bytes are reproducible.
+    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the size.
 
     Args:
         picture: axes or a figure.
-        alt: the picture as text, with its numbers; an SVG has it as its label.
+        alt: the alternative text, with the numbers of the picture; an SVG has it as its label.
 
     Raises:
         InputError: there is no alternative text.
@@ -170,7 +173,7 @@ def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
 
 
 def _labelled(svg: str, alt: str) -> str:
-    """Add the label `alt` to an SVG, and remove metadata and document type."""
+    """Return an SVG with the label `alt`, without metadata and document type."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     return body.replace("<svg ", f'<svg role="img" aria-label="{escape(" ".join(alt.split()))}" ', 1)

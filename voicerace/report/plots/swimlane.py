@@ -1,7 +1,6 @@
-"""A session as a swimlane: host, proxy and upstream as lanes, time downward, the slot as a bar beside the upstream.
+"""A swimlane of a session: host, proxy and upstream are lanes, time runs downward, the slot is a bar at the upstream.
 
-Time is in order but not to scale: messages at one instant have a row each, and silence is shortened. `swimlane_rows` selects
-the rows; this module draws them.
+Time is not to scale: simultaneous messages have separate rows, and silence is shortened. `swimlane_rows` selects the rows.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from voicerace.units import ms
 
 __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
-# Horizontal positions, in inches from the left.
+# Horizontal positions in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
@@ -46,7 +45,15 @@ _SIGNS: Final = {"result": "● ", "default_error": "▲ "}
 
 @dataclass(frozen=True)
 class _Layout:
-    """Vertical positions, in rows from the top; `sent` and `received` by the message's seq."""
+    """Vertical positions in rows from the top.
+
+    Attributes:
+        sent: seq of a message -> position of its sending.
+        received: seq of a message -> position of its arrival.
+        instants: (time in ns, first position, last position) of the messages sent at one time.
+        silences: (position, duration in ns) of each shortened silence.
+        height: height of the picture.
+    """
 
     sent: dict[int, float]
     received: dict[int, float]
@@ -59,9 +66,9 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     """Draw one session.
 
     Args:
-        recording: of any origin.
+        recording: a computed or recorded session.
         ax: axes to draw on; None for a new figure.
-        window: ``turn`` for the worst tool turn from its user input on, ``all`` for everything.
+        window: ``turn`` for the worst tool turn from its user input on, ``all`` for the complete session.
     """
     lanes = lanes_of(recording, window)
     layout = _layout(lanes)
@@ -77,7 +84,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture of `plot_swimlane` as SVG, in a few milliseconds. It uses the reader's font.
+    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. Its font depends on the reader's computer.
 
     Args:
         recording, window: as for `plot_swimlane`.
@@ -91,7 +98,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
 
 
 def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture as text: the messages with times, the responses in the slot, and the outcome.
+    """Return the alternative text of `plot_swimlane`: messages with times, responses in the slot, and the outcome.
 
     Args:
         recording, window: as for `plot_swimlane`.
@@ -125,7 +132,7 @@ def _headline(lanes: Lanes) -> str:
 
 
 def _clock(time_ns: int) -> str:
-    """Format a time in ms: whole where exact, else tenths."""
+    """Return a time as text in ms, with one decimal unless the decimal is 0."""
     value = ms(time_ns)
     text = f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
     return "0" if text == "-0" else text.replace("-", "−")
@@ -139,7 +146,7 @@ def _column(row: MessageRow) -> str:
 
 
 def _layout(lanes: Lanes) -> _Layout:
-    """Compute the layout: later messages are lower, and labels of one column are at least a row apart."""
+    """Return the layout: later messages are lower, and labels of one column are at least one row apart."""
     points: list[tuple[int, int, int, MessageRow]] = []
     for row in lanes.rows:
         points.append((row.sent_ns, 1, row.seq, row))
@@ -183,7 +190,7 @@ def _layout(lanes: Lanes) -> _Layout:
     return _Layout(sent, received, instants, silences, y + 0.6)
 
 
-# -- ink -------------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 class _Pen:
@@ -229,7 +236,7 @@ class _Pen:
         )  # fmt: skip
 
     def instants(self) -> None:
-        """Draw the times at the left, and a band around the messages of one instant."""
+        """Draw the times at the left, and a band around simultaneous messages."""
         for number, (time, first, last) in enumerate(self.layout.instants):
             self.canvas.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
             if last > first:

@@ -1,7 +1,7 @@
-"""The rows of a swimlane: the messages that matter to the race, and the responses in the slot.
+"""The rows of a swimlane: the messages that affect the race, and the responses in the slot.
 
-Left out: rate limits, content parts, output items, items without effect, echoes, and messages that a proxy forwards
-unchanged. Deltas and audio frames of one response are folded into the first.
+The rows omit rate limits, content parts, output items, items without effect, echoes, and messages that a proxy forwards
+unchanged. Deltas and audio of one response are one row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Window: TypeAlias = Literal["turn", "all"]
 Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "notice", "reply"]
 
 _LANES: Final = {"component": "host", "app": "host", "user": "host"}
-#: First part of a recording's `proxy` -> kind of proxy.
+#: First part of the `proxy` field of a recording -> kind of proxy.
 _TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
 _SILENT_HOST: Final = "the host is not notified"
 _NO_CREATE: Final = "no response.create is sent"
@@ -51,14 +51,16 @@ class MessageRow:
     """One drawn message.
 
     Attributes:
-        seq: of the event.
-        sender, receiver: lanes: host, proxy, upstream.
-        sent_ns, received_ns: since the function call; equal if only one of them was recorded.
+        seq: sequence number of the event.
+        sender: lane of the sender: host, proxy or upstream.
+        receiver: lane of the receiver.
+        sent_ns: send time in ns since the function call; `received_ns` if not recorded.
+        received_ns: receive time in ns since the function call; `sent_ns` if not recorded.
         label: short text.
-        kind: role in the race.
-        arrived: False if it never reached its receiver.
-        folded: number of messages that it represents.
-        note: text for the other column of this row.
+        kind: role of the message in the race.
+        arrived: whether the message reached its receiver.
+        folded: number of messages that the row represents.
+        note: text in the other column of this row.
     """
 
     seq: int
@@ -75,7 +77,11 @@ class MessageRow:
 
 @dataclass(frozen=True)
 class Bar:
-    """A response in the slot, by the seqs of the messages that began and ended it; None outside the picture."""
+    """A response in the slot.
+
+    `create`, `created` and `done` are the seqs of its `response.create`, `response.created` and `response.done`; None if not
+    in the picture. `open` is whether `response.done` was not recorded. `held_ns` is its time in the slot; None if unknown.
+    """
 
     response_id: str
     create: int | None
@@ -90,12 +96,12 @@ class Lanes:
     """The content of a swimlane.
 
     Attributes:
-        rows: in the order of sending.
-        bars: in the order of their beginning.
-        origin: the event at time 0.
-        verdict: of the complete recording.
-        turn: the shown turn; None if everything is shown, or without a turn.
-        names: proxy, scenario and handler of the recording.
+        rows: the messages in send order.
+        bars: the responses in start order.
+        origin: name of the event at time 0.
+        verdict: verdict on the complete recording.
+        turn: the drawn turn; None if the complete session is drawn.
+        names: proxy, scenario and handler of the recording, as text.
         unseen: notes on links that were not recorded.
     """
 
@@ -109,7 +115,7 @@ class Lanes:
 
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
-    """Return the lanes of a recording: its worst tool turn, or everything."""
+    """Return the lanes of the worst tool turn of a recording, or of the complete recording."""
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
     ledger = TraceIndex(recording).ledger
@@ -147,18 +153,18 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     )
 
 
-# -- which part ------------------------------------------------------------------------------------------------------
+# -- selection -------------------------------------------------------------------------------------------------------
 
 
 def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
-    """Return the user's inputs at their first event on a drawn link."""
+    """Return the first event of each user input on a drawn link."""
     typed = [event for event in recording.events if event.type == "InjectUserMessage"]
     keys = {each.key for each in ledger.inputs}
     return typed or [event for event in recording.events if event.seq in keys]
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """Return the first seq, the seq after the last, and the next user input if the turn ends in silence."""
+    """Return (first seq, seq after the last one, next user input if the turn ends in silence) of the drawn events."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
@@ -185,17 +191,17 @@ def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[
     sender, receiver = (_LANES.get(actor, actor) for actor in event.link)
     sent, received = event.sent_ns, event.received_ns
     if sent is None and received is None:
-        # Without times, the message follows the one recorded before it.
+        # A message without times has the time of the previous message.
         sent = before[-1].sent_ns + origin_ns if before else origin_ns
     known = sent if sent is not None else received
-    assert known is not None  # noqa: S101  # one of the two is set above
+    assert known is not None  # noqa: S101  # the branch above sets `sent` if both are None
     start = sent if sent is not None else known
     stop = received if received is not None else known
     return MessageRow(event.seq, sender, receiver, start - origin_ns, stop - origin_ns, label, kind, event.arrived)
 
 
 class _Labels:
-    """Labels of messages; None for messages that are left out."""
+    """Labels of the messages of a recording."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -205,7 +211,7 @@ class _Labels:
         self.first_call = min((each.calls_done[0] for each in ledger.responses.values() if each.calls_done), default=None)
 
     def of(self, event: Event) -> tuple[str, Kind, str] | None:
-        """Return label, kind, and a key for folding equal messages (or an empty one)."""
+        """Return (label, kind, key) of a message; None for an omitted message. Messages with an equal key are one row."""
         if event.kind == "close":
             return "connection closed", "plain", ""
         if event.kind == "open":
@@ -249,7 +255,7 @@ class _Labels:
         return self._knows(response), "reply", f"heard {response.id}"
 
     def _knows(self, response: Response) -> str:
-        """Return a reply's label: whether the model knew the result when it began."""
+        """Return the label of a reply. It states whether the model had the result when the reply began."""
         if response.calls:
             return "speaks before the call"
         if self.first_call is None or response.created < self.first_call:
@@ -303,7 +309,7 @@ class _Labels:
         return None
 
     def _number(self, call_id: object) -> str:
-        """Return the number of a call among several, from 1."""
+        """Return a space and the number of a call, from 1; empty if there is only one call."""
         if len(self.calls) < 2 or call_id not in self.calls:
             return ""
         return f" {self.calls.index(str(call_id)) + 1}"
@@ -316,7 +322,7 @@ class _Labels:
 def _noted(
     rows: list[MessageRow], turn: Turn | None, wedged: bool | None, recording: Recording, closing: bool
 ) -> list[MessageRow]:
-    """Add notes on missing messages that matter: no notification, no request."""
+    """Return the rows with notes on a missing notification or request."""
     if turn is None:
         return rows
     if turn.outcome == "lost" and recording.observes("proxy", "component"):
@@ -328,7 +334,7 @@ def _noted(
     return rows
 
 
-# -- the rest --------------------------------------------------------------------------------------------------------
+# -- other parts -----------------------------------------------------------------------------------------------------
 
 
 def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[int, int]) -> list[Bar]:
@@ -354,7 +360,7 @@ def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[
 
 
 def spans_of(lanes: Lanes) -> Iterator[tuple[Bar, int | None, int | None]]:
-    """Yield each bar with its begin and end in ns since the function call; None outside the picture."""
+    """Yield (bar, begin, end), with times in ns since the function call; None for a time outside the picture."""
     by_seq = {row.seq: row for row in lanes.rows}
     for bar in lanes.bars:
         begin = by_seq[bar.create].received_ns if bar.create is not None else None
@@ -364,13 +370,13 @@ def spans_of(lanes: Lanes) -> Iterator[tuple[Bar, int | None, int | None]]:
 
 
 def _sender(content: object) -> str | None:
-    """Return the sender of a placeholder result; None for a result of the app."""
+    """Return the sender of a placeholder result; None for a result from the app."""
     placeholder = placeholder_in(content)
     return None if placeholder is None else placeholder.sender
 
 
 def _short(name: str) -> str:
-    """Shorten an id to fit beside a bar."""
+    """Return an id, shortened to fit at a bar."""
     return name if len(name) <= 11 else f"…{name[-8:]}"
 
 
