@@ -257,9 +257,8 @@ def test_the_messages_to_the_api_that_a_log_shows_are_read(path: Path) -> None:
         "conversation.item.create", "response.create",
     ]  # fmt: skip
     assert_count(session, "response_creates", 2, "at least")
-    assert_count(
-        session, "session_updates", 1, "at least"
-    )  # no release sends session.update without Settings, so records are missing
+    # No release sends session.update without Settings, so records are missing.
+    assert_count(session, "session_updates", 1, "at least")
     assert session.recording.observed == (CAME,)  # the log does not contain the host's audio frames
 
 
