@@ -38,7 +38,7 @@ def test_the_true_offset_is_within_the_uncertainty(tmp_path: Path, tag: str) -> 
     assert found.uncertainty_ms is not None
     assert 0 <= found.uncertainty_ms < 12  # the emulated round trip is 10 ms
     # The true offset follows from one Settings message at the proxy. Its time is taken by the log's clock and by the
-    # # wire's clock, each relative to the start of its file.
+    # wire's clock, each relative to the start of its file.
     settings = next(e for e in wire.events if e.type == "Settings")
     logged = next(e for e in found.proxy.recording.events if e.type == "Settings")
     first = min(
@@ -164,7 +164,7 @@ def test_bounds_and_times_follow_from_the_messages() -> None:
     found = aligned(host, proxy)
     assert found.shared == 3, "one KeepAlive of two has no unique counterpart"
     # The upper bound follows from the fastest message to the proxy, plus 1 ms because the log has whole milliseconds.
-    # # The lower bound follows from the fastest message to the host.
+    # The lower bound follows from the fastest message to the host.
     assert (found.low_ms, found.high_ms, found.offset_ms, found.uncertainty_ms) == (995, 1011, 1003, 8)
     sent = {event.type: (event.sent_ns, event.received_ns) for event in found.recording.events[:3]}
     assert sent["FunctionCallResponse"] == (1_053_000_000, 1_060_000_000)

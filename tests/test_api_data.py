@@ -185,7 +185,7 @@ def _item(event: Event) -> object:
 # -- times -----------------------------------------------------------------------------------------------------------
 
 #: A row of the hand-made table that ends at the confirmation of another item (row 56).
-#: #: The computed row ends at the confirmation of its own item.
+#: The computed row ends at the confirmation of its own item.
 OTHER = ("conversation.item.create(message) sent -> added/created", "xai__xai_ws.reconnect_replays_a_tool_round@6906fadd", "59")
 
 

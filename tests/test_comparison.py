@@ -48,7 +48,7 @@ def pairs(first: str, second: str) -> pd.DataFrame:
 
 def test_the_interval_equals_published_values() -> None:
     # Data: airway hyper-responsiveness before and after stem cell transplantation (Bentur et al. 2009).
-    # # Source: Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
+    # Source: Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
     # The difference is -0.286, and Newcombe's interval is -0.507 to -0.026.
     low, high = paired_interval(1, 1, 7, 12)
     assert (round(low, 3), round(high, 3)) == (-0.507, -0.026)

@@ -22,7 +22,7 @@ REPORTED = '{"error":"the weather service is down"}'
 DEFAULT = agent.DEFAULT_ERROR_CONTENT
 
 #: Handler style -> messages sent by the running component for one call with a tool time of 50 ms,
-#: #: as (ms after the request, content).
+#: as (ms after the request, content).
 SEEN = {
     "void_ref": [(0, DEFAULT), (50, RESULT)],
     "void_send": [(0, DEFAULT), (50, RESULT)],

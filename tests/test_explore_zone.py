@@ -28,7 +28,7 @@ from voicerace.experiments.explore.zone import (
 )
 
 #: Walks, as lists of (back, least, more, apart). An event follows the `back`-th newest moment by `least` to
-#: #: `least + more`. If `apart` is true, the event is later than the previous event.
+#: `least + more`. If `apart` is true, the event is later than the previous event.
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4), st.booleans()), min_size=1, max_size=5)
 
 
@@ -271,7 +271,7 @@ def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
 
 @given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
 # A limiting case that is covered. In the inner zone the first moment is more than 1 µs old.
-# # In the outer zone it is at most 1 µs later than the second moment.
+# In the outer zone it is at most 1 µs later than the second moment.
 @example([(1, 0, less_than(-1))], [(1, 2, at_most(1))], (0, 2, 4, 4))
 def test_covered_follows_the_theorem_for_two_moments(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]

@@ -141,9 +141,8 @@ def test_a_frame_above_the_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7
-    )  # the server adds its own 5 s, so the timeout is 0.3 s
+    # The server adds its own 5 s, so the timeout is 0.3 s.
+    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)
 
     async def invalid() -> None:
         async with serving(tmp_path) as (url, ended):

@@ -20,7 +20,7 @@ from voicerace.trace.recording import read_recordings
 CHECKOUTS = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent"))
 TAGS = sorted(each.name for each in CHECKOUTS.glob("v*") if (each / "packages" / "voice-agent-backend").is_dir())
 #: Sessions with results before, at and after response.done, once, twice and by several handler styles,
-#: #: and sessions with a user who sends more text.
+#: and sessions with a user who sends more text.
 SWEEPS = {
     "scenarios": "--scenarios single,double,inject,parallel --tool-ms 0:240:60",
     "handlers": "--handlers async_ref,void_ref,return --tool-ms 40:240:200",
