@@ -1,4 +1,4 @@
-"""Alignment of two captures of one session on one clock: the true offset is within the reported uncertainty."""
+"""Test the alignment of two captures of one session: the true clock offset lies within the reported uncertainty."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicerace.trace.recording import Event, Link, Recording, read_recordings, w
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 DATA = Path(__file__).with_name("data")
-#: How far the browser's clock is ahead of the machine's, in these tests.
+#: The lead of the browser's clock over the machine's clock in these tests, in nanoseconds.
 AHEAD_NS = 123_456_789
 
 
@@ -37,7 +37,8 @@ def test_the_true_offset_is_within_the_uncertainty(tmp_path: Path, tag: str) -> 
     assert found.offset_ms is not None
     assert found.uncertainty_ms is not None
     assert 0 <= found.uncertainty_ms < 12  # the emulated round trip is 10 ms
-    # The true offset: the same Settings at the proxy, by the log's clock and by the wire's, each relative to its file's start.
+    # The true offset follows from one Settings message at the proxy. Its time is taken by the log's clock and by the
+    # wire's clock, each relative to the start of its file.
     settings = next(e for e in wire.events if e.type == "Settings")
     logged = next(e for e in found.proxy.recording.events if e.type == "Settings")
     first = min(
@@ -45,7 +46,7 @@ def test_the_true_offset_is_within_the_uncertainty(tmp_path: Path, tag: str) -> 
     )
     zeros = [each.provenance["file_start_us"] for each in (found.proxy.recording, found.host.recording)]
     true_ms = ((logged.received_ns or 0) - ((settings.received_ns or 0) - first)) / 1e6 + (zeros[0] - zeros[1]) / 1e3
-    # A time in the log is up to 2 ms later than on the wire: the event-loop step, and rounding to whole milliseconds.
+    # A time in the log can be 2 ms later than on the wire, due to the event-loop step and rounding to milliseconds.
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms - 2 <= true_ms <= found.high_ms + 2
@@ -54,7 +55,7 @@ def test_the_true_offset_is_within_the_uncertainty(tmp_path: Path, tag: str) -> 
 
 
 def test_the_bounds_of_two_files_of_one_machine_contain_zero() -> None:
-    """The files are a DevTools export of a page and the log of its proxy 0.9.1, on one machine, so the clocks agree."""
+    """One machine made both files, so the clocks agree: a DevTools export of a page, and the log of its proxy 0.9.1."""
     browser, log = (read_capture(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
     (found,) = pairs_of(browser, log)
     assert found.consistent
@@ -72,7 +73,7 @@ def test_the_bounds_of_two_files_of_one_machine_contain_zero() -> None:
 def test_the_bounds_of_a_har_and_a_recording_contain_the_true_offset(
     tmp_path: Path, tag: str, number: int, step_ns: int
 ) -> None:
-    """Both files come from one recording: the HAR's zero is its first message. `step_ns` is the browser's clock step."""
+    """Both files come from one recording; the HAR file's zero is its first message. `step_ns` is the browser's clock step."""
     wire = read_recordings(LOGS / f"{tag}.jsonl.gz")[number]
     write_recordings(tmp_path / "a.jsonl", [wire])
     seen = frames(wire, "s")
@@ -85,12 +86,12 @@ def test_the_bounds_of_a_har_and_a_recording_contain_the_true_offset(
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms <= zero_s * 1000 <= found.high_ms
-    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, and what the machine took
+    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # emulated round trip of 10 ms plus processing time
     assert "0 ms in the host's file is" in found.line()
 
 
 def test_the_best_match_of_similar_sessions_is_taken_and_equal_ones_are_named(tmp_path: Path) -> None:
-    """Two tabs of one app: the same messages, at other times. And one session twice: nothing distinguishes them."""
+    """The first capture has two similar sessions that differ in their times. The second capture has one session twice."""
     first, _, _ = read_recordings(LOGS / "0.9.1.jsonl.gz")
     slow = replace(first, events=tuple(_later(each, first.events, 40_000_000) for each in first.events))
     browser = read_capture(har(tmp_path / "a.har", frames(slow, "s")))
@@ -104,7 +105,7 @@ def test_the_best_match_of_similar_sessions_is_taken_and_equal_ones_are_named(tm
 
 
 def _later(event: Event, events: tuple[Event, ...], by_ns: int) -> Event:
-    """Return the event, delayed by `by_ns` if it is not before the first result, as with a slower tool."""
+    """Return the event, delayed by `by_ns` unless it precedes the first result. The delay emulates a slower tool."""
     result = next(each for each in events if each.type == "FunctionCallResponse")
     delayed = (event.at_ns("proxy") or 0) >= (result.at_ns("proxy") or 0)
     return event if not delayed else replace(
@@ -132,13 +133,13 @@ def test_files_of_two_sessions_are_refused(tmp_path: Path) -> None:
 
 
 def view(clock: str, *events: Event) -> CapturedSession:
-    """Return a stand-in for a captured session, with the attributes that alignment reads."""
+    """Return a stand-in for a captured session that has only the attributes read by the alignment."""
     recording = Recording(events, clock=clock)
     return SimpleNamespace(connection="c1", recording=recording, completed=recording)  # type: ignore[return-value]
 
 
 def test_bounds_and_times_follow_from_the_messages() -> None:
-    """The proxy's clock is 1000 ms ahead; a message takes 10 or 12 ms to the proxy, and 5 ms to the host."""
+    """The proxy's clock is 1000 ms ahead. A message takes 10 or 12 ms to the proxy and 5 ms to the host."""
     up, down = Link("component", "proxy"), Link("proxy", "component")
 
     def at(seq: int, link: Link, kind: str, sent_ms: int | None, received_ms: int | None) -> Event:
@@ -162,13 +163,14 @@ def test_bounds_and_times_follow_from_the_messages() -> None:
     )
     found = aligned(host, proxy)
     assert found.shared == 3, "one KeepAlive of two has no unique counterpart"
-    # The fastest message up gives the upper bound, plus 1 ms as the log has whole milliseconds; the one down the lower bound.
+    # The upper bound follows from the fastest message to the proxy, plus 1 ms because the log has whole milliseconds.
+    # The lower bound follows from the fastest message to the host.
     assert (found.low_ms, found.high_ms, found.offset_ms, found.uncertainty_ms) == (995, 1011, 1003, 8)
     sent = {event.type: (event.sent_ns, event.received_ns) for event in found.recording.events[:3]}
     assert sent["FunctionCallResponse"] == (1_053_000_000, 1_060_000_000)
     assert sent["SettingsApplied"] == (1_022_000_000, 1_030_000_000)
     exact = aligned(host, view("monotonic", *proxy.recording.events))
     assert (exact.low_ms, exact.high_ms) == (995, 1010)
-    # A browser's whole milliseconds may be rounded up or down.
+    # The browser rounds its times to whole milliseconds, up or down.
     coarse = aligned(view("log", *host.recording.events), proxy)
     assert (coarse.low_ms, coarse.high_ms) == (994, 1012)

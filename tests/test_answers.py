@@ -1,4 +1,4 @@
-"""Answers with recorded times: the models reproduce the stored numbers, and the table in docs is made from them."""
+"""Test the stored answers with recorded times: the models reproduce their numbers, and the table in docs/ matches them."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_single_results_are_never_refused_and_always_stall_where_the_request_wai
             assert outcomes == ({"stalled"} if waits else {"answered"}), release
 
 
-# -- cells that share their sessions ---------------------------------------------------------------------------------
+# -- cells with the same sessions ------------------------------------------------------------------------------------
 
 
 def wire(cell: Cell, number: int) -> list[tuple[str, int | None, str]]:
-    """Return the messages of all connections, except those between the app and its component."""
+    """Return the messages on all links except the link between the app and its component."""
     ((_, session),) = Plan.of(cell.spec).part(number, number + 1)
     return [
         (str(event.link), event.sent_ns, event.type)
@@ -112,7 +112,7 @@ def test_releases_in_one_group_send_the_same_messages_at_the_same_times(first: s
             assert wire(Cell(tag, handler, "audio"), 1) == wire(Cell(first, handler, "audio"), 1)
 
 
-# -- playing and files -----------------------------------------------------------------------------------------------
+# -- playback and files ----------------------------------------------------------------------------------------------
 
 
 def played(found: dict[Cell, Answer], cell: Cell, draws: int, jobs: int = 1) -> None:
@@ -167,7 +167,7 @@ def test_an_invalid_file_of_answers_is_refused(tmp_path: Path, content: str, mes
         read(file)
 
 
-# -- the command -----------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""The mock compared with recordings of the real API: every difference is explained, and a changed mock is detected."""
+"""Compare the mock with recordings of the real API: every difference is explained, and a modified mock is detected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 
 
 def kinds(mock: Callable[[Recording], RecordedModel], *providers: str) -> set[tuple[str, str, str]]:
-    """Return kind, event and path of the differences that no row explains."""
+    """Return (kind, event, path) of each unexplained difference between the mock and the recordings."""
     return {(each.kind, each.event, each.path) for each in conform_api(*providers, mock=mock).unexplained}
 
 
@@ -43,7 +43,7 @@ def test_an_explanation_fits_only_the_differences_it_names() -> None:
         assert not row.fits(fault._replace(**other))
 
 
-# -- changed mocks -----------------------------------------------------------------------------------------------------
+# -- modified mocks --------------------------------------------------------------------------------------------------
 
 
 def test_text_replies_in_audio_sessions_are_detected() -> None:
@@ -121,7 +121,7 @@ def test_content_parts_of_another_provider_are_detected() -> None:
 
 
 def changed(change: Change) -> Callable[[Recording], RecordedModel]:
-    """Return a factory of mocks that apply `change` to each message before they send it."""
+    """Return a factory of mocks that apply `change` to each message before sending it."""
 
     class Changed(RecordedModel):
         def _effects(self) -> Effects:
@@ -184,7 +184,7 @@ def test_a_mock_with_other_messages_is_detected(change: Change, difference: tupl
 
 
 def test_missing_metadata_of_a_response_is_detected() -> None:
-    """No recording with all keys has metadata, so the test adds it to one, in the form of the timed sessions."""
+    """The recordings with all keys contain no metadata. The test therefore adds metadata to one of them."""
     plain = next(each for each in recordings_to_compare("openai") if "tool_call_round" in each.provenance["connection"])
     metadata = {"topic": "weather"}
 
@@ -205,7 +205,7 @@ def test_missing_metadata_of_a_response_is_detected() -> None:
     assert "response.metadata.topic" in paths(changed(dropped)(recording))
 
 
-# -- the verb ----------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 def test_the_verb_prints_counts_by_provider(capsys: pytest.CaptureFixture[str]) -> None:

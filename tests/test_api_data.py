@@ -1,4 +1,4 @@
-"""The recordings of the real API in `data/api`: their contents, their redaction, and the times computed from them."""
+"""Test the recordings of the real API in `data/api`: their contents, their redaction, and the times computed from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def named(name: str) -> Recording:
 
 
 def with_all_fields(*protocols: str) -> Iterator[Recording]:
-    """Return the recordings of some protocols that have every field."""
+    """Yield the recordings of the given protocols that contain every field."""
     return (each for each in RECORDINGS if each.provenance["fields"] == "all" and each.provenance["protocol"] in protocols)
 
 
@@ -136,7 +136,7 @@ def test_a_session_starts_with_audio_server_vad_and_no_tools() -> None:
     sessions = 0
     for each in with_all_fields("GA"):
         if each.provenance["note"]:
-            assert types(each)[0] == "session.update"  # a sideband socket gets no session.created
+            assert types(each)[0] == "session.update"  # a sideband socket receives no session.created
             continue
         session = _payload(each.events[0])["session"]
         detection = session["audio"]["input"]["turn_detection"]
@@ -144,7 +144,7 @@ def test_a_session_starts_with_audio_server_vad_and_no_tools() -> None:
         assert session["tools"] == []
         assert (detection["type"], detection["create_response"], detection["interrupt_response"]) == ("server_vad", True, True)
         sessions += 1
-    assert sessions == 27  # including the one that was copied as a table
+    assert sessions == 27  # includes the session that was copied as a table
 
 
 def test_an_audio_reply_has_no_output_text_done() -> None:
@@ -184,7 +184,8 @@ def _item(event: Event) -> object:
 
 # -- times -----------------------------------------------------------------------------------------------------------
 
-#: In the hand-made table this row ends at the confirmation of another item (row 56); the computed one ends at its own.
+#: A row of the hand-made table that ends at the confirmation of another item (row 56).
+#: The computed row ends at the confirmation of its own item.
 OTHER = ("conversation.item.create(message) sent -> added/created", "xai__xai_ws.reconnect_replays_a_tool_round@6906fadd", "59")
 
 

@@ -1,4 +1,4 @@
-"""Start and stop of a real proxy, with a stand-in for Node: its environment, its children and its errors."""
+"""Test the start and stop of a proxy process, with a stand-in for Node: environment, child processes and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicerace.engine.live.source import backend_version, package_of, source_has
 from voicerace.errors import InputError
 from voicerace.model.catalog.releases import PROXIES, proxy_of_source
 
-#: Prints its environment and arguments, starts a child of its own, and listens.
+#: Source of a script that prints its environment and arguments, starts a child process, and listens on a port.
 NODE = """#!{python}
 import json, os, socket, subprocess, sys, time
 if {dies}:
@@ -75,7 +75,7 @@ def test_the_child_gets_a_placeholder_key_and_only_allowed_variables(tmp_path: P
     assert "marked" not in json.dumps(printed)
     assert printed["environment"]["OPENAI_API_KEY"] == "placeholder-not-a-key"
     assert printed["environment"]["OPENAI_REALTIME_URL"] == "ws://127.0.0.1:1/v1"
-    # Set but empty, so that a .env file cannot set them.
+    # The variable is set to an empty value, so that a .env file cannot override it.
     assert printed["environment"]["HTTPS"] == ""
     assert printed["arguments"] == ["--import", "tsx", "scripts/openai-proxy/run.ts"]
 

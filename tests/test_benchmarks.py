@@ -1,4 +1,4 @@
-"""The benchmarks run and print complete tables. Their ratios depend on the machine and are not tested."""
+"""Test that the benchmarks run and print complete tables. Their ratios depend on the machine and are not tested."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_process_prints_its_cost_and_its_peak_memory(
 
 
 def test_lost_duplicated_and_changed_rows_are_counted() -> None:
-    """`benchmarks/kills.py` compares its tables with this function."""
+    """`benchmarks/kills.py` uses `compared` to compare its tables."""
     compared = script("kills").compared
     whole = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "uniform(0,300)"}, "trials": 3, "ties": False})
     assert compared(whole, whole) == {"lost": 0, "doubled": 0, "other": 0}
@@ -101,7 +101,7 @@ def test_delays_are_compared_with_sleeps_in_the_same_loop_and_in_an_idle_process
 def test_an_engines_error_is_achieved_minus_requested_time(live: ModuleType) -> None:
     session = live.session(3)
     played = [(session, simulate(session))]
-    # Four tool times and a gap, all as requested.
+    # The four tool times and the gap are as requested.
     assert live.late(played) == [0.0] * 5
     assert set(live.underway(played)) == {0.0}
     slower = live.session(4)

@@ -1,4 +1,4 @@
-"""Boundaries between outcomes: bisection agrees with the closed forms and with a grid, and needs fewer sessions."""
+"""Test the boundaries between outcomes: bisection agrees with the closed forms and a grid, and plays fewer sessions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def spec(**given: Any) -> SweepSpec:
 
 @pytest.mark.parametrize(("gap", "host", "upstream", "ack"), [(300, 20, 60, 35), (211.3, 7.7, 31.1, 12.9), (350, 0, 40, 0)])
 def test_outcomes_change_where_the_closed_forms_say(gap: float, host: float, upstream: float, ack: float) -> None:
-    """A changes at G - h - u, B at G - h, D at G - h - 2u - ack: docs/protocol-facts.md#closed-forms."""
+    """The outcomes change where the closed forms predict (docs/protocol-facts.md#closed-forms); times in ms."""
     times = {"gap_ms": f"{gap}", "host_rtt_ms": f"{host}", "upstream_rtt_ms": f"{upstream}", "ack_ms": f"{ack}"}
     found = boundaries(spec(times=times))
     rows = {row["release"]: row for row in found.frame.to_dict("records")}
@@ -52,7 +52,7 @@ def test_outcomes_change_where_the_closed_forms_say(gap: float, host: float, ups
 def test_bisection_equals_the_closed_form_to_a_tenth_of_a_millisecond(
     release: str, gap: int, host: int, upstream: int, ack: int
 ) -> None:
-    """For any times in µs: one change at the closed form's value, and none if that is below 0."""
+    """All times are in µs. The outcome changes once, at the value of the closed form, or never if the value is negative."""
     closed = {"0.9.1": gap - host - upstream, "0.9.4": gap - host, "0.11.1": gap - host - 2 * upstream - ack}[release] / 1e3
     assume(abs(closed) > 0.2)
     given_us = {"gap_ms": gap, "host_rtt_ms": host, "upstream_rtt_ms": upstream, "ack_ms": ack}
@@ -78,7 +78,7 @@ def test_a_grid_finds_the_same_changes_with_more_sessions() -> None:
 
 
 def test_more_than_two_outcomes_along_one_delay_are_found() -> None:
-    """0.11.1, with a slow reply after the component's error, has more than two outcomes along the delay."""
+    """0.11.1 has more than two outcomes along the delay if the reply to the component's error is slow."""
     given = {
         "handlers": "void_ref",
         "releases": "0.11.1",
@@ -98,7 +98,7 @@ def test_each_value_of_a_second_grid_has_its_row() -> None:
 
 
 def test_a_boundary_of_drawn_times_is_where_half_of_the_draws_change() -> None:
-    """A changes at G - h - u: with G uniform over 150 to 250, half of the draws have changed 80 ms below 200."""
+    """The gap is uniform over 150 to 250 ms. Half of the draws change 80 ms below its mean of 200 ms."""
     drawn = spec(releases="0.9.1,0.9.4", times={"tool_ms": "0:300:100", "gap_ms": "uniform(150,250)"}, ties=False)
     found = boundaries(drawn, most=200)
     rows = {row["release"]: row for row in found.frame.to_dict("records")}

@@ -1,6 +1,6 @@
-"""The page in a browser: it makes no request, logs nothing, passes axe, does not overflow, and prints.
+"""Test the report page in a browser: it makes no request, logs nothing, passes axe, does not overflow, and prints.
 
-These tests need Chromium. Without it they are skipped, unless VOICERACE_BROWSER=required.
+These tests need Chromium. Without Chromium they are skipped, unless VOICERACE_BROWSER=required.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, report: Report, width: int) -> tuple[Page, list[str]]:
-    """Return the page at a width in CSS pixels, and its requests, log messages and errors."""
+    """Open the report's page with the given width in CSS pixels; return the page and its requests, log messages and errors."""
     page = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
     log: list[str] = []
     page.on("console", lambda message: log.append(f"console: {message.text}"))
@@ -56,7 +56,7 @@ def test_the_page_has_no_request_no_log_and_no_overflow(browser: Browser, small_
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_no_violation(browser: Browser, small_report: Report, tmp_path: Path, width: int) -> None:
-    # axe is a script and the page's policy forbids scripts, so the policy is removed.
+    # axe is a script, and the page's policy forbids scripts. The test therefore removes the policy.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     html = small_report.page.read_text("utf-8")
     assert policy in html
@@ -68,12 +68,12 @@ def test_axe_finds_no_violation(browser: Browser, small_report: Report, tmp_path
     assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found.response["violations"]] == []
 
 
-#: A4 minus Chromium's margins of 1 cm, in CSS pixels.
+#: The printable area of an A4 page in CSS pixels, with Chromium's margins of 1 cm.
 PAPER = (718, 1047)
 
 
 def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> None:
-    """A figure with `break-inside: avoid` is cut only if it is higher or wider than a page."""
+    """A figure with `break-inside: avoid` is cut only if it is larger than a page."""
     page = browser.new_context(viewport={"width": PAPER[0], "height": PAPER[1]}, offline=True).new_page()
     page.emulate_media(media="print")
     page.goto(small_report.page.as_uri())

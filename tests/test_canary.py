@@ -1,4 +1,4 @@
-"""The sanity check before a live sweep: it stops a misconfigured set-up and no other."""
+"""Test the sanity check before a live sweep: it stops a misconfigured set-up and accepts a correct one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_session_without_upstream_events_has_no_violation() -> None:
 def test_a_violation_stops_a_sweep_before_its_first_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The mock accepts every request."""
+    """The test modifies the mock so that it accepts requests that the API would refuse."""
     monkeypatch.setattr("voicerace.model.actors.upstream.Upstream._slot", lambda self, event: True)
     arguments = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
     assert main(arguments) == 2

@@ -1,4 +1,4 @@
-"""Redacted copies, exports and comparisons of captures: copies have no private text and the same counts."""
+"""Test redacted copies, exports and comparisons of captures: a copy has no private text and the same counts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def private_texts(tag: str) -> set[str]:
-    """Return every text and id of the sessions; a copy must have none of them."""
+    """Return every text and id of the sessions. A redacted copy must contain none of them."""
     private: set[str] = set()
     for recording in read_recordings(LOGS / f"{tag}.jsonl.gz"):
         for event in recording.events:
@@ -74,7 +74,7 @@ def test_a_redacted_copy_has_the_same_counts_and_no_text(tmp_path: Path, name: s
     text = copy.read_text("utf-8")
     private = private_texts(name.split(".log")[0].split(".jsonl")[0])
     assert len(private) > 20
-    # A replaced id may begin like an id and continue in hexadecimal.
+    # A replacement id can start with a removed id, followed by hexadecimal digits.
     assert [each for each in private if re.search(re.escape(each) + "(?![0-9a-f])", text)] == []
 
 
@@ -122,7 +122,7 @@ def test_paths_addresses_and_model_names_are_redacted() -> None:
     assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.fields(given, PROVENANCE)))
     kept = {"profile": "loopback", "proxy": "backend:0.9.1", "upstream": "mock", "release": "0.9.1", "knobs": {}}
     assert by.fields(kept, PROVENANCE) == kept
-    # A verdict needs the times of a run, but no file names.
+    # A verdict needs the times of a run. File names are removed.
     times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/srv/alice/gap.csv"}}
     copied = by.fields(times, PROVENANCE)["times"]
     assert (copied["deadline_ms"], copied["tool_ms"]) == ("1000", "uniform(20, 80)")
@@ -146,7 +146,7 @@ def test_an_exported_session_is_complete_and_has_no_texts(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.11.1"])
 def test_slices_of_one_row_of_a_trace_do_not_overlap(tag: str) -> None:
-    """Perfetto drops a slice that begins within another slice of its row and ends after it."""
+    """Perfetto drops a slice that starts within another slice of its row and ends after it."""
     capture = read_capture(LOGS / f"{tag}.jsonl.gz")
     for number in (1, 2, 3):
         trace = json.loads(exported(capture, "perfetto", number))["traceEvents"]
@@ -159,7 +159,7 @@ def test_slices_of_one_row_of_a_trace_do_not_overlap(tag: str) -> None:
             ends[each["tid"]] = start + round(each["dur"] * 1000)
         assert set(ends) <= named
         assert max(ends) == 6000
-        assert len(ends) > 6  # messages of this recording do overlap
+        assert len(ends) > 6  # some messages of this recording overlap
 
 
 def test_exports_and_copies_refuse_invalid_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +188,7 @@ def test_a_comparison_has_differences_with_intervals(tmp_path: Path) -> None:
 
 
 def test_a_run_that_kept_some_recordings_is_counted_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bad sessions are kept first, so the shares of the kept recordings are not those of the run."""
+    """Bad sessions are stored first, so the shares in the stored recordings differ from the shares in the run."""
     for name, keep in (("all", 200), ("some", 5)):
         arguments = ["sweep", "--releases", "0.9.1", "--tool-ms", "0:300:20", "--gap-ms", "150", "--keep", str(keep)]
         assert main([*arguments, "--out", str(tmp_path / name)]) == 0

@@ -1,4 +1,4 @@
-"""Damaged logs: a count is never called certain unless the log still shows it."""
+"""Test damaged logs: a count is reported as certain only if the remaining log proves it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_counts_of_an_undamaged_log_are_certain_or_marked(sample: tuple[bytes, C
 
 def test_a_truncated_log_has_no_wrong_certain_count(sample: tuple[bytes, Capture], tmp_path: Path) -> None:
     data, truth = sample
-    for number in range(40):  # 200 over the samples
+    for number in range(40):  # 200 truncations over all samples
         capture = read(tmp_path / "a.log", data[: len(data) * (number + 1) // 41])
         if capture is not None:
             assert wrong(capture, truth) == []
@@ -55,7 +55,7 @@ def test_a_damaged_log_has_no_wrong_certain_count(sample: tuple[bytes, Capture],
 
 @pytest.mark.parametrize("name", ["0.9.7.jsonl.gz", "levels/0.10.2-info.log.gz", "0.10.2-published.log.gz"])
 def test_a_part_of_the_damage_campaign_finds_no_error(name: str, tmp_path: Path) -> None:
-    """`python -m tests.faults.damage` damages every sample at 200 places."""
+    """The full campaign, `python -m tests.faults.damage`, damages every sample at 200 positions."""
     came = try_all(Sample.of(LOGS / name), cuts=12, others=2, folder=tmp_path)
     assert came.found == []
     assert (came.counts["cut"], came.counts["evil"], came.counts["reordered"]) == (12, 6, 2)
@@ -82,7 +82,7 @@ def test_the_campaign_detects_a_wrong_count_and_a_missing_record(tmp_path: Path)
 def test_a_missing_decisive_record_leaves_no_wrong_certain_count(
     sample: tuple[bytes, Capture], tmp_path: Path, gone: str
 ) -> None:
-    """A log has no record numbers, so other records must reveal the missing one."""
+    """A log has no record numbers. A missing record can only be detected from other records."""
     data, truth = sample
     block = next((each for each in data.split(b"\n{\n") if gone.encode() in each and b"'c1'" in each), None)
     if block is None:
@@ -105,7 +105,7 @@ def test_text_of_a_log_is_not_shown(sample: tuple[bytes, Capture], tmp_path: Pat
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.10.2", "0.11.1"])
 def test_a_refused_session_that_stops_before_a_repeated_result_is_unknown(tag: str, tmp_path: Path) -> None:
-    """After a refusal, with the connection open, a repeated result may still make the turn noisy."""
+    """The connection stays open after the refusal, so a repeated result can still make the turn noisy."""
     whole = play(release=tag, scenario="double", times={"tool_ms": "50", "repeat_ms": "400"})
     assert judge(whole).outcome == "noisy"
     path, seen = tmp_path / "a.jsonl", set()

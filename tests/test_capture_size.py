@@ -1,4 +1,4 @@
-"""Large captures: memory use does not grow with the file, and compressed files with too much content are refused."""
+"""Test large captures: memory use is independent of the file size, and excessively large unpacked data is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT = gzip.decompress(LOG.read_bytes()).decode()
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep almost all data on disk."""
+    """Lower the memory limits, so that almost all data is stored on disk."""
     monkeypatch.setattr(disk_list, "_IN_MEMORY", 1 << 12)
     monkeypatch.setattr(logged, "_IN_MEMORY", 120)
 
@@ -47,7 +47,7 @@ def test_a_log_is_read_the_same_with_its_sessions_on_disk(tmp_path: Path, monkey
 @pytest.mark.usefixtures("little_memory")
 def test_peak_memory_is_the_same_for_a_log_of_four_times_the_size(tmp_path: Path) -> None:
     peaks = []
-    for times in (2, 3, 12):  # the first loads the modules
+    for times in (2, 3, 12):  # the first pass loads the modules
         path = tmp_path / f"{times}.log"
         path.write_text(repeated(TEXT, times))
         tracemalloc.start()
@@ -120,7 +120,7 @@ def test_a_compressed_file_with_too_much_content_is_one_line(
     for verb in ("inspect", "export"):
         assert main([verb, str(path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    # In a folder, the other files are read and the bad one is reported.
+    # In a folder, the valid files are read and the invalid file is reported.
     recording.write(path.parent / "a.jsonl")
     capture = read_capture(path.parent)
     assert len(capture.sessions) == 1
@@ -129,7 +129,7 @@ def test_a_compressed_file_with_too_much_content_is_one_line(
 
 
 def test_a_log_of_any_size_is_read(tmp_path: Path) -> None:
-    """A console log is read in pieces: its size is not limited, and an endless line takes no memory."""
+    """A console log is read in pieces. Its size is not limited, and an endless line uses no additional memory."""
     path = tmp_path / "a.log.gz"
     bomb(path, TEXT.encode(), b"x", 8)
     assert len(read_capture(path).sessions) == 3
@@ -153,7 +153,7 @@ def test_concatenated_compressed_files_are_read_as_one(tmp_path: Path) -> None:
     first, second = play(), play(tool_ms=50)
     write_recordings(tmp_path / "a.jsonl.gz", [first])
     write_recordings(tmp_path / "b.jsonl.gz", [second])
-    both = tmp_path / "c.jsonl"  # compressed by its bytes, not by its name
+    both = tmp_path / "c.jsonl"  # compression is detected by content, not by file name
     both.write_bytes(b"".join((tmp_path / f"{name}.jsonl.gz").read_bytes() for name in "ab") + b"\0" * 100)
     assert read_recordings(both) == [first, second]
     assert [*iter_recordings(both)] == [first, second]

@@ -1,4 +1,4 @@
-"""The verb `capture` around a client in its own process: it records and judges the run, and changes nothing else."""
+"""Test `voicerace capture` around a client in a separate process: the run is recorded and judged, and otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in an empty folder, where the programs that are started find the project."""
+    """Change to an empty folder, and set the import path so that child processes can import the project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(CLIENT.parents[2]))
 
@@ -58,7 +58,7 @@ def recordings(folder: Path) -> list[Recording]:
 
 
 def said(recording: Recording, *links: Link) -> list[str]:
-    """Return the user's texts on some links."""
+    """Return the user's texts on the given links."""
     texts = []
     for event in recording.on(*links):
         payload = event.payload if isinstance(event.payload, dict) else {}
@@ -118,7 +118,7 @@ def test_a_run_is_recorded_on_both_sides_and_judged(
 )
 def test_a_session_observed_on_one_side_is_unknown(stack: Stack, side: str, why: str, tmp_path: Path) -> None:
     options = relays(stack, host=side == "host", upstream=side == "upstream")
-    # Without the host relay the client connects to the proxy directly, but still announces the upstream relay to it.
+    # Without the host relay the client connects to the proxy directly. It still passes the upstream relay's address.
     assert main(["capture", *options, "--out", str(tmp_path / "run"), *client("--url", stack.host_url)]) == 0
     (session,) = run_json(tmp_path / "run")["sessions"]
     assert session["outcome"] == "unknown"
@@ -188,7 +188,7 @@ def test_a_run_without_connections_is_reported(tmp_path: Path, capfd: pytest.Cap
     assert run_json(tmp_path / "run")["sessions"] == []
 
 
-# -- the command -----------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,9 @@ def test_a_killed_capture_leaves_its_recordings(stack: Stack, tmp_path: Path) ->
     assert "1 session" in next(inspect_lines(read_capture(files[1])))
 
 
-#: Makes its standard input its controlling terminal, as a shell does, and executes the program in its arguments.
+#: Source of a program that makes its standard input the controlling terminal, as a shell does, and executes its arguments.
 IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-#: Counts its interrupts until 0.5 s after the first.
+#: Source of a program that counts its interrupts until 0.5 s after the first.
 COUNTS = """
 import signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -360,7 +360,7 @@ def test_the_host_relay_accepts_local_and_allowed_origins(
     args = ["capture", *relays(stack, upstream=False), "--allow-origin", "http://app.example", "--out", str(tmp_path / "run")]
     assert main([*args, "--", sys.executable, "-c", PAGE]) == 0
     printed = capfd.readouterr()
-    # The relay forwards the origin, and the target refuses the second one itself.
+    # The relay forwards the Origin header. The target itself refuses the second origin.
     assert printed.out.split() == ["101", "403", "403"]
     refused = [line for line in printed.err.splitlines() if "a connection was refused" in line]
     said = "Origin 'http://evil.com': is of another machine; --allow-origin ORIGIN allows it"

@@ -1,4 +1,4 @@
-"""Proxy logs wrapped by log collectors, exported as OTLP, or kept at a higher level."""
+"""Test proxy logs that were wrapped by a log collector, exported as OTLP, or written at a higher log level."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def summary(capture: Capture) -> list[Any]:
 @pytest.mark.long
 def test_a_log_from_a_collector_is_read_like_the_original(tmp_path: Path, tag: str, name: str) -> None:
     path = tmp_path / "proxy.log"
-    # Each line is followed by one of another container, whose braces must be ignored.
+    # Each line is followed by a line of another container. The braces in that line must be ignored.
     other = WRAPPERS[name]("x").replace("proxy-1", "web-1").replace('"42"', '"7"')
     path.write_text("".join(f"{WRAPPERS[name](line)}\n{other if 'web-1' in other else ''}\n" for line in lines_of(tag)))
     capture = read_capture(path)
@@ -69,7 +69,7 @@ def test_otlp_is_read_like_the_log(tmp_path: Path, tag: str, shape: str) -> None
     capture = read_capture(path)
     assert (capture.records, capture.unread) == (len(records), ())
     expected = summary(read_capture(LOGS / f"{tag}.log.gz"))
-    # OTLP omits undefined trace ids, so at least as many releases are candidates.
+    # OTLP omits undefined trace ids, so the set of candidate releases may be larger.
     for exported, logged in zip(summary(capture), expected, strict=True):
         assert (exported[0], exported[1], *exported[3:]) == (logged[0], logged[1], *logged[3:])
         assert set(exported[2]) >= set(logged[2])
@@ -93,7 +93,7 @@ def test_otlp_records_of_other_programs_are_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["otlp", "docker", "redacted"])
 def test_a_truncated_line_of_json_is_reported(tmp_path: Path, shape: str) -> None:
-    """The truncated line is the last one, or one in the middle of the file."""
+    """The truncated line is the last line or one in the middle of the file."""
     lines = {
         "otlp": lambda: one_a_line("0.9.4"),
         "docker": lambda: [docker(each) for each in lines_of("0.9.4")],
@@ -151,7 +151,7 @@ LEVELS = sorted(path.name.removesuffix(".log.gz") for path in (LOGS / "levels").
 
 @pytest.mark.parametrize("name", [each for each in LEVELS if each.endswith("-info")])
 def test_a_real_log_at_level_info_agrees_with_the_wire(name: str) -> None:
-    """The running proxies had two concurrent sessions, with one and two results; the wire was recorded too."""
+    """The logged proxies served two concurrent sessions, with one and two results. Their sockets were recorded as well."""
     sent, came = Link("proxy", "upstream"), Link("upstream", "proxy")
     capture, wire = read_capture(LOGS / "levels" / f"{name}.log.gz"), read_recordings(LOGS / "levels" / f"{name}.jsonl.gz")
     assert len(capture.sessions) == len(wire) == 2
@@ -169,7 +169,7 @@ def test_a_real_log_at_level_info_agrees_with_the_wire(name: str) -> None:
     ("0.9.1-error", [1, 2]), ("0.10.2-warn", [1, 2]), ("0.11.1-warn", [0, 0]), ("0.9.1-unset", None), ("0.11.1-error", None),
 ])  # fmt: skip
 def test_a_real_log_at_a_higher_level_has_refusals_only(name: str, refusals: list[int] | None) -> None:
-    """Up to 0.10.2 a refusal is logged as an error, later not at all. Without LOG_LEVEL the log is empty."""
+    """Up to 0.10.2 a refusal is logged as an error; later releases do not log it. Without LOG_LEVEL the log is empty."""
     path = LOGS / "levels" / f"{name}.log.gz"
     if refusals is None:
         with pytest.raises(InputError, match="LOG_LEVEL is not set"):
@@ -179,7 +179,7 @@ def test_a_real_log_at_a_higher_level_has_refusals_only(name: str, refusals: lis
     assert [(of.refusals.value, of.refusals.kind) for of in capture.sessions] == [(each, "at least") for each in refusals]
     for of, shown in zip(capture.sessions, inspect_json(capture)["sessions"], strict=True):
         assert of.outcome == "unknown"
-        assert shown["contradictions"] == []  # records omitted by the level are no contradiction
+        assert shown["contradictions"] == []  # records omitted by the log level are not a contradiction
         assert shown["response_creates"] is None
         assert any("Only errors are logged" in each for each in of.cannot_say)
 
@@ -196,6 +196,6 @@ def test_invalid_integers_in_otlp_do_not_stop_the_reader(tmp_path: Path, where: 
     path = tmp_path / "logs.json"
     path.write_text("".join(json.dumps(otlp_document([each])) + "\n" for each in records), "utf-8")
     capture = read_capture(path)
-    # The attribute is ignored; a record without its time is counted and located.
+    # The attribute is ignored. The record without a time is counted, and its line is reported.
     assert [each.line_first for each in capture.unread] == ([6] if where == "timeUnixNano" else [])
     assert capture.records == len(records) - len(capture.unread)

@@ -1,4 +1,4 @@
-"""Reading of captures: the counts of a log and their certainty, damaged files, and what is shown."""
+"""Test the reading of captures: counts and their certainty, damaged files, and the displayed text."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from voicerace.trace.recording import Link, Recording, write_recordings
 
 DATA = Path(__file__).with_name("data")
 LOGS = Path(__file__).parents[1] / "data" / "logs"
-#: One session of the real proxy 0.9.1 against a mock upstream: one call, its request refused.
+#: The log of one session of the real proxy 0.9.1 with a mock upstream: one call, whose request was refused.
 REFUSED = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
 SAMPLES = Path(__file__).parents[2] / "shared" / "captures"
 HOST, CAME, SENT = Link("component", "proxy"), Link("upstream", "proxy"), Link("proxy", "upstream")
 ACTIVE = "conversation_already_has_active_response"
 
 
-# -- logs in Node's format ---------------------------------------------------------------------------------------------
+# -- logs in Node's format -------------------------------------------------------------------------------------------
 
 
 def literal(value: Any, indent: int = 0) -> str:
-    """Return a value as `console.dir` prints it, always over several lines."""
+    """Return a value in the format of `console.dir`, always on several lines."""
     if isinstance(value, dict):
         inner = ",\n".join(f"{' ' * (indent + 2)}{_quoted(k)}: {literal(v, indent + 2)}" for k, v in value.items())
         return "{\n" + inner + "\n" + " " * indent + "}" if value else "{}"
@@ -84,7 +84,7 @@ def came(at_ms: int, kind: str, connection: str = "c1") -> dict[str, Any]:
 
 
 def item(at_ms: int, payload: Mapping[str, Any] | str, kind: str = "conversation.item.done") -> list[dict[str, Any]]:
-    """Return an item event as 0.10.0 and later log it."""
+    """Return the log records of an item event, as 0.10.0 and later releases write them."""
     text = payload if isinstance(payload, str) else json.dumps({"type": kind, "item": payload})
     body = f"conversation.item.* raw (debug): type={kind} item_id=n/a payload={text}"
     return [came(at_ms, kind), record(at_ms, body, to=kind, direction="upstream→client")]
@@ -112,7 +112,7 @@ def log_text(records: Iterable[Mapping[str, Any]]) -> str:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one file name for all tests of this module, which overwrite it."""
+    """Return the path of one file that all tests of this module overwrite."""
     return tmp_path_factory.mktemp("captures") / "proxy.log"
 
 
@@ -136,7 +136,7 @@ def assert_count(session: CapturedSession, name: str, value: int | None, kind: s
     assert (count.value, count.kind) == (value, kind), name
 
 
-# -- the real logs -----------------------------------------------------------------------------------------------------
+# -- real logs -------------------------------------------------------------------------------------------------------
 
 
 def sample(name: str) -> Capture:
@@ -153,7 +153,7 @@ def test_the_log_of_0_9_1_has_three_refusals_with_times() -> None:
     assert [each.result_delay_ms for each in capture.sessions] == [(7.0,), (52.0,), (121.0,), (192.0,), (302.0,)]
     assert [each.gap_ms for each in capture.sessions] == [(150.0,), (152.0,), (154.0,), (152.0,), (151.0,)]
     assert [each.recording.complete for each in capture.sessions] == [True, True, True, True, False]
-    # The model of its release supplies what the log lacks; the last session has no close.
+    # The model of the release adds the messages missing in the log. The last session has no close.
     assert [each.outcome for each in capture.sessions] == ["rejected", "rejected", "rejected", "answered", "unknown"]
     assert {each.counts["refusals_hidden"].value for each in capture.sessions} == {0}
 
@@ -168,8 +168,8 @@ def test_the_log_of_0_11_1_has_refusals_hidden_from_the_host() -> None:
     assert_count(first, "session_updates", 1, "observed")
     assert_count(first, "repeated_results", 0, "observed")
     assert_count(first, "default_errors", 0, "observed")
-    assert_count(last, "session_updates", 1, "at least")  # the log stops before the close
-    # In this log the host closed first.
+    assert_count(last, "session_updates", 1, "at least")  # the log ends before the connection is closed
+    # In this log the host closed the connection first.
     assert [(str(e.link), e.payload) for e in first.recording.events if e.kind == "close"] == [
         ("component>proxy", {"code": 1000}), ("upstream>proxy", {"code": 1005}),
     ]  # fmt: skip
@@ -257,8 +257,9 @@ def test_the_messages_to_the_api_that_a_log_shows_are_read(path: Path) -> None:
         "conversation.item.create", "response.create",
     ]  # fmt: skip
     assert_count(session, "response_creates", 2, "at least")
-    assert_count(session, "session_updates", 1, "at least")  # no release sends one without Settings, so records are missing
-    assert session.recording.observed == (CAME,)  # the log has no audio frames of the host
+    # No release sends session.update without Settings, so records are missing.
+    assert_count(session, "session_updates", 1, "at least")
+    assert session.recording.observed == (CAME,)  # the log does not contain the host's audio frames
 
 
 def test_truncated_payloads_are_dropped(path: Path) -> None:
@@ -282,7 +283,7 @@ def test_the_default_error_of_the_component_is_recognised(path: Path) -> None:
         host(51, "FunctionCallResponse"), *item(52, result("b", "{}")), came(60, "response.done"), closed(70),
     ]))  # fmt: skip
     assert session.result_delay_ms == (0.0, 50.0)
-    # A response without a beginning ends, so records are missing.
+    # The log has the end of a response without its start, so records are missing.
     assert_count(session, "repeated_results", 1, "at least")
     assert_count(session, "default_errors", 1, "at least")
     assert any("component's own error" in line for line in inspect_lines(capture))
@@ -330,7 +331,7 @@ def test_an_unknown_record_is_counted_and_located(path: Path, broken: dict[str, 
 
 
 def test_a_gap_is_not_measured_to_the_end_of_another_response(path: Path) -> None:
-    """If the log lacks the end of the response with the call, the next end belongs to the following response."""
+    """Without the end of the response that contains the call, the next end in the log is that of the following response."""
     call, end = came(10, "response.function_call_arguments.done"), came(60, "response.done")
     more = [came(100, "response.created"), came(900, "response.done"), closed(999)]
     assert only(read(path, [opened(), came(1, "response.created"), call, end, *more])).gap_ms == (50.0,)
@@ -338,7 +339,7 @@ def test_a_gap_is_not_measured_to_the_end_of_another_response(path: Path) -> Non
 
 
 def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> None:
-    """Other output interrupts the Settings record, so the model lacks them for a reason unrelated to the release."""
+    """Other output interrupts the Settings record. The model then lacks Settings, whatever the release is."""
     settings = log_text([host(1, "Settings")])
     rest = log_text([record(2, "session.update sent to upstream (tools=1)"), came(3, "session.updated"), closed(9)])
     whole = only(read(path, log_text([opened()]) + settings + rest))
@@ -351,7 +352,7 @@ def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> N
     assert_count(whole, "session_updates", 1, "observed")
     assert (gap.inference.contradictions, bool(gap.inference.lost)) == ((), True)
     assert any("cannot follow the log at line" in each for each in gap.cannot_say)
-    # Without a gap that is known it is a contradiction, and nothing is certain.
+    # Without a known gap this is a contradiction, and no count is certain.
     assert (bool(none.inference.contradictions), none.inference.missed) == (True, True)
     for session in (gap, none):
         assert_count(session, "session_updates", 1, "at least")
@@ -359,7 +360,7 @@ def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> N
 
 
 def test_the_nearest_release_is_one_that_the_records_allow() -> None:
-    """With a result missing in a log of 0.11, the contradictions are those of a release with trace ids."""
+    """A log of 0.11.1 lacks one result. The nearest release must be a release with trace ids."""
     lines = gzip.decompress((LOGS / "0.11.1.log.gz").read_bytes()).decode().split("\n{\n")
     gone = next(each for each in lines if "'FunctionCallResponse'" in each and "'c1'" in each)
     lines.remove(gone)
@@ -380,11 +381,11 @@ def test_times_are_shown_with_their_precision_and_observer(path: Path) -> None:
     assert any(each.startswith("Delay, result after its call, in the browser: once, ") for each in browser)
     ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
     assert " ms" in ours
-    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture tells nanoseconds
+    assert re.search(r"\.\d{4,} ms", ours) is None  # no capture has a clock with nanosecond resolution
 
 
 def test_objects_printed_by_other_programs_are_ignored(path: Path) -> None:
-    """Under Jest or in one container the app prints its own objects; an empty one may be the rest of a record."""
+    """Under Jest, or in a shared container, the app prints its own objects. An empty object may be the end of a record."""
     capture = read(path, log_text([opened(), {"user": "x", "tags": ["a"]}, {"a": {"body": 1}}, closed(9)]))
     assert (capture.records, capture.unread, only(capture).recording.observed) == (2, (), (HOST, CAME))
     capture = read(path, log_text([opened()]) + "{\n}\n" + log_text([closed(9)]))
@@ -421,7 +422,7 @@ def test_damage_after_a_closed_connection_does_not_affect_it(path: Path) -> None
     assert [(each.records, each.line_last - each.line_first + 1) for each in capture.unread] == [(3, 9)]
 
 
-# -- other formats of a log --------------------------------------------------------------------------------------------
+# -- other log formats -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", [
@@ -465,7 +466,7 @@ def test_a_truncated_recording_is_read_up_to_the_cut(path: Path) -> None:
     assert not only(capture).recording.complete
 
 
-# -- files that are no captures ----------------------------------------------------------------------------------------
+# -- files that are not captures -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -495,7 +496,7 @@ def one_line(error: InputError) -> None:
 
 
 def read_damaged(path: Path, data: bytes) -> Capture | None:
-    """Return the readable rest of a file, or None if that is bad input; check that it can be shown."""
+    """Return the capture read from damaged data, or None if it is refused; check that the capture can be shown."""
     path.write_bytes(data)
     try:
         capture = read_capture(path)
@@ -513,7 +514,7 @@ def read_damaged(path: Path, data: bytes) -> Capture | None:
 def test_a_log_truncated_at_any_byte_is_read_up_to_the_cut(path: Path, at: int) -> None:
     data = "".join(LINES).encode()[:at]
     capture = read_damaged(path, data)
-    whole = data.count(b"\n}\n")  # a last one may lack only its line end
+    whole = data.count(b"\n}\n")  # the last record may lack only its line end
     if capture is not None:
         assert capture.records in (whole, whole + 1)
         assert capture.records + capture.unread_records in (whole, whole + 1)
@@ -525,7 +526,7 @@ def test_a_missing_or_duplicated_line_is_detected_or_harmless(path: Path, at: in
     lines = [*LINES[:at], LINES[at], *LINES[at:]] if twice else [*LINES[:at], *LINES[at + 1 :]]
     capture = read_damaged(path, "".join(lines).encode())
     assert capture is not None
-    if capture.records == 23:  # the line has no effect: a trace id, a repeated closing brace
+    if capture.records == 23:  # the line has no effect: it is a trace id or a repeated closing brace
         assert sum(each.refusals.value or 0 for each in capture.sessions) == 1
     else:
         assert capture.records == 22
@@ -627,7 +628,7 @@ def test_the_lines_have_the_refusal_its_time_and_the_unknowns(path: Path) -> Non
         assert part in text, part
 
 
-# -- literals ----------------------------------------------------------------------------------------------------------
+# -- JavaScript literals ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("text", "value"), [

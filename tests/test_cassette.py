@@ -1,4 +1,4 @@
-"""WebSocket cassettes in YAML: reading, inspection, redaction, and the location of errors."""
+"""Test WebSocket cassettes in YAML: reading, inspection, redaction, and the location of errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def cassette_of(recording: Recording) -> str:
-    """Return a recording of the API's link as a cassette."""
+    """Return a recording of the link to the API as a cassette."""
     interactions: list[dict[str, Any]] = []
     for event in recording.events:
         at = event.at_ns("proxy")
@@ -141,7 +141,7 @@ def test_the_results_of_a_client_and_their_delays_are_counted(tmp_path: Path) ->
     assert session.gap_ms == (4.0,)
     shown = list(inspect_lines(read_capture(path)))
     assert "Gap, response.done after the last call, at the client: once, 4 ms" in shown
-    assert not any("server time" in each for each in shown)  # Voice Live's event ids have no time
+    assert not any("server time" in each for each in shown)  # event ids of Voice Live contain no time
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_truncated_cassette_is_read_up_to_the_cut(tmp_path: Path, cut: int) ->
     after = [event.payload for event in capture.sessions[0].recording.events]
     assert before[: len(after) - 1] == after[:-1]
     assert capture.unread
-    assert capture.sessions[0].recording.observed == ()  # nothing is certain
+    assert capture.sessions[0].recording.observed == ()  # no link was observed completely
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_unknown_interaction_is_counted_and_located(tmp_path: Path, interacti
 
 
 def test_yaml_values_become_json_values(tmp_path: Path) -> None:
-    """YAML dates, bytes, infinities and keys that are no strings become strings."""
+    """YAML dates, bytes, infinities and keys other than strings become strings."""
     data = "{type: x, a: 2026-01-01, b: .inf, c: 1:30, d: !!binary aGk=, e: yes, f: ~, 1: g, h: 0x10, i: " + "9" * 5000 + "}"
     capture = read_capture(write(tmp_path / "a.yaml", f"{ROUND}- {{kind: message, direction: sent, data: {data}}}\n"))
     last = capture.sessions[0].recording.events[-1].payload

@@ -1,4 +1,4 @@
-"""The acceptance check: passing and failing proxies, and its output for a CI job."""
+"""Test the acceptance check with passing and failing proxies, and its output for a CI job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.parameters import Times
 
-#: Rules that matter only for simultaneous events (`tests/test_gate.py`), which a check on real sockets cannot time.
+#: Rules that matter only for simultaneous events, which a check on real sockets cannot produce; see `tests/test_gate.py`.
 NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
 
 
@@ -101,7 +101,7 @@ def test_junit_is_valid_xml_for_any_text() -> None:
 
 
 def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Return exit status, faults and reason of one quick session with a modified reference gate."""
+    """Check the reference gate with one modification in a quick session; return (exit status, faults, reason)."""
     [case] = [each for each in CASES if each.name == "single return tool=10"]
     times = {**case.settings["times"], "gap_ms": 100, "deadline_ms": 400}
     monkeypatch.setattr("voicerace.conformance.acceptance.CASES", (replace(case, settings={**case.settings, "times": times}),))
@@ -154,7 +154,7 @@ def test_findings_of_a_release_are_additional_cases(release: str, capsys: pytest
     assert len(added) == len(findings) > 0
     for finding, each in zip(findings, added, strict=True):
         assert finding.name in each.case.name
-        # No gate can avoid `noisy` caused by speech alone.
+        # A gate cannot avoid `noisy` if speech alone causes it.
         assert each.wrong or each.case.allowed & {finding.signature.outcome}, each.case.name
 
 

@@ -1,4 +1,4 @@
-"""The command line: JSON output, exit statuses, and one line for bad input."""
+"""Test the command line: JSON output, exit statuses, and one-line errors for bad input."""
 
 from __future__ import annotations
 

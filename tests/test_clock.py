@@ -1,4 +1,4 @@
-"""The event loop of live sessions, and the control of garbage collection during them."""
+"""Test the event loop of live sessions and its control of garbage collection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.engine.live.play import Live
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.targets import ProxyTarget
 
-# -- the loop --------------------------------------------------------------------------------------------------------
+# -- event loop ------------------------------------------------------------------------------------------------------
 
 
 def run(work: Any) -> Any:
@@ -40,7 +40,7 @@ def test_timers_fire_in_order_and_not_early() -> None:
     fired = run(fire())
     assert [due for due, _ in fired] == sorted(due for due, _ in fired)
     assert len(fired) == 3
-    # asyncio also runs timers that are due within its clock's resolution.
+    # asyncio also runs timers that are due within the resolution of its clock.
     assert all(now >= due - 1e-6 for due, now in fired)
 
 
@@ -66,12 +66,12 @@ def test_a_descriptor_too_high_for_select_gets_an_ordinary_loop(monkeypatch: pyt
     assert run(asyncio.sleep(0.001, "slept")) == "slept"
 
 
-# -- garbage ---------------------------------------------------------------------------------------------------------
+# -- garbage collection ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def collections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Record the calls to the collector in order, and do not run them."""
+    """Replace the garbage collector's functions; yield the list of their calls in order."""
     calls: list[str] = []
     for name in ("collect", "freeze", "unfreeze"):
         monkeypatch.setattr(gc, name, lambda name=name: calls.append(name))

@@ -1,4 +1,4 @@
-"""Paired comparison of releases with intervals, and shares of findings along margin and lead."""
+"""Test the paired comparison of releases with intervals, and the share of findings along margin and lead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drawn() -> pd.DataFrame:
 
 
 def pairs(first: str, second: str) -> pd.DataFrame:
-    """Return trials of two releases on the same draws; ``x`` is a finding and ``?`` is unknown."""
+    """Return the trials of two releases on the same draws; ``x`` marks a finding and ``?`` an unknown outcome."""
     rows = [
         {"release": name, "tool_ms": 1.0, "drawn": "tool_ms", "seed": seed, "bad": letter == "x"}
         | {"outcome": {"x": "lost", "?": "unknown"}.get(letter, "answered")}
@@ -43,15 +43,16 @@ def pairs(first: str, second: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# -- the interval ------------------------------------------------------------------------------------------------------
+# -- intervals -------------------------------------------------------------------------------------------------------
 
 
 def test_the_interval_equals_published_values() -> None:
-    # Airway hyper-responsiveness before and after stem cell transplantation (Bentur et al. 2009), as worked by Fagerland,
-    # Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875: -0.286, Newcombe's interval -0.507 to -0.026.
+    # Data: airway hyper-responsiveness before and after stem cell transplantation (Bentur et al. 2009).
+    # Source: Fagerland, Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875.
+    # The difference is -0.286, and Newcombe's interval is -0.507 to -0.026.
     low, high = paired_interval(1, 1, 7, 12)
     assert (round(low, 3), round(high, 3)) == (-0.507, -0.026)
-    # With a positive correlation, half a draw in each cell is subtracted (continuity correction). By hand, phi is
+    # With a positive correlation, half a draw in each cell is subtracted (continuity correction). Computed by hand, phi is
     # (40 * 54 - 6 * 0 - 100 / 2) / sqrt(46 * 54 * 40 * 60) = 0.864174.
     assert paired_interval(40, 6, 0, 54) == pytest.approx((0.009742355, 0.109412051), abs=1e-8)
 
@@ -68,7 +69,7 @@ def test_the_interval_contains_the_difference_and_is_antisymmetric(both: int, fi
 
 
 def test_paired_intervals_are_narrower_than_separate_ones() -> None:
-    """For two releases that mostly fail together, the paired interval excludes 0 and the separate ones overlap."""
+    """For two releases that mostly fail on the same draws, the paired interval excludes 0 and the separate ones overlap."""
     low, _ = paired_interval(40, 6, 0, 54)
     assert low > 0
     (_, high_other), (low_one, _) = wilson(40, 100), wilson(46, 100)
@@ -90,7 +91,7 @@ def test_draws_are_paired_by_their_seed() -> None:
 
 def test_the_p_value_is_mcnemars_exact_one() -> None:
     (row,) = differences(pairs("xxxxxx....", "......x...")).to_dict("records")
-    # 6 against 1: both tails of 7 coin tosses, 2 * (1 + 7) / 128.
+    # Probability of both tails of 7 coin tosses with a split of 6 to 1: 2 * (1 + 7) / 128.
     assert row["p"] == pytest.approx(16 / 128)
 
 
@@ -117,12 +118,12 @@ def test_releases_of_a_sweep_are_compared_draw_by_draw(drawn: pd.DataFrame) -> N
     found = differences(drawn).set_index(["release", "other"])
     assert len(found) == 6
     assert (found["pairs"] == 80).all()
-    # B and C have the same rule for the request, so no draw differs.
+    # Generations B and C send the request by the same rule, so no draw differs.
     assert found.loc[("0.9.4", "50420ee"), ["only", "only_other"]].tolist() == [0, 0]
     assert found.loc[("0.9.1", "0.9.4"), "p"] < 0.05
 
 
-# -- along a measure -----------------------------------------------------------------------------------------------------
+# -- shares along a measure ------------------------------------------------------------------------------------------
 
 
 def test_every_judged_draw_is_in_one_bin_of_one_sign(drawn: pd.DataFrame) -> None:
@@ -148,7 +149,7 @@ def test_the_sign_of_its_measure_decides_the_outcome_of_a_generation(
     assert own[below]["bad"].eq(bad_below).all()
     assert own[~below]["bad"].ne(bad_below).all()
     assert 5 < below.sum() < 75
-    # The tool's time alone does not decide: findings and answers overlap along it.
+    # The tool time alone does not determine the outcome: findings and answers overlap along this axis.
     bad, good = own[own["bad"]]["tool_ms"], own[~own["bad"]]["tool_ms"]
     assert max(bad.min(), good.min()) < min(bad.max(), good.max())
 

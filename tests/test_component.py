@@ -1,4 +1,4 @@
-"""Results of a call: what the component sends for each handler style and tool end."""
+"""Test the results of a call that the component sends, for each handler style and each end of the tool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ RESULT = '{"temperature_c":21}'
 REPORTED = '{"error":"the weather service is down"}'
 DEFAULT = agent.DEFAULT_ERROR_CONTENT
 
-#: Seen on the running component: what is sent for one call whose tool takes 50 ms, as (ms after the request, content).
+#: Handler style -> messages sent by the running component for one call with a tool time of 50 ms,
+#: as (ms after the request, content).
 SEEN = {
     "void_ref": [(0, DEFAULT), (50, RESULT)],
     "void_send": [(0, DEFAULT), (50, RESULT)],
@@ -33,7 +34,7 @@ SEEN = {
 
 
 def sent_for_a_call(recording: Recording) -> list[tuple[float, str]]:
-    """Return (ms after the request at the app, content) of every result of a recording of one call."""
+    """Return (ms after the request reaches the app, content) of each result in a recording of one call."""
     (request,) = on_wire(recording, "component>app", "onFunctionCallRequest")
     answers = on_wire(recording, "component>proxy", "FunctionCallResponse")
     contents = said(recording, "component>proxy", "FunctionCallResponse")
@@ -132,7 +133,7 @@ def test_the_second_submission_is_sent_after_repeat_ms() -> None:
     assert sent == [(50, RESULT), (80, RESULT)]
 
 
-# -- details of the rule ---------------------------------------------------------------------------------------------
+# -- rule details ----------------------------------------------------------------------------------------------------
 
 REQUEST = agent.function_call_request("call_1", "get_weather", "{}")
 

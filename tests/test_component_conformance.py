@@ -1,4 +1,4 @@
-"""The component model compared with recordings of the running component; wrong table rows are detected."""
+"""Compare the component model with recordings of the running component. Wrong table rows are detected."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def seen(tag: str, name: str) -> Seen:
 
 
 def sent(tag: str, name: str, kind: str) -> Seen:
-    """Return the messages of a type that the running component sent to the proxy."""
+    """Return the messages of one type that the running component sent to the proxy."""
     return [each for each in seen(tag, name) if each["to"] == "proxy" and each.get("type") == kind]
 
 
 def differs(tag: str, among: Iterable[Case] = MODELLED) -> bool:
-    """Return whether the current model differs from the record."""
+    """Return whether the component model differs from the recording of a tag."""
     return any(compare(tag, case, seen(tag, case.name)) for case in among)
 
 
-# -- the record ------------------------------------------------------------------------------------------------------
+# -- recordings ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tag", RECORDED)
@@ -128,7 +128,7 @@ def test_the_rows_of_the_other_release_are_detected(monkeypatch: pytest.MonkeyPa
     assert differs(tag) is (tag != other)
 
 
-#: Knobs that affect the records; those that need a second connection are tested below.
+#: Knobs that affect the recordings. Knobs that need a second connection are tested below.
 IDLE = ("forgets", "message", "runs_on", "rests")
 FLIPS = [
     *((tag, "default_error", False) for tag in RECORDED),
@@ -190,7 +190,7 @@ def test_the_context_of_a_second_connection(tag: str, name: str, kept: bool) -> 
 
 @pytest.mark.parametrize("tag", RECORDED)
 def test_the_model_opens_a_second_connection_like_the_component(tag: str) -> None:
-    """React separates two events at 3100 ms by a millisecond, so only the order of messages to the proxy is compared."""
+    """React separates two events at 3100 ms by a millisecond, so the test compares only the order of messages to the proxy."""
     case = ALL["a second connection, nothing kept"]
     real, model = seen(tag, case.name), play_case(tag, case)
     assert [each for each in differences(real, model) if "to the proxy" in each] == []
@@ -242,11 +242,11 @@ def test_up_to_0_9_8_a_text_reply_is_cut_off_10_s_after_the_result() -> None:
     assert [sent(tag, name, "(close)")[0]["at"] for tag in RECORDED] == [12_050, 37_250]
 
 
-# -- the same facts in sessions of the models ------------------------------------------------------------------------
+# -- the same facts in simulated sessions ----------------------------------------------------------------------------
 
 
 def idle_session(**given: Any) -> Recording:
-    """Return the recording of a session whose component closes an idle connection."""
+    """Return the recording of a session in which the component closes an idle connection."""
     one = session(**given)
     actors = {**one.actors(), "component": Component(COMPONENTS[one.component], idle_timeout=True)}
     return VirtualEngine(one, actors).run()
@@ -264,7 +264,7 @@ def test_a_slow_result_of_a_void_handler_is_never_sent(release: str) -> None:
 
 
 def callbacks_between(recording: Recording) -> list[tuple[float, str]]:
-    """Return (ms after the end of the response with the call, state or callback) for the callbacks before the result."""
+    """Return (ms after the end of the response with the call, state or callback) of the callbacks before the result."""
     (call,) = on_wire(recording, "component>app", "onFunctionCallRequest")
     ended = on_wire(recording, "upstream>proxy", "response.done")[0].sent_ns
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
@@ -292,7 +292,7 @@ def test_after_a_preamble_no_callback_marks_the_end(tag: str, modality: str) -> 
     assert not [what for at, what in found if at >= 0]
 
 
-# -- the tables, and the command -------------------------------------------------------------------------------------
+# -- tables and command line -----------------------------------------------------------------------------------------
 
 
 def test_every_tag_has_one_row_for_a_message_and_known_callbacks() -> None:

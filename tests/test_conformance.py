@@ -1,4 +1,4 @@
-"""The proxy model compared with recordings of the running proxies; wrong knobs are detected."""
+"""Compare the proxy model with recordings of the running proxies. Wrong knobs are detected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voicerace.trace.recording import Recording, read_recordings
 
 TAGS = ("0.9.1", "0.9.4", "0.11.1")
 
-#: knob -> the values it can be changed to, in any row.
+#: Knob -> values to which the test changes it, in any row.
 FLIPS: dict[str, tuple[object, ...]] = {
     "create_on": tuple(frozenset(each) for each in ({"result"}, {"T"}, {"R"}, {"T", "R"}, {"T", "R", "I"}, {"R", "I"})),
     "recovery": (True, False),
@@ -60,7 +60,7 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "idle_timeout_waits": (True, False),
 }
 
-#: (tag, knob, value) without an observable effect on a proxy of this tag, with the reason.
+#: (tag, knob, value) -> the reason why this change has no observable effect on a proxy of this tag.
 WITHOUT_EFFECT: dict[tuple[str, str, object], str] = {
     ("0.9.1", "recovery", True): "no message waits for a result, so there is nothing to recover",
     ("0.9.1", "text_delta_known", True): "unknown events are forwarded unchanged anyway",

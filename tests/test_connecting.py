@@ -1,4 +1,4 @@
-"""Reasons why a connection did not open, without private text."""
+"""Test the reported reasons of a failed connection, which contain no private text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract suite on the mock, on misbehaving mocks, and on a strict stand-in for the API."""
+"""Test the contract suite on the mock, on misbehaving mocks, and on a strict stand-in for the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicerace.model.actors.actor import Close, Effect, Send, SetTimer
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Recording
 
-#: Long enough to keep the order of events on a busy machine, short enough for a full run in about a second.
+#: Timeouts that keep the order of events on a busy machine, and that complete a full run in about a second.
 TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
 PATIENCE = Patience(3.0, 0.15)
 UNTRIED = {fact.name for fact in FACTS if fact.untried}
@@ -42,16 +42,16 @@ def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 
 
 
 def at(url: str, *facts: str, key_from: str | None = None, patience: Patience = PATIENCE) -> Contract:
-    """Check some facts, or all, at an address."""
+    """Check the given facts, or all facts, of the API at an address."""
     return check_contract(UpstreamTarget.of(url, key_from=key_from), facts=facts, repeats=0, at_once=40, patience=patience)
 
 
-#: Runs on the real clock may fail on a busy machine: one of this number must be right.
+#: Maximum number of runs on the real clock, which can fail on a busy machine.
 TRIES = 3
 
 
 def one_of(run: Callable[[], Contract], right: Callable[[Contract], bool]) -> Contract:
-    """Return the first of `TRIES` runs that is right, else the last."""
+    """Return the first acceptable contract of at most `TRIES` runs, or the last contract."""
     for _ in range(TRIES):
         if right(found := run()):
             break
@@ -72,7 +72,7 @@ def changed(found: Contract, before: Contract) -> dict[str, str]:
     return {name: state for name, state in found.states.items() if state != before.states[name]}
 
 
-# -- the mock, and its knobs -----------------------------------------------------------------------------------------
+# -- mock and knobs --------------------------------------------------------------------------------------------------
 
 
 def test_the_mock_keeps_every_tested_fact(plain: Contract) -> None:
@@ -94,7 +94,7 @@ NO_RESPONSE = TRIED - {
     "session_opens", "item_confirmed", "cancel_idle", "binary_frames", "empty_commit", "commit_no_response", "create_free",
 }  # fmt: skip
 
-#: Knobs, times, and the answers that they change.
+#: Tuples of knobs, times, and the answers that change with them.
 KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
     ({}, {"item_done_ms": 40}, {}),
     ({}, {"upstream_rtt_ms": 20, "ack_ms": 10}, {}),
@@ -107,7 +107,7 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
     ({"binary_frames": "refuse"}, {}, {"binary_frames": "broken"}),
     ({}, {"slot_lag_ms": 150}, {"slot_at_response_done": "broken", "cancel_then_create": "broken"}),
     ({}, {"gap_ms": 400}, {"done_before_result": "broken"}),
-    # A request that can only be late has no answer.
+    # A request that is always late has no answer.
     ({}, {"gap_ms": 0}, {"slot_at_arguments_done": "unknown", "output_at_arguments_done": "unknown"}),
     ({}, {"reply_gap_ms": 0}, {"slot_at_text_done": "unknown"}),
     (
@@ -173,7 +173,7 @@ def test_an_answer_without_its_own_trace_has_the_last_events() -> None:
     [(400, 0, "refused: sent "), (0, 100, "accepted, response.created "), (3, 120, "accepted, response.created ")],
 )
 def test_the_answer_to_an_early_request_has_its_margin(gap_ms: int, rtt_ms: int, seen: str) -> None:
-    """On the real clock, a case fails only if this machine is late by 100 ms or more."""
+    """The machine must be late by 100 ms or more for a case to fail on the real clock."""
     (row,) = on_mock("result_and_create", gap_ms=gap_ms, upstream_rtt_ms=rtt_ms).rows
     assert row.state == "held"
     assert row.seen.startswith(seen)
@@ -208,11 +208,11 @@ def test_open_facts_come_first_then_bounded_ones(plain: Contract) -> None:
     assert [re.findall(r"  (open|bounded|settled) ", line)[0] for line in shown] == states
 
 
-# -- APIs that misbehave ---------------------------------------------------------------------------------------------
+# -- misbehaving APIs ------------------------------------------------------------------------------------------------
 
 
 class Twisted(AskedUpstream):
-    """A mock whose effects are changed before they are carried out."""
+    """A mock whose effects are modified before they are applied."""
 
     def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
         raise NotImplementedError
@@ -237,7 +237,7 @@ def stray(kind: str, status: str) -> Send:
 
 
 def add_on(trigger: str, *extra: Effect) -> type[Twisted]:
-    """Return a mock that sends more after an event of this type."""
+    """Return a mock that sends extra messages after each event of type `trigger`."""
 
     class Added(Twisted):
         def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
@@ -247,7 +247,7 @@ def add_on(trigger: str, *extra: Effect) -> type[Twisted]:
 
 
 def without(kind: str) -> type[Twisted]:
-    """Return a mock that sends no event of this type."""
+    """Return a mock that omits all events of one type."""
 
     class Without(Twisted):
         def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
@@ -272,7 +272,7 @@ def swapped(first: str, second: str) -> type[Twisted]:
 
 
 def instead(cause: str, *answer: Effect) -> type[Twisted]:
-    """Return a mock that only sends this answer to a client event of this type."""
+    """Return a mock that sends only `answer` to client events of type `cause`."""
 
     class Instead(AskedUpstream):
         def message(self, sender: str, payload: Any) -> Any:
@@ -283,21 +283,21 @@ def instead(cause: str, *answer: Effect) -> type[Twisted]:
 
 
 class NoSlot(AskedUpstream):
-    """Accepts any number of concurrent responses."""
+    """A mock that accepts any number of concurrent responses."""
 
     def _slot(self, event: Any) -> bool:
         return True
 
 
 class NoIds(AskedUpstream):
-    """Sends refusals without the client's event_id."""
+    """A mock that omits the client's event_id in refusals."""
 
     def _create_response(self, event: Mapping[str, Any]) -> None:
         super()._create_response({name: value for name, value in event.items() if name != "event_id"})
 
 
 class Chatty(AskedUpstream):
-    """Answers a result without a request."""
+    """A mock that starts a response to a result without a request."""
 
     def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
         super()._accept(item_id, item)
@@ -307,14 +307,14 @@ class Chatty(AskedUpstream):
 
 
 class Deaf(AskedUpstream):
-    """Ignores binary frames."""
+    """A mock that ignores binary frames."""
 
     def message(self, sender: str, payload: Any) -> Any:
         return () if isinstance(payload, bytes) else super().message(sender, payload)
 
 
 class Alone(AskedUpstream):
-    """Refuses other events while a response is active."""
+    """A mock that refuses other client events while a response is active."""
 
     def message(self, sender: str, payload: Any) -> Any:
         busy = self.state.slot != "free" and payload.get("type") not in ("session.update", "response.cancel")
@@ -322,7 +322,7 @@ class Alone(AskedUpstream):
 
 
 class AnyVoice(AskedUpstream):
-    """Accepts a new voice at any time."""
+    """A mock that accepts a new voice at any time."""
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
         self.state.spoke = False
@@ -330,7 +330,7 @@ class AnyVoice(AskedUpstream):
 
 
 class LastFirst(AskedUpstream):
-    """Ends the items of a response in reverse order."""
+    """A mock that ends the items of a response in reverse order."""
 
     def _items_done(self, response: Any) -> None:
         for position in sorted(response.finished - response.done_items, reverse=True):
@@ -338,7 +338,7 @@ class LastFirst(AskedUpstream):
 
 
 class BusyAfterCancel(AskedUpstream):
-    """Takes 50 ms for a cancel, during which the slot stays taken."""
+    """A mock that takes 50 ms to cancel a response; the slot stays taken during this time."""
 
     def _cancel(self, event: Mapping[str, Any]) -> None:
         self.waiting = event
@@ -352,11 +352,11 @@ class BusyAfterCancel(AskedUpstream):
 
 
 class NoSlotAfterCancel(BusyAfterCancel, NoSlot):
-    """Takes 50 ms for a cancel, during which a second response may begin."""
+    """A mock that takes 50 ms to cancel a response; a second response can start during this time."""
 
 
 class OtherReason(AskedUpstream):
-    """Cancels with another reason than the client's."""
+    """A mock that reports `turn_detected` as the reason of every cancelled response."""
 
     def _cut_off(self, response: Any, status: str, reason: str) -> None:
         super()._cut_off(response, status, "turn_detected")
@@ -423,13 +423,13 @@ def test_a_misbehaving_api_is_detected(monkeypatch: pytest.MonkeyPatch, api: typ
 
 
 class Server:
-    """A WebSocket server that serves every connection in the same way."""
+    """A WebSocket server that uses the same handler for every connection."""
 
     def __init__(self, serving: Callable[[ServerConnection], Awaitable[None]]) -> None:
         self.serving = serving
 
     def contract(self, *facts: str) -> Contract:
-        """Check some facts of this server."""
+        """Check the given facts of this server."""
 
         async def both() -> Contract:
             async with serve(self.serving, "127.0.0.1", 0) as server:
@@ -468,7 +468,7 @@ async def talks_nonsense(connection: ServerConnection) -> None:
 )
 def test_a_fault_makes_one_answer_unknown(serving: Callable[[ServerConnection], Awaitable[None]], reason: str) -> None:
     found = Server(serving).contract("session_opens", "empty_commit")
-    # An invalid message after the update looks like its answer.
+    # An invalid message after the update is mistaken for the answer to the update.
     nonsense = {"session.update was answered by error without a code"} if serving is talks_nonsense else set()
     assert {row.seen for row in found.rows} <= {reason} | nonsense
     assert {row.state for row in found.rows} == {"unknown"}
@@ -484,7 +484,7 @@ def test_without_a_first_connection_all_facts_are_unknown() -> None:
     assert (found.sessions, [*found.recordings]) == (0, [FACTS[0].name])
 
 
-# -- the times -------------------------------------------------------------------------------------------------------
+# -- measured times --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.quiet
@@ -554,7 +554,7 @@ def test_committed_audio_is_user_input() -> None:
     assert "response.function_call_arguments.done" in bench.types()
 
 
-# -- the stand-in ----------------------------------------------------------------------------------------------------
+# -- stand-in for the API --------------------------------------------------------------------------------------------
 
 KEY = "sk-standin-0123456789abcdef"
 
@@ -567,7 +567,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def trusted(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Return the stand-in, with its authority trusted and its key in the environment."""
+    """Trust the stand-in's certificate authority and set its key in the environment; return the stand-in."""
     monkeypatch.setenv("SSL_CERT_FILE", str(stand_in.certificate))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     return stand_in
@@ -639,7 +639,7 @@ def test_the_stand_in_refuses_events_before_session_update(trusted: StandIn, mon
     assert (row.state, row.seen) == ("broken", "answered by error invalid_value")
 
 
-# -- the verb --------------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 def verb(*arguments: str) -> int:

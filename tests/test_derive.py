@@ -1,4 +1,4 @@
-"""Derivation of unlogged messages, compared with wire recordings of real proxies of every generation (data/logs)."""
+"""Compare the derivation of unlogged messages with wire recordings of real proxies of every generation (data/logs)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"
 
 
 def pairs(tag: str) -> tuple[Capture, list[Recording]]:
-    """Return a log and its wire recordings, in the order of the log's sessions; the events from the API identify them."""
+    """Return the capture of a log and its wire recordings in the order of the log's sessions.
+
+    A recording belongs to a session if both have the same events from the API.
+    """
     capture = read_capture(LOGS / f"{tag}.log.gz")
     wire = read_recordings(LOGS / f"{tag}.jsonl.gz")
     found = [next(each for each in wire if types(each, CAME) == types(of.recording, CAME)) for of in capture.sessions]
@@ -48,14 +51,14 @@ def test_a_log_has_the_refusals_and_messages_of_the_wire(tag: str) -> None:
         assert session.session_updates.value == 1
         truth = judge(passed)
         assert session.refusals.value == sum(turn.refusals for turn in truth.turns)
-        # Where a log allows several outcomes, it says so; the true one is among them.
+        # A log can allow several outcomes, which must include the true outcome.
         assert truth.outcome in session.inference.outcomes
         assert session.outcome == truth.outcome or (session.outcome == "unknown" and len(session.inference.outcomes) > 1)
 
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_the_model_of_another_gate_contradicts_the_log(tag: str) -> None:
-    """Each contradiction of a release with another gate has a line of the log."""
+    """Every contradiction refers to a line of the log."""
     gate = PROXIES[tag].create_on
     other = next(row for row in PROXIES.values() if row.create_on != gate and row.defers != PROXIES[tag].defers)
     capture = read_capture(LOGS / f"{tag}.log.gz", other.tag)
@@ -70,7 +73,7 @@ def test_the_model_of_another_gate_contradicts_the_log(tag: str) -> None:
 
 
 def test_a_request_after_a_result_precedes_the_next_audio_frame() -> None:
-    """With an open microphone, the record after a result is audio and not an event of the API."""
+    """With an open microphone, the record after a result is an audio record instead of an API event."""
     recording = pairs("0.10.0")[0].sessions[0].recording
     events = list(recording.events)
     at = next(n for n, each in enumerate(events) if each.link == SENT and each.type == "conversation.item.create")
@@ -106,7 +109,10 @@ def test_an_unknown_release_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_the_flag_is_cleared_early_by_text_only_in_releases_that_do_so() -> None:
-    """In 0.9.1 T clears the flag before R, with no session.update in between. 0.9.0 never sets the flag for text."""
+    """In 0.9.1 response.output_text.done clears the flag before response.done, without a session.update in between.
+
+    0.9.0 never sets the flag for text.
+    """
     path = LOGS / "0.9.1.log.gz"
     assert {of.answers.cleared for of in read_capture(path).sessions} == {None}
     for tag, by in (("0.9.0", set()), ("0.9.1", {"response.output_text.done"})):
@@ -118,7 +124,7 @@ def test_the_flag_is_cleared_early_by_text_only_in_releases_that_do_so() -> None
 
 @pytest.mark.parametrize("clocked", [True, False])
 def test_without_times_timers_use_the_seconds_in_ids(clocked: bool) -> None:
-    """0.10.3 sends a request 20 s after an unconfirmed result. Without times, only the API's ids show these seconds."""
+    """0.10.3 sends a request 20 s after an unconfirmed result. Without times, only the API's ids contain this duration."""
     played = play(release="0.10.3", times={"tool_ms": "50", "gap_ms": "300"})
     came = sorted((e for e in played.events if e.link.receiver == "proxy"), key=lambda e: (e.at_ns("proxy") or 0, e.seq))
     until = next(at for at, each in enumerate(came) if each.type == "FunctionCallResponse")
@@ -140,7 +146,7 @@ def test_without_times_timers_use_the_seconds_in_ids(clocked: bool) -> None:
 
 
 def _clocked(payload: Payload, seq: int, second: int) -> Payload:
-    """Return a message from the API with an id created `second` seconds after the first."""
+    """Return a message from the API with an event id created `second` seconds after `START`."""
     if not isinstance(payload, dict) or "." not in str(payload.get("type")):
         return payload
     return {**payload, "event_id": identifier("event", START + second, f"{seq:016d}")}

@@ -1,4 +1,4 @@
-"""Single rules of `voicerace.captures.derive` at their limits, with hand-written logs."""
+"""Test single rules of `voicerace.captures.derive` at their limits, with hand-written logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TO_HOST = Link("proxy", "component")
 Message = tuple[int, Link, Mapping[str, Any]]
 
 SETTINGS: Message = (0, HOST, {"type": "Settings"})
-#: After these messages the proxy is ready. Releases from 0.10.0 on log the update.
+#: Messages after which the proxy is ready. Releases from 0.10.0 on also log session.update.
 READY: list[Message] = [SETTINGS, (10, CAME, {"type": realtime.SESSION_UPDATED})]
 UPDATE: Message = (1, SENT, {"type": realtime.SESSION_UPDATE})
 READY_LOGGED: list[Message] = [SETTINGS, UPDATE, (10, CAME, {"type": realtime.SESSION_UPDATED})]
@@ -49,7 +49,7 @@ def response(begun_ms: int, done_ms: int) -> list[Message]:
 
 
 def with_event(recording: Recording, kind: str, link: Link, payload: Payload, *, after: int) -> Recording:
-    """Insert an event that is no JSON message after event number `after`, with the time of that event."""
+    """Return the recording with an event inserted after event number `after`, at the time of that event."""
     before = recording.events[: after + 1]
     event = replace(before[-1], link=link, kind=kind, payload=payload, received_ns=before[-1].at_ns("proxy"))
     events = (*before, event, *recording.events[after + 1 :])
@@ -64,10 +64,10 @@ def with_event(recording: Recording, kind: str, link: Link, payload: Payload, *,
 def test_a_request_two_round_trips_before_the_end_of_a_response_must_be_refused(
     done_ms: int, contradicted: bool, answered: bool
 ) -> None:
-    """The item is confirmed after 40 ms, and the log has whole milliseconds, so the round trip is at most 41 ms."""
+    """The item is confirmed after 40 ms. The log has whole milliseconds, so the round trip is at most 41 ms."""
     messages = [
         *READY,
-        *response(20, 60),  # ends before the result, so it is no evidence
+        *response(20, 60),  # this response ends before the result, so it is not evidence
         came(100, realtime.RESPONSE_CREATED),
         (200, HOST, RESULT),
         came(240, realtime.ITEM_ADDED),
@@ -146,7 +146,7 @@ def test_the_request_after_a_logged_commit_belongs_to_it() -> None:
 
 @pytest.mark.parametrize(("at_ms", "contradicted"), [(19_599, True), (19_600, False), (20_100, False)])
 def test_a_request_without_a_commit_is_the_timers_within_half_a_second(at_ms: int, contradicted: bool) -> None:
-    """0.10.3 sends a request 20 s after an unconfirmed result, here at 100 ms."""
+    """0.10.3 sends a request 20 s after an unconfirmed result. In this log the result arrives at 100 ms."""
     messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), sent(at_ms, realtime.RESPONSE_CREATE)]
     made = derived("0.10.3", *messages)
     assert [each.observed_at for each in made.creates] == ["log"]
@@ -175,7 +175,7 @@ def test_a_message_that_the_log_lacks_contradicts_the_release() -> None:
     found = derive(recording, PROXIES["0.10.3"])
     assert [(each.seq, each.what) for each in found.contradictions] == [(0, what)]
     assert [(e.type, e.observed_at) for e in found.recording.on(SENT)] == [(realtime.SESSION_UPDATE, "derived")]
-    # A log with fewer links may lack this one too, and releases before 0.10.0 log none.
+    # A log with fewer links can lack session.update, and releases before 0.10.0 do not log it.
     assert derive(replace(recording, observed=(HOST,)), PROXIES["0.10.3"]).contradictions == ()
     assert derive(recording, PROXIES["0.9.1"]).contradictions == ()
 
@@ -238,7 +238,7 @@ def test_audio_of_a_reply_is_derived_as_bytes() -> None:
 
 
 def test_audio_of_the_host_is_not_derived() -> None:
-    """The log has the appended audio."""
+    """The log already contains the appended audio."""
     recording = with_event(logged(*READY), "message", HOST, b"\0\1" * 100, after=1)
     made = derive(recording, PROXIES["0.9.1"])
     assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE]

@@ -1,4 +1,4 @@
-"""References to pages of docs/ resolve to a file and a heading, and no page outside the repository is cited."""
+"""Test that references to docs/ resolve to a file and a heading, and that no page outside the repository is cited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.catalog.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[1]
-#: Folders with files whose references are checked.
+#: Folders whose files are searched for references.
 FOLDERS = ("voicerace", "tests", "notebooks", "benchmarks", "docs", "data", "reports")
 SOURCES = [
     *(
@@ -31,20 +31,20 @@ SOURCES = [
     ),
     *sorted(ROOT.glob("*.md")),
 ]
-#: A page of docs/, relative to the repository's root, with its anchor; not the end of a longer path or address.
+#: Pattern of a page of docs/ with an optional anchor. The end of a longer path or address does not match.
 _CITED = re.compile(r"(?<![\w./-])docs/(?!issues/|partners/)([\w./-]+\.md)(?:#([\w-]*))?")
-#: The target of a Markdown link to a page of the repository, relative to the linking page.
+#: Pattern of the target of a Markdown link, relative to the linking page.
 _LINKED = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)")
 _FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
 
-#: Names of notes that are not in the repository. Their facts are in docs/.
+#: Pattern of the names of notes that are not in the repository. The facts of these notes are in docs/.
 RETIRED = re.compile(
     r"(?<![\w`-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
 )
 
 
 def slugs(markdown: str) -> set[str]:
-    """Return the anchors of a page's headings by GitHub's rules."""
+    """Return the anchors of a page's headings, by GitHub's rules."""
     seen: Counter[str] = Counter()
     found = set()
     for title in re.findall(r"^#{1,6} +(.+?)(?: +#+)? *$", _FENCED.sub("", markdown), flags=re.M):
@@ -56,7 +56,7 @@ def slugs(markdown: str) -> set[str]:
 
 
 def references(path: Path, text: str) -> Iterator[tuple[Path, str | None]]:
-    """Yield the pages that a file refers to, with their anchor or None."""
+    """Yield (page, anchor or None) for each reference in a file."""
     for found in _CITED.finditer(text):
         yield ROOT / "docs" / found[1], found[2]
     if path.suffix == ".md":
@@ -66,7 +66,7 @@ def references(path: Path, text: str) -> Iterator[tuple[Path, str | None]]:
 
 
 def broken(path: Path, text: str) -> list[str]:
-    """Return the references of a file that do not resolve."""
+    """Return descriptions of the references of a file that do not resolve."""
     found = []
     for page, anchor in references(path, text):
         if not page.is_file():
@@ -77,13 +77,13 @@ def broken(path: Path, text: str) -> list[str]:
 
 
 def retired(path: Path) -> list[str]:
-    """Return the retired names that a file cites: in Python in comments and strings, in other files anywhere."""
+    """Return the retired names cited in a file. In a Python file, only comments and strings are searched."""
     text = path.read_text("utf-8")
     if path.suffix != ".py":
         return RETIRED.findall(text)
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     tokens = [each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type in kinds]
-    # A string that is one identifier, as in `__all__`, cites nothing.
+    # A string that is a single identifier, as in `__all__`, is not a citation.
     return [name for each in tokens if not each.strip("\"'").isidentifier() for name in RETIRED.findall(each)]
 
 

@@ -1,4 +1,4 @@
-"""The documentation: its commands run or are listed below with a reason, and its links and tables are valid."""
+"""Test the documentation: its commands run or are listed with a reason, and its links and tables are valid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
 COMMANDS: dict[str, Any] = {name: load(VERBS, name) for name in VERBS}
 _PROMPT = "$ .venv/bin/voicerace "
 
-#: Beginning of a command, and the reason why these tests do not run it.
+#: Start of a command -> reason why these tests do not run the command.
 NOT_RUN = {
     "make report": "`.ci/run` does, and checks the page",
     "make test": "runs this test",
@@ -38,7 +38,7 @@ NOT_RUN = {
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """Return (page, text) of every fenced block of a language."""
+    """Return (page, text) of every fenced block in a language."""
     return [
         (str(page.relative_to(ROOT)), text)
         for page in PAGES
@@ -48,7 +48,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def promises() -> Iterator[tuple[str, list[str]]]:
-    """Yield (arguments, promised lines) of every command with a prompt."""
+    """Yield (arguments, expected lines) of every command with a prompt."""
     for _, text in blocks(""):
         for each in re.split(r"^(?=\$ )", text, flags=re.M):
             if each.startswith(_PROMPT):
@@ -58,7 +58,7 @@ def promises() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run in a folder that has the repository's data and receives the output of a command."""
+    """Change to a temporary folder with a link to the repository's data; return the folder."""
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -89,7 +89,7 @@ def test_every_command_without_a_prompt_has_a_reason() -> None:
 
 
 def verb_of(arguments: list[str]) -> tuple[Any, list[str]] | None:
-    """Return the verb of a command line and the arguments after it; None without a verb."""
+    """Return the verb of a command line and the arguments after the verb; None without a verb."""
     command, commands = None, COMMANDS
     while arguments and commands:
         if arguments[0] not in commands:

@@ -1,4 +1,4 @@
-"""`voicerace doctor`: it reports installed and missing tools, shows no key, and changes nothing."""
+"""Test `voicerace doctor`: it reports installed and missing tools, prints no key, and changes nothing."""
 
 from __future__ import annotations
 

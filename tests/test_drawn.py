@@ -1,4 +1,4 @@
-"""Random exchanges with the proxy model, compared with a running proxy if a checkout exists, and the model of JavaScript."""
+"""Compare the proxy model with a running proxy in random exchanges, if a checkout exists; test the model of JavaScript."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_step_is_described_in_words() -> None:
     ],
 )
 def test_json_is_written_like_node(frame: str, written: str) -> None:
-    # Each was written by Node 20: JSON.stringify(JSON.parse(frame)).
+    # The expected text was written by Node 20: JSON.stringify(JSON.parse(frame)).
     assert javascript.stringify(javascript.parse(frame)) == written
 
 

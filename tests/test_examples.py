@@ -1,4 +1,4 @@
-"""Reference outcomes of small sessions."""
+"""Test the outcomes of small reference sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicerace.analysis.verdict import judge
 LINK = {"gap_ms": 150}
 NETWORK = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
 FAR = {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 1500}
-#: release -> (tool_ms of the change, outcome before it, outcome from it on)
+#: Release -> (tool_ms at which the outcome changes, outcome below it, outcome from it on).
 FLIPS = {
     "0.9.1": ("220", "rejected", "answered"),
     "0.9.4": ("280", "answered", "stalled"),

@@ -1,4 +1,4 @@
-"""Executors and resumed sweeps: the table is the same for any executor, and after a kill and a resume."""
+"""Test executors and resumed sweeps: neither the executor nor a kill with a resume changes the table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEC: dict[str, Any] = {
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return the files of a run that do not depend on the executor."""
+    """Return file name -> content of the files of a run that do not depend on the executor."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name: data for name, data in found.items() if name not in ("run.json", ".lock")}
 
@@ -133,7 +133,7 @@ def test_a_cluster_with_a_killed_worker_gives_the_same_rows(whole: Path, tmp_pat
             client.wait_for_workers(2, timeout=60)
 
         class Killing(Executor):
-            """Kills the first worker after the first chunk has returned."""
+            """An executor that kills the first worker after the first chunk has returned."""
 
             def map(self, work: Any, numbers: Any) -> Any:
                 for number, chunk in enumerate(super().map(work, numbers)):
@@ -154,7 +154,7 @@ def wait_for(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-# -- resuming ----------------------------------------------------------------------------------------------------------
+# -- resumed sweeps --------------------------------------------------------------------------------------------------
 
 COMMAND = [
     "sweep", "--releases", "0.9.1,0.9.4", "--scenarios", "single,parallel", "--tool-ms", "uniform(0,300)",
@@ -164,7 +164,7 @@ COMMAND = [
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_killed_sweep_resumes_where_its_table_ends(whole: Path, tmp_path: Path, after: int) -> None:
-    """The sweep is killed when its table has `after` parts, or with 0 before the first part."""
+    """The sweep is killed when its table has `after` parts; 0 means before the first part."""
     out = tmp_path / "run"
     with process("-m", "voicerace", *COMMAND, "--out", str(out)) as child:
         wait_for((lambda: (out / "recordings").exists()) if after == 0 else lambda: len(list_parts(out)) >= after)

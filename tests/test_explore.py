@@ -1,4 +1,4 @@
-"""Exploration: it finds the known races, every finding can be replayed, and no random session has another one."""
+"""Test the exploration: it finds the known races, every finding can be replayed, and random sessions have no others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def outcomes(release: str, story: str, handler: str = "return", bounds: tuple[st
 
 
 def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack: float = 35) -> tuple[str, ...]:
-    """Return bounds with one value (ms) for each time that decides the race; `host` and `upstream` are one-way times."""
+    """Return bounds that fix each time of the race (in ms). `host` and `upstream` are one-way times."""
     given = {"tool_ms": tool, "gap_ms": gap, "host_ms": host, "upstream_ms": upstream, "ack_ms": ack}
     return tuple(f"{name}={value}:{value}" for name, value in given.items())
 
@@ -57,19 +57,19 @@ def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack
 
 @pytest.mark.parametrize(("tool", "refused"), [(239.9, True), (240.1, False)])
 def test_an_immediate_request_is_refused_iff_it_arrives_before_the_slot_is_free(tool: float, refused: bool) -> None:
-    # T + h + u < G, round trips: 240 + 20 + 40 = 300
+    # The limit is tool + host + upstream = gap, with round trips: 240 + 20 + 40 = 300.
     assert outcomes("0.9.1", "single", bounds=exactly(tool, 300)) == ({"rejected"} if refused else set())
 
 
 @pytest.mark.parametrize(("tool", "stalled"), [(279.9, False), (280.1, True)])
 def test_a_request_at_response_done_stalls_iff_the_result_comes_after_it(tool: float, stalled: bool) -> None:
-    # T + h >= G: 280 + 20 = 300
+    # The limit is tool + host = gap, with round trips: 280 + 20 = 300.
     assert outcomes("0.9.4", "single", bounds=exactly(tool, 300)) == ({"stalled", "wedged"} if stalled else set())
 
 
 @pytest.mark.parametrize(("tool", "refused"), [(164.9, True), (165.1, False)])
 def test_a_request_at_the_confirmation_is_refused_iff_that_is_before_the_slot_is_free(tool: float, refused: bool) -> None:
-    # T + h + 2u + ack < G: 165 + 20 + 80 + 35 = 300
+    # The limit is tool + host + 2 * upstream + ack = gap, with round trips: 165 + 20 + 80 + 35 = 300.
     assert outcomes("0.11.1", "single", bounds=exactly(tool, 300)) == ({"lost"} if refused else set())
 
 
@@ -107,7 +107,7 @@ def test_a_finding_is_confirmed_after_a_round_trip_through_json(release: str, st
 
 
 def test_the_trace_has_the_times_of_the_replay() -> None:
-    """The trace and the recording agree on when a request reaches the upstream."""
+    """The trace and the recording agree on the time at which a request reaches the upstream."""
     finding = found("0.9.1", "single").findings[Signature("rejected", "calls", "result", "result", 1)]
     recording = replayed(finding).recording
     arrived = [e.received_ns for e in recording.on(Link("proxy", "upstream")) if e.type == "response.create"]
@@ -174,7 +174,7 @@ class Everything(set[tuple[Link, Hashable]]):
     [("0.11.1", "voice", "return"), ("0.9.4", "two-turns", "return"), ("0.11.1", "single", "void_ref")],
 )
 def test_states_with_one_key_continue_alike(release: str, story: str, handler: str) -> None:
-    """Step along the path to each ending with separate states; after each step their key is that of the explored node."""
+    """Repeat the steps to each ending with separate states. After each step, the state has the key of the explored node."""
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, handler, release)
     stepper, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
@@ -192,14 +192,14 @@ def test_states_with_one_key_continue_alike(release: str, story: str, handler: s
 
 
 def reached(story: str, release: str, limit: int) -> Search:
-    """Return an exploration of the first `limit` states of a story."""
+    """Explore at most `limit` states of `story` and return the search."""
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, "return", release)
     return explored(replace(session, times=bounds.within(session.times)), bounds, limit)[1]
 
 
 def test_the_constants_of_a_moment_cover_everything_set_in_it() -> None:
-    """`covered` uses these constants; with smaller ones it would merge times that have different continuations."""
+    """`covered` uses these constants. Smaller constants would merge times with different continuations."""
     for place in reached("double", "0.9.1", 1_500).store.known.values():
         for moment, most in place.due:
             assert place.most[moment] >= most
@@ -208,7 +208,7 @@ def test_the_constants_of_a_moment_cover_everything_set_in_it() -> None:
 
 
 def test_no_turn_ends_while_its_messages_are_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn's ledger is closed at its end, and later messages belong to the next turn."""
+    """The ledger of a turn is closed at the turn's end. Later messages belong to the next turn."""
     left, turned = [], state_store.turned
 
     def watching(stepper: Stepper, before: State, at: State) -> int | None:
@@ -231,7 +231,7 @@ SMALL = ("host_ms=0:30", "upstream_ms=0:30", "tool_ms=0:400", "gap_ms=0:300")
     [("0.9.1", "single", "return"), ("0.11.1", "single", "void_ref"), ("0.9.4", "text-at-reply", "return")],
 )
 def test_invisible_messages_do_not_hide_findings(release: str, story: str, handler: str) -> None:
-    """The findings equal those with a time for every message, with fewer states."""
+    """The search finds the same findings as a search with a time for every message, and needs fewer states."""
     bounds = Bounds.of(SMALL, STORIES[story].bounds)
     session = session_of(story, handler, release)
     session = replace(session, times=bounds.within(session.times))
@@ -300,7 +300,7 @@ def test_a_broken_schedule_is_bad_input(record: object) -> None:
         Schedule.from_json(record)
 
 
-# -- the command line ------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The stored findings in data/explore: the models reproduce them, and each was replayed on the real proxy."""
+"""Test the stored findings in data/explore: the models reproduce them, and each was replayed on the real proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule check of live sessions: it distinguishes late messages from a proxy with other behaviour."""
+"""Test the schedule check of live sessions, which distinguishes late messages from other behaviour of the proxy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plan(release: str = "0.9.1", tool_ms: int = 50) -> Recording:
 
 
 def moved(recording: Recording, wanted: str, over: Link, by_ms: float) -> Recording:
-    """Return the recording with one message on a link `by_ms` later."""
+    """Return the recording with the message `wanted` on the link `over` delayed by `by_ms`."""
     events = list(recording.events)
     [index] = [number for number, e in enumerate(events) if e.type == wanted and e.link == over][:1]
     at = events[index].received_ns
@@ -44,7 +44,7 @@ def shifted(recording: Recording, by_ms: float) -> Recording:
 
 
 def without(recording: Recording, kind: str) -> Recording:
-    """Return the recording without messages of a type."""
+    """Return the recording without the messages of type `kind`."""
     return replace(recording, events=tuple(e for e in recording.events if e.type != kind))
 
 
@@ -54,7 +54,7 @@ def test_the_same_order_is_no_deviation_for_any_delay() -> None:
 
 
 def test_a_swapped_message_is_a_deviation_with_its_delay() -> None:
-    # The result is planned 95 ms before response.done at the proxy; here it arrives 20 ms after it.
+    # The result is planned 95 ms before response.done at the proxy. Here it arrives 20 ms after response.done.
     late = moved(plan(), "FunctionCallResponse", Link("component", "proxy"), 115)
     slip = deviation_of(late, plan())
     assert slip is not None

@@ -1,4 +1,4 @@
-"""State keys of the exploration: omitted parts have no effect on the wires, and copies of states are independent."""
+"""Test the state keys of the exploration: omitted parts have no effect on the wires, and state copies are independent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHICH = st.tuples(st.sampled_from(sorted(STORIES)), st.sampled_from(sorted(PROXI
 
 
 class Watched:
-    """An actor whose state is copied before every call, to check that the copy does not change."""
+    """An actor wrapper that copies the state before each call and asserts that the call does not change the copy."""
 
     def __init__(self, actor: object, name: str) -> None:
         self.actor = actor
@@ -63,7 +63,7 @@ def test_a_copied_state_does_not_change_with_the_original(which: tuple[str, str,
 
 
 class Unshown:
-    """The component without the timers that only cause callbacks of the app."""
+    """A component wrapper that drops the timers whose only effect is a callback of the app."""
 
     def __init__(self, component: object) -> None:
         self.component = component
@@ -85,7 +85,7 @@ class Unshown:
 
 
 def wires(recording: Recording) -> list[tuple[object, ...]]:
-    """Return the messages on the wires, with times."""
+    """Return (link, sending time, receiving time, payload) of each message between component, proxy and upstream."""
     two = (Link("component", "proxy"), Link("proxy", "component"), Link("proxy", "upstream"), Link("upstream", "proxy"))
     return [(e.link, e.sent_ns, e.received_ns, e.payload) for e in recording.on(*two)]
 

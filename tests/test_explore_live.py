@@ -1,4 +1,4 @@
-"""Replay of findings on sockets: actors keep the schedule, and the proxy behaves as explored."""
+"""Replay findings on sockets: actors keep the schedule, and the proxy behaves as explored."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from voicerace.trace.recording import Link
 
 RELEASES = ("0.9.1", "0.9.4")
 MS = 1_000_000
-#: A short deadline, which is the longest time in these tests.
+#: Bounds with a deadline of 4 s, which is the longest time in these tests.
 SOON = ("deadline_ms=4000:4000", "tool_ms=0:300", "gap_ms=0:300", "reply_ms=50:300")
 STORIES = [("single", "return"), ("text-at-reply", "return")]
 
 
 @cache
 def findings(release: str) -> tuple[Finding, ...]:
-    """Return every finding of two stories that end within seconds: one call, and a user text at its reply."""
+    """Return every finding of `STORIES`, whose sessions last a few seconds: one call, and a user text at its reply."""
     return tuple(explore(release, STORIES, SOON).findings.values())
 
 
 def checkout(release: str) -> Path:
-    """Return the checkout of a release below VOICERACE_CHECKOUTS, with its dependencies installed."""
+    """Return the checkout of a release in the folder VOICERACE_CHECKOUTS; skip the test if it does not exist."""
     found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if not found.is_dir():
         pytest.skip("no checkout of the proxy")
@@ -74,7 +74,10 @@ def single(release: str) -> Finding:
 
 
 def mended(release: str) -> Finding:
-    """Return a finding with a harmless tool time: after the gap for immediate requests, before its end for gated ones."""
+    """Return the finding of `single` with a tool time that causes no bad outcome.
+
+    The tool ends after the gap for immediate requests (0.9.1), and before the end of the gap for gated ones (0.9.4).
+    """
     finding = single(release)
     timers = dict(finding.schedule.timers)
     named = [which for which in timers if which[0] == "app"]
@@ -119,10 +122,10 @@ def test_a_late_message_does_not_delay_the_next() -> None:
     assert planned.timer_ns("app", "tool", 0, 0) == 30 * MS
     assert planned.travel_ns(over, 30 * MS) == 50 * MS
     at_sockets = ScheduleCursor(schedule, plan=planned.moments)
-    # The session begins at 100 ms on this clock; the proxy sends 20 ms late, and the message arrives in time.
+    # The session starts at 100 ms on this clock. The proxy sends 20 ms late, and the message arrives at its planned time.
     assert at_sockets.timer_ns("app", "tool", 0, 100 * MS) == 30 * MS
     assert at_sockets.travel_ns(over, 150 * MS) == 30 * MS
-    # A later message has no delay; an early one takes its planned time.
+    # A message sent after its planned arrival has no delay. A message sent early takes its planned delay.
     for at, lasts in ((190 * MS, 0), (110 * MS, 50 * MS)):
         other = ScheduleCursor(schedule, plan=planned.moments)
         other.timer_ns("app", "tool", 0, 100 * MS)
@@ -152,7 +155,7 @@ def test_the_verb_replays_findings_live(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_busy_machine_is_distinguished_from_another_behaviour() -> None:
-    """The result is planned before response.done and arrives after it, so the order was not kept."""
+    """In the late recording the result arrives after response.done, although it is planned before response.done."""
     finding = single("0.9.1")
     plan = replayed(finding).recording
     done = judged(finding, plan, proxy_release("0.9.1"), 1, plan)

@@ -1,4 +1,4 @@
-"""Zones of the exploration: they are exact and canonical, and covered zones allow no further event."""
+"""Test the zones of the exploration: they are exact and canonical, and a covered zone allows no further event."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from voicerace.experiments.explore.zone import (
     tightened,
 )
 
-#: A walk of events: n-th newest moment when it was set, minimum duration, additional duration, later than the last event.
+#: Walks, as lists of (back, least, more, apart). An event follows the `back`-th newest moment by `least` to
+#: `least + more`. If `apart` is true, the event is later than the previous event.
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4), st.booleans()), min_size=1, max_size=5)
 
 
 def walked(events: list[tuple[int, int, int, bool]]) -> tuple[Matrix, list[tuple[int, int, int, bool]]] | None:
-    """Return the zone after events, over now and all their moments, and the events; None if they cannot happen."""
+    """Return the zone after a walk, and its events as (moment, least, most, apart); None if the walk is impossible."""
     zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
     taken = []
     for back, least, more, apart in events:
@@ -47,7 +48,7 @@ def walked(events: list[tuple[int, int, int, bool]]) -> tuple[Matrix, list[tuple
 
 
 def times_of(taken: list[tuple[int, int, int, bool]], most: int) -> set[tuple[int, ...]]:
-    """Return all integer times of a walk's moments that its events allow, by enumeration."""
+    """Return the tuples of integer times, up to `most`, that the events of a walk allow. They are found by enumeration."""
     found = set()
     for rest in product(range(most + 1), repeat=len(taken)):
         times = (0, *rest)
@@ -60,14 +61,14 @@ def times_of(taken: list[tuple[int, int, int, bool]], most: int) -> set[tuple[in
 
 
 def holds(zone: Matrix, times: tuple[int, ...]) -> bool:
-    """Return whether a zone contains these times of its moments; now is the last of them."""
+    """Return whether a zone contains these times of its moments. The last time is the current time."""
     moments = (times[-1], *times)
     pairs = product(range(len(zone)), repeat=2)
     return all(zone[i][k] >= FREE or 2 * (moments[i] - moments[k]) <= zone[i][k] for i, k in pairs)
 
 
 def included(inner: Matrix, outer: Matrix) -> bool:
-    """Return whether a canonical zone is a subset of another over the same moments."""
+    """Return whether a canonical zone is a subset of another zone over the same moments."""
     return all(bound <= limit for row, other in zip(inner, outer, strict=True) for bound, limit in zip(row, other, strict=True))
 
 
@@ -139,7 +140,7 @@ def test_events_at_one_instant_cannot_be_separated() -> None:
 def test_a_covered_zone_allows_no_further_event(
     one: list[tuple[int, int, int, bool]], other: list[tuple[int, int, int, bool]], leasts: list[int], mores: list[int]
 ) -> None:
-    """The covering zone allows every single next event that the covered one allows, by these constants."""
+    """Every event that can follow in the covered zone can also follow in the covering zone."""
     found, wider = walked(one), walked(other)
     if found is None or wider is None or len(found[0]) != len(wider[0]):
         return
@@ -157,9 +158,9 @@ def test_a_covered_zone_allows_no_further_event(
                 assert advance(outer, due, moment, least[moment], apart=apart) is not None
 
 
-#: Ages of one moment, in quarters, and the constants that are compared with.
+#: Ages of one moment, from 0 to 4 in steps of a quarter.
 AGES = [each / 4 for each in range(17)]
-#: Intervals of ages: from, to, lower end excluded, upper end excluded.
+#: Intervals of ages, as (low, high, whether low is excluded, whether high is excluded).
 SPANS = [
     (low, high, above, below)
     for low, high in combinations_with_replacement(range(4), 2)
@@ -169,7 +170,7 @@ SPANS = [
 
 
 def aged(span: tuple[int, int, bool, bool]) -> tuple[Matrix, list[float]]:
-    """Return the zone of one moment with an age in the interval, and these ages."""
+    """Return the zone of one moment with an age in the interval, and the members of `AGES` in the interval."""
     low, high, above, below = span
     zone = ((0, less_than(high) if below else at_most(high)), (less_than(-low) if above else at_most(-low), 0))
     return zone, [age for age in AGES if (low < age if above else low <= age) and (age < high if below else age <= high)]
@@ -177,8 +178,10 @@ def aged(span: tuple[int, int, bool, bool]) -> tuple[Matrix, list[float]]:
 
 @pytest.mark.parametrize(("least", "most"), [*combinations_with_replacement(range(4), 2)])
 def test_covered_follows_the_theorem_for_one_moment(least: int, most: int) -> None:
-    """The relation a≼LU: every age has an equal age in the other zone, or a smaller one if both exceed the lower constant,
-    or a larger one if both exceed the upper constant."""
+    """The expected relation is a≼LU: each age in the inner zone has a counterpart in the outer zone.
+
+    A counterpart is an equal age, a smaller age if both exceed `least`, or a larger age if both exceed `most`.
+    """
     for one, other in product(SPANS, repeat=2):
         (inner, ages), (outer, others) = aged(one), aged(other)
         expected = all(any(each == age or least < each < age or most < age < each for each in others) for age in ages)
@@ -186,7 +189,7 @@ def test_covered_follows_the_theorem_for_one_moment(least: int, most: int) -> No
 
 
 def test_a_reply_after_exactly_5_s_is_not_late() -> None:
-    """As in the verdict, late means more than 5 s. The zones of late and timely responses are disjoint and complete."""
+    """A reply is late after more than 5 s, as in the verdict. The zones of late and timely replies are disjoint."""
     wait = 9_000_000
     before = ((0, at_most(wait)), (0, 0))
     put = advance(before, [(1, wait)], 1, 0, apart=False)
@@ -203,20 +206,20 @@ def test_the_first_event_is_its_duration_after_the_start() -> None:
     assert picked(START, step, [NEW, 0]) == ((0, at_most(5)), (at_most(-3), 0))
 
 
-#: Bounds of any kind: none, at most, less than.
+#: Encoded bounds of any kind: no bound, at most, or less than.
 BOUNDS = st.one_of(st.just(FREE), st.integers(-12, 12))
 
 
 @st.composite
 def matrices(draw: st.DrawFn) -> Matrix:
-    """Draw bounds between now and up to three moments, canonical or not."""
+    """Draw bounds between the current time and up to three moments, canonical or not."""
     size = draw(st.integers(1, 4))
     return tuple(tuple(0 if i == k else draw(BOUNDS) for k in range(size)) for i in range(size))
 
 
 @given(st.data(), matrices(), st.integers(0, 4), st.booleans())
 def test_advance_equals_the_direct_computation(data: st.DataObject, zone: Matrix, least: int, apart: bool) -> None:
-    """Compute the same bounds one by one, without the shortcuts of `advance`."""
+    """The test computes the same bounds one by one, without the shortcuts of `advance`."""
     moments = st.integers(0, len(zone) - 1)
     due = data.draw(st.lists(st.tuples(moments, st.integers(0, 5)), max_size=3))
     moment = data.draw(moments)
@@ -242,7 +245,7 @@ def test_picked_equals_the_direct_computation(data: st.DataObject, zone: Matrix)
     assert picked(zone, step, kept) == tuple(tuple(bound(first, second) for second in kept) for first in kept)
 
 
-#: (first, second, bound) of parts of the zone in which two moments are 0 to 4 µs old.
+#: Lists of (first, second, bound), which restrict a zone of two moments that are 0 to 4 µs old.
 PARTS = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-8, 8)).filter(lambda each: each[0] != each[1]), max_size=4
 )
@@ -256,7 +259,7 @@ def part_of(bounds: list[tuple[int, int, int]]) -> Matrix | None:
 
 
 def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
-    """Return the ages of both moments in a zone by enumeration, as rows of two, with `steps` per µs."""
+    """Return the pairs of ages in µs that a zone of two moments contains, with `steps` values per µs; shape (n, 2)."""
     ages = np.stack(np.meshgrid(*[np.arange(4 * steps + 1)] * 2), -1).reshape(-1, 2) / steps
     times = np.concatenate([np.zeros((len(ages), 1)), -ages], 1)
     holding = np.ones(len(ages), bool)
@@ -267,7 +270,8 @@ def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
 
 
 @given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
-# A limiting case that is covered: more than 1 µs, and at most 1 µs before an event possible after 2 µs.
+# A limiting case that is covered. In the inner zone the first moment is more than 1 µs old.
+# In the outer zone it is at most 1 µs later than the second moment.
 @example([(1, 0, less_than(-1))], [(1, 2, at_most(1))], (0, 2, 4, 4))
 def test_covered_follows_the_theorem_for_two_moments(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]

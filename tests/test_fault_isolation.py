@@ -1,4 +1,4 @@
-"""Isolation of faults: a failure ends one session and leaves other sessions, the proxy and the sweep intact."""
+"""Test the isolation of faults: a failure ends one session, and other sessions, the proxy and the sweep continue."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_dropped_sessions_do_not_affect_concurrent_ones() -> None:
 
 
 class Dying:
-    """A stand-in for `Backend` that runs the model in a thread, and whose process can be ended."""
+    """A stand-in for `Backend` that runs the model in a thread. A test can end it like a process."""
 
     started = 0
     running = 0
@@ -77,7 +77,7 @@ class Dying:
             self.url, self.alive = url, True
             ready.set()
             await stop.wait()
-        await asyncio.sleep(0.05)  # connections in their handshake are refused and closed
+        await asyncio.sleep(0.05)  # meanwhile, connections in their handshake are refused and closed
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left, timeout=2)
             await asyncio.sleep(0.05)
@@ -116,7 +116,7 @@ def test_a_proxy_whose_process_ends_is_restarted_once(dying: Any) -> None:
         async with Live(dying, silence_s=1.0) as live:
             found = [await live.play(played)]
             live.backend.die()  # type: ignore[union-attr]
-            # Several sessions find it ended at the same time.
+            # Several sessions detect the end at the same time.
             found += await asyncio.gather(*(live.play(played) for _ in range(4)))
         return found
 
@@ -156,7 +156,7 @@ def test_a_proxy_that_cannot_be_restarted_ends_the_sweep_in_one_line(dying: Any,
 
     played = play_all(live, [(number, session()) for number in range(4)])
     next(played)
-    time.sleep(0.1)  # the second session is connected; a connection cut off in its handshake would not be closed
+    time.sleep(0.1)  # let the second session connect, since a connection in its handshake would not be closed
     engines[0].backend.die()  # type: ignore[union-attr]
     with pytest.raises(InputError, match="it did not listen"):
         list(played)
@@ -166,11 +166,11 @@ def test_a_proxy_that_cannot_be_restarted_ends_the_sweep_in_one_line(dying: Any,
 
 
 class UnexpectedError(Exception):
-    """An error that no code handles."""
+    """An error that the engine does not handle."""
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, actor: type, error: Exception, after: int = 2) -> None:
-    """Make an actor raise `error` at message number `after`."""
+    """Patch an actor class so that its message number `after` raises `error`."""
     message = actor.message  # type: ignore[attr-defined]
     seen = 0
 
@@ -199,7 +199,7 @@ def test_an_unexpected_exception_surfaces_and_leaves_no_task(actor: type, monkey
 
 
 def test_an_actor_host_calls_no_actor_after_its_end() -> None:
-    """A message may still be in flight in the emulated network."""
+    """A message can still be in flight in the emulated network after the end."""
 
     async def late() -> tuple[Upstream, Recorder]:
         actor = session().actors()["upstream"]
@@ -241,7 +241,7 @@ def test_an_unreadable_message_is_a_fault_of_that_session_only() -> None:
     assert str(found.fault).startswith("component: what proxy said cannot be read (KeyError")
 
 
-# -- the command line ------------------------------------------------------------------------------------------------
+# -- command line ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("option", ["--upstream", "--proxy"])

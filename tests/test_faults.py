@@ -1,4 +1,4 @@
-"""Faults of connections: the session ends in time, with a reason, and leaves no task."""
+"""Test faults of connections: the session ends in time, with a reason, and leaves no task."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.rogue import (
 from voicerace.analysis.verdict import Verdict
 from voicerace.trace.recording import Recording
 
-OVERSIZED = b"\x81\x7f" + (17 * 2**20).to_bytes(8, "big")  # a header is enough to be refused
+OVERSIZED = b"\x81\x7f" + (17 * 2**20).to_bytes(8, "big")  # the header alone causes the refusal
 NO_UTF8 = b"\x81\x02\xff\xfe"
 NO_FRAME = b"\xf1\x00"
 
@@ -68,7 +68,7 @@ def test_a_refused_connection_is_a_fault(side: str, server: Any, reason: str) ->
 @pytest.mark.parametrize("side", ["upstream", "proxy"])
 @pytest.mark.parametrize("server", [mute, None])
 def test_a_silent_server_is_a_fault(side: str, server: Any) -> None:
-    """The server only accepts the TCP connection, or also answers the handshake (server None)."""
+    """With `server` None the server also answers the handshake. Otherwise it only accepts the TCP connection."""
 
     async def silent() -> Recording:
         async with contextlib.AsyncExitStack() as stack:
@@ -88,14 +88,14 @@ def test_a_silent_server_is_a_fault(side: str, server: Any) -> None:
 
 def test_a_proxy_without_an_upstream_connection_is_a_fault() -> None:
     async def alone() -> Recording:
-        async with api(session()) as url:  # a server that opens no connection itself
+        async with api(session()) as url:  # a server that opens no connection to an upstream
             return await play_live(proxy=url, upstream="mock", listen=("127.0.0.1", 0), silence_s=0.3, within_s=1.0)
 
     assert str(judged(CLEAN(alone())).fault).endswith("and the proxy opened no connection to its upstream")
 
 
 def test_a_redirect_is_not_followed() -> None:
-    """A redirect could send the key to another host."""
+    """A followed redirect could send the key to another host."""
     requests = []
 
     async def redirected() -> Recording:
@@ -166,7 +166,7 @@ IN_REPLY = (DONE, 2, 140)
 
 
 def upstream_fails(act: Act, kind: str, nth: int, tool_ms: int, **options: Any) -> Verdict:
-    """Return the verdict on a session of 0.9.1 whose upstream replaces a message by `act`."""
+    """Return the verdict on a session of 0.9.1 whose upstream performs `act` in place of message `nth` of type `kind`."""
 
     async def failing() -> Recording:
         played = session(tool_ms=tool_ms)
@@ -247,7 +247,7 @@ def test_an_unreadable_answer_to_a_request_is_unknown(frame: str | bytes) -> Non
 def test_an_upstream_that_becomes_silent_has_an_outcome(
     where: Any, silence_s: float, outcome: str, wedged: bool | None
 ) -> None:
-    """Before the first user input only the silence limit ends the session; later the user continues and leaves."""
+    """Before the first user input, only the silence limit ends the session. Later the user sends more text and leaves."""
     where = AFTER_CALL if where == DONE else where
     found = upstream_fails(still, *where, silence_s=silence_s)
     assert (found.outcome, found.wedged) == (outcome, wedged)

@@ -1,4 +1,4 @@
-"""Imputation of ids and items in logs, which does not change the recording, and requests without an answer."""
+"""Test the imputation of ids and items in logs, which leaves the recording unchanged, and requests without an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST, CAME, SENT = Link("component", "proxy"), Link("upstream", "proxy"), Link("
 
 
 def logged(*messages: tuple[int, Link, Mapping[str, Any]]) -> Recording:
-    """Return a recording like that of a log, from (ms, link, payload) messages."""
+    """Return a recording in the form of a log, from (ms, link, payload) messages."""
     events = [
         Event(seq, link, "message", None if link is not SENT else ns(at), ns(at) if link is not SENT else None, payload, "log")
         for seq, (at, link, payload) in enumerate(messages)
@@ -52,7 +52,7 @@ def test_imputation_does_not_change_its_input() -> None:
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.11.1"])
 def test_derivation_does_not_change_a_simulated_recording(release: str) -> None:
-    """The recording is like a log with payloads, without the ids of calls."""
+    """The recording has payloads like a log, but no ids of calls."""
     recording = play(release=release, handler="async_ref", tool_ms=50)
     events = []
     for event in recording.events:
@@ -69,7 +69,7 @@ def test_derivation_does_not_change_a_simulated_recording(release: str) -> None:
 
 
 def test_items_are_named_after_their_message_of_the_host() -> None:
-    """Each message of the host increments the number, so that names are unique."""
+    """Each message of the host increments the number, so the names are unique."""
     recording = logged(
         (0, HOST, {"type": "Settings"}),
         (1, HOST, {"type": "InjectUserMessage"}),
@@ -96,7 +96,7 @@ def test_items_are_named_after_their_message_of_the_host() -> None:
         ("derived_item_3", "function_call_output", "derived_call_1"),
         ("derived_item_4", "message", None),
     )
-    # No logged message names the item of the response's own call.
+    # No logged message contains the item id of the response's own call.
     assert items == {2: text, 3: text, 10: result, 11: more, 12: result, 13: more}
 
 
@@ -114,7 +114,7 @@ def test_an_item_announced_by_a_response_is_not_the_pending_user_text() -> None:
 
 @pytest.mark.parametrize(("after_ms", "contradicted"), [(1_000, False), (1_002, True), (5_000, True)])
 def test_an_unanswered_request_contradicts_a_release_after_one_second(after_ms: int, contradicted: bool) -> None:
-    """The API answers within 0.1 s; if the log ends shortly after the request, the answer may be in flight."""
+    """The API answers within 0.1 s. If the log ends shortly after the request, the answer can still be in flight."""
     row = PROXIES["0.9.1"]
     recording = logged(
         (0, HOST, {"type": "Settings"}),

@@ -1,4 +1,4 @@
-"""Full disks and read-only folders: one line, exit status 2, and no partial file."""
+"""Test full disks and read-only folders: one error line, exit status 2, and no partial file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.log.gz")
 WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")
 FINDINGS = str(ROOT / "data" / "explore" / "0.9.4.json")
 SAMPLE = str(ROOT / "data" / "sample-run")
-#: Arguments of verbs that write, up to the name of the output.
+#: Verb -> arguments before the name of the output.
 VERBS = {
     "run": ["run", "--out"],
     "again": ["again", SAMPLE, "3", "--out"],
@@ -36,7 +36,7 @@ VERBS = {
     "check": ["check", "--proxy", "model:0.9.1", "--junit"],
     "replay": ["replay", FINDINGS, "--out"],
 }
-#: Arguments after the name of the output.
+#: Verb -> arguments after the name of the output.
 AFTER = {"capture": ["--", "true"]}
 #: Verbs that overwrite a file only with --force.
 FORCED = ("run", "again", "redact", "redact a log", "export")
@@ -72,7 +72,7 @@ def test_a_full_disk_does_not_change_an_existing_file(verb: str, tmp_path: Path,
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_invalid_folder_is_one_line(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file in place of the folder is like a read-only folder, also for root."""
+    """A file in place of the folder causes an error for every user, including root."""
     (tmp_path / "file").write_text("")
     assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl"), *AFTER.get(verb, ())]) == 2
     assert "Not a directory" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A small part of the faults suite (`make faults`): damaged files and messages are read or refused in time."""
+"""Run a small part of the faults suite (`make faults`): damaged files and messages are read or refused in time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def test_damaged_input_never_crashes_or_hangs(target: str, inputs: int) -> None:
     result = play(target, inputs, seed=7)
     assert result.found == []
     assert result.good
-    # Some inputs pass the first check and some do not.
+    # Some inputs pass the first check, and others fail it.
     assert len(result.counts) > 1
 
 
 @pytest.mark.real_clock
 def test_running_servers_survive_raw_bytes_and_invalid_frames() -> None:
-    """Good sessions before and after them are complete, and every connection and both servers end."""
+    """Sessions before and after the invalid input are complete. Every connection and both servers end."""
     result = play("serve-proxy", 40, seed=7)
     assert result.found == []
     assert result.good

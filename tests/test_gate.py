@@ -1,4 +1,4 @@
-"""The reference gate: no bad outcome if only the proxy sends requests, and the effect of each rule."""
+"""Test the reference gate: it prevents bad outcomes if only the proxy sends requests, and each rule has an effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Recording
 
-#: Handlers with which the component sends its default error before the result.
+#: Handlers for which the component sends its default error before the result.
 ERROR_FIRST = ("void_ref", "void_send")
 #: Scenarios in which the user types, so that only the proxy sends requests.
 TYPED = tuple(name for name in SCENARIOS if name not in ("voice", "barge-in", "slow-tool"))
@@ -80,7 +80,7 @@ def played(rule: Rule | None, **given: Any) -> Recording:
 
 NEAR: dict[str, Any] = {"gap_ms": 150, "upstream_rtt_ms": 60, "host_rtt_ms": 20}
 WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
-    # The user sends text between a reply's text and its response.done.
+    # The user sends text between the text of a reply and its response.done.
     "server_events": (
         {"scenario": "inject", "times": {**NEAR, "gap_ms": 8, "reply_gap_ms": 300, "inject_ms": 600, "tool_ms": 100}}, "noisy"
     ),
@@ -89,7 +89,7 @@ WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
     "coalesce": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,20"}}, "noisy"),
     "every_call": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,900"}}, "duplicated"),
     "once": ({"scenario": "double", "times": {**NEAR, "tool_ms": 300, "repeat_ms": 200}}, "duplicated"),
-    # The server's own response begins while the request is in flight, before the result is accepted.
+    # The server starts its own response while the request is in flight, before the result is accepted.
     "retry": (
         {"scenario": "voice", "times": {"gap_ms": 8, "upstream_rtt_ms": 400, "host_rtt_ms": 20, "inject_ms": 20,
                                         "speech_ms": 300, "vad_ms": 200, "frame_ms": 20, "mic_tail_ms": 300, "tool_ms": 620}},
@@ -128,7 +128,7 @@ def done(response_id: str) -> dict[str, Any]:
 def test_a_refused_request_is_not_repeated_if_the_active_response_knows_the_result(
     rules: frozenset[Rule], creates: int
 ) -> None:
-    """Without the rule there is a needless second reply, which is no bad outcome."""
+    """Without the rule, the gate requests a needless second reply, which is not a bad outcome."""
     gate = Gate(rules, GateState())
     call = realtime.call_item("item_1", "call_1", "f", "{}", "completed")
     result = realtime.conversation_item(
@@ -162,7 +162,7 @@ def failed(message: str = "No.", event_id: str | None = None) -> dict[str, Any]:
 
 
 def after_calls(*calls: str, rules: frozenset[Rule] = ALL) -> Gate:
-    """Return a gate after response resp_1, which made these calls and is done."""
+    """Return a gate after response resp_1, which made these calls and has ended."""
     gate = Gate(rules, GateState())
     assert send(gate, created("resp_1"), *(call_of(each) for each in calls), done("resp_1")) == [0] * (len(calls) + 2)
     return gate
@@ -273,7 +273,7 @@ def test_the_end_of_another_response_frees_no_slot() -> None:
 
 @pytest.mark.parametrize(("event_id", "creates"), [(None, 1), (realtime.CREATE_ID, 1), ("event_of_something_else", 0)])
 def test_another_error_can_answer_a_request(event_id: str | None, creates: int) -> None:
-    """The next input sends a new request; the failed one is not repeated."""
+    """The next input sends a new request. The failed request is not repeated."""
     gate = Gate(ALL, GateState())
     gate.user_input("text")
     assert send(gate, failed(event_id=event_id)) == [0]
@@ -297,7 +297,7 @@ def test_a_refusal_naming_a_finished_response_is_repeated_at_once() -> None:
 
 @pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])
 def test_a_server_response_covers_inputs_confirmed_before_it(kind: str) -> None:
-    """It covers a result and user text; user audio begins its own response."""
+    """The response covers a result and user text. User audio starts its own response."""
     gate = Gate(ALL, GateState())
     send(gate, created("resp_1"), call_of("call_1"))
     gate.result("call_1")

@@ -1,4 +1,4 @@
-"""HAR files of browsers: the host link of a session, unreadable frames, and files without frames."""
+"""Test HAR files of browsers: the host link of a session, unreadable frames, and files without frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_S = 1_800_000_000
 
 
 def frames(recording: Recording, unit: str) -> list[dict[str, Any]]:
-    """Return the frames of a recording's host link as in a browser's HAR file."""
+    """Return the WebSocket messages of a recording's host link, as in a browser's HAR file."""
     found = []
     for event in sorted(recording.on(*HOST_LINKS), key=lambda e: (e.at_ns("component") or 0, e.seq)):
         if event.kind != "message":
@@ -92,9 +92,9 @@ def test_a_truncated_har_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_har_of_playwright_is_read() -> None:
-    """The file is a recording of Playwright 1.65 (record_har_content embed) of a page and the model of 0.9.1 (gap 150 ms).
+    """The file was recorded by Playwright 1.65 (record_har_content embed). The page used the model of 0.9.1.
 
-    The servers recorded the same session: rejected, one refusal, one result 50 ms after its call.
+    The gap was 150 ms. The servers recorded the same session: rejected, one refusal, one result 50 ms after its call.
     """
     capture = read_capture(Path(__file__).with_name("data") / "playwright-chromium.har")
     assert capture.format == "har"
@@ -105,9 +105,9 @@ def test_a_har_of_playwright_is_read() -> None:
 
 
 def test_a_har_of_devtools_is_read() -> None:
-    """The file is an export of the DevTools of Chromium 156, of a page and the real proxy 0.9.1.
+    """The file was exported from the DevTools of Chromium 156. The page used the real proxy 0.9.1.
 
-    The mock API had a gap of 300 ms, which the browser sees with 0.9.1; the result came before the end of the gap.
+    The mock API had a gap of 300 ms, which is visible to the browser. The result arrived before the end of the gap.
     """
     capture = read_capture(Path(__file__).with_name("data") / "devtools-chromium.har")
     [session] = capture.sessions
@@ -118,7 +118,7 @@ def test_a_har_of_devtools_is_read() -> None:
     assert session.gap_ms == (pytest.approx(300, abs=10),)
     assert session.result_delay_ms[0] is not None
     assert session.result_delay_ms[0] < session.gap_ms[0]
-    assert (session.refusals.value, session.refusals.kind) == (1, "at least")  # DevTools does not write the close
+    assert (session.refusals.value, session.refusals.kind) == (1, "at least")  # DevTools does not record the close
 
 
 @pytest.mark.parametrize("added", [

@@ -1,4 +1,4 @@
-"""The help of every command, the spellings of options, and the suggestions of errors."""
+"""Test the help of every command, the spellings of options, and the suggestions in errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voicerace.errors import InputError, one_of
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """(name, command) of every command, those of groups included."""
+    """Yield (name, command) of every command, including the commands of groups."""
     for name in VERBS:
         command = load(VERBS, name)
         yield name, command
@@ -31,7 +31,7 @@ def own_options(command: Any) -> list[Any]:
 
 
 def faults(command: Any) -> list[str]:
-    """What is wrong with the help of a command's options."""
+    """Return the faults in the help of a command's options."""
     context = typer.Context(command)
     found = []
     for each in own_options(command):
@@ -94,7 +94,7 @@ def test_help_shows_one_spelling_of_an_option(name: str) -> None:
     options = {text for each in own_options(COMMANDS[name]) for text in each.opts}
     for singular, plural in (("--scenario", "--scenarios"), ("--handler", "--handlers"), ("--modality", "--modalities")):
         assert not {singular, plural} <= options
-    # Of report they are two things: the releases in use, and the releases to play.
+    # `report` uses both: --release names the releases in use, and --releases names the releases to play.
     assert ({"--release", "--releases"} <= options) == (name == "report")
 
 

@@ -1,4 +1,4 @@
-"""The seconds in the API's ids: they agree with the recordings, and inconsistent ids are not decoded."""
+"""Test the seconds in the API's ids: they agree with the recordings, and inconsistent ids are not decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 1_785_214_055  # 2026-07-28T04:47:35Z
 
 
 def identifier(family: str, second: int, tail: str = "x" * 16) -> str:
-    """Return an id in the API's format, created at `second` (Unix time)."""
+    """Return an id in the API's format, created at `second` (Unix time in seconds)."""
     rest, code = second - 1_576_800_000, ""
     for _ in range(5):
         rest, digit = divmod(rest, 62)
@@ -65,7 +65,7 @@ def test_sessions_of_openai_and_azure_are_decoded_and_those_of_xai_and_voice_liv
     for each in api_recordings():
         if not each.provenance["connection"].startswith("log__"):
             decoded[each.provenance["provider"], read_ids(each) is not None] += 1
-    # One sideband recording has only a single id.
+    # One recording of a sideband socket contains only one id.
     assert decoded == {
         ("openai", True): 19, ("openai", False): 1, ("azure", True): 9, ("gateway-openai", True): 5, ("openai-live", True): 2,
         ("azure-voice-live", False): 14, ("xai", False): 16,
@@ -85,7 +85,7 @@ def _midnight(date: str) -> float:
 
 
 def test_decoded_seconds_follow_the_recorders_clock() -> None:
-    """They differ by less than the resolution of the ids and the network delay."""
+    """The offset between the clocks varies by less than the resolution of the ids plus the network delay."""
     (session,) = [each for each in api_recordings("openai") if "idle_timeout" in each.provenance["connection"]]
     clock = read_ids(session)
     assert clock is not None
@@ -122,16 +122,16 @@ def test_a_response_newer_than_its_refusal_or_of_another_session_has_no_age() ->
 @pytest.mark.parametrize(
     "messages",
     [
-        [created(START, event=START - 20)],  # the response is created 20 s after its message
-        [created(START), created(START - 3)],  # back by 3 s
-        [created(START), created(START + 4000)],  # longer than a session
+        [created(START, event=START - 20)],  # the response id is 20 s later than the event id
+        [created(START), created(START - 3)],  # the second id is 3 s earlier than the first
+        [created(START), created(START + 4000)],  # the ids span more than a session
         [{"type": "x", "event_id": identifier("event", START)}],  # a single id
         [created(START), {"type": "x", "event_id": "event_" + "z" * 21}],  # a date in 2049
         [created(START), {"type": "x", "event_id": "event_" + "0" * 21}],  # a date before the API existed
         [
             created(START),
             {"type": "x", "event_id": identifier("event", START, "a" * 16), "item_id": identifier("item", START + 10)},
-        ],  # an item created after its message
+        ],  # the item id is later than the event id
         [created(START - 4000), {"type": "x", "item_id": identifier("item", START - 9000)}],
         [],
         [{"type": "response.created", "event_id": 5, "response": {"id": [1]}}],
@@ -165,4 +165,4 @@ def test_ids_of_the_client_are_ignored() -> None:
     clock = read_ids(recording(created(START), echo, sent=sent))
     assert clock is not None
     assert clock.start == START
-    assert read_ids(recording(created(START), echo)) is None  # not identified as the client's
+    assert read_ids(recording(created(START), echo)) is None  # the id is not known to be the client's

@@ -1,4 +1,4 @@
-"""The cache of pictures."""
+"""Test the cache of pictures."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What a response knew: the ledger's answer from the order of events equals the text of the mock's replies.
+"""Compare two sources of the results that a response knew: the ledger, and the text of the mock's replies.
 
-The text of a mock's reply names the results that it had accepted when it decided on the reply. The verdict reads no text.
+The text names the results that the mock had accepted when it decided on the reply. The ledger reads only the order of
+events, and the verdict reads no text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from voicerace.model.protocol import agent, realtime
 from voicerace.trace.recording import Recording
 
 _DELAY = st.sampled_from([0, 1, 20, 60, 149, 150, 151, 300, 700])
-#: Sessions of every scenario, release and handler; times around the scenario's own moments.
+#: Parameters of sessions of every scenario, release and handler. The times are close to those of the scenario.
 PLAYED = st.fixed_dictionaries(
     {
         "release": st.sampled_from([*sorted(PROXIES), REFERENCE.tag]),
@@ -61,10 +62,10 @@ PLAYED = st.fixed_dictionaries(
         ),
     }
 ).filter(
-    # If the server's turn waits for a slot that is freed after response.done, no message shows the decision.
+    # If the server's turn waits for a slot that is freed after response.done, no message reveals the decision.
     lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
 )
-#: The result arrives after the commit and before the announcement of the server's response.
+#: Sessions whose result arrives after the commit and before the announcement of the server's response.
 LATE_RESULTS = [
     {"release": "0.11.1", "scenario": "voice", "times": {"create_ms": 150, "gap_ms": 300, "tool_ms": tool}}
     for tool in (2120, 2140, 2160)
@@ -72,9 +73,9 @@ LATE_RESULTS = [
 
 
 def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
-    """Return, per reply with text, its id and two lists: for every call, whether its own result was known.
+    """Return (id, known by text, known by ledger) of each reply with text.
 
-    The first list is by the text, the second by the ledger.
+    Both lists have one boolean per call: whether the reply knew the call's own result.
     """
     index = TraceIndex(recording)
     texts = {
@@ -112,7 +113,7 @@ def test_ledger_and_text_agree_on_the_known_results(words: dict[str, Any]) -> No
 
 
 def test_some_replies_know_results_and_some_do_not() -> None:
-    """The comparison above has both cases, also for the server's own responses."""
+    """Both cases occur in the comparison above, also for the server's own responses."""
     own: dict[bool, set[bool]] = {True: set(), False: set()}
     spoken = [play(release="0.11.1", scenario="voice", tool_ms=tool, create_ms=150, gap_ms=300) for tool in range(0, 4000, 200)]
     for recording in (*spoken, play(release="0.9.1", handler="void_ref", tool_ms=300, gap_ms=0)):

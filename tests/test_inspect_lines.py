@@ -1,4 +1,4 @@
-"""The lines of `inspect`: repeated counts have the same number and certainty."""
+"""Test the lines of `inspect`: repeated counts have the same number and certainty."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ _NUMBER = r"(?:(at least|derived|possibly) )?(\d+)"
 
 
 def seen_from(recording: Recording, *links: Link) -> Recording:
-    """Return the recording of a relay on some links only."""
+    """Return the part of a recording that a relay on the given links would record."""
     events = [each for each in recording.events if each.link in links]
     kept = tuple(replace(each, seq=seq) for seq, each in enumerate(events))
     return replace(recording, events=kept, observed=links)
 
 
 def disagreements(capture: Capture) -> list[str]:
-    """Return the lines in which a turn's count is higher or more certain than its session's, or a file's than its sessions'."""
+    """Return the lines with inconsistent counts.
+
+    A turn's count must not be higher or more certain than its session's. A file's count must be as certain as its sessions'.
+    """
     lines = [*inspect_lines(capture)]
     found = []
     for what in ("result", "refusal"):
@@ -67,7 +70,7 @@ def disagreements(capture: Capture) -> list[str]:
 def test_repeated_counts_agree(path: Path) -> None:
     capture = read_capture(path)
     if any(of.refusals.value == 0 for of in capture.sessions):
-        # A session without a refusal has no such line, and neither have its turns.
+        # A session without a refusal has no line about refusals, and its turns have none either.
         assert all(t.refusals == 0 for of in capture.sessions if of.refusals.value == 0 for t in of.answers.turns)
     assert [each for each in disagreements(capture) if "refusals ('', 0)" not in each] == []
 
@@ -88,7 +91,7 @@ def test_a_recording_of_one_side_has_the_counts_of_that_side(tmp_path: Path, lin
         assert [(s.call, s.results, s.by) for s in of.answers.submissions] == [
             (s.call, s.results, s.by) for s in truth.answers.submissions
         ]
-        # The flag is derived from both links.
+        # The flag can be derived only if both links were captured.
         assert truth.answers.cleared
         assert of.answers.cleared is None
         assert inspect_json(capture)["sessions"][0]["flag_cleared_early"] is None
@@ -107,7 +110,7 @@ def test_an_uncaptured_call_has_no_number(tmp_path: Path) -> None:
 
 
 def test_tags_of_one_program_are_shown_as_the_same_program() -> None:
-    """0.11.0 and 0.11.1 are the same program; 0.9.0 to 0.9.3 are different programs with the same log."""
+    """0.11.0 and 0.11.1 are the same program. 0.9.0 to 0.9.3 are different programs that write the same log."""
     one = "\n".join(inspect_lines(read_capture(LOGS / "0.11.1.log.gz")))
     assert "0.11.0, 0.11.1 are the same program: no log distinguishes them." in one
     assert "does not identify the release" not in one
@@ -116,7 +119,7 @@ def test_tags_of_one_program_are_shown_as_the_same_program() -> None:
 
 
 def test_a_log_keeps_the_order_of_its_records_if_its_clock_is_set_back() -> None:
-    """The clock is set back by 1 s in the middle of a session, and every reader uses the same order."""
+    """The clock is set back by 1 s in the middle of a session. Every reader uses the same order of events."""
     recording = read_recordings(LOGS / "0.9.1.jsonl.gz")[0]
     middle = len(recording.events) // 2
 

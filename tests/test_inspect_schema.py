@@ -1,4 +1,4 @@
-"""`voicerace inspect --json` fits docs/inspect.schema.json, and the schema detects invalid output."""
+"""Test that `voicerace inspect --json` matches docs/inspect.schema.json, and that the schema detects invalid output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_schema_is_valid_and_has_the_current_version() -> None:
     session = DOCUMENT["$defs"]["Session"]
     assert DOCUMENT["properties"]["schema"]["const"] == SCHEMA
     assert set(session["properties"]["outcome"]["enum"]) == set(OUTCOMES)
-    # All properties are required, and no other ones are allowed.
+    # All properties are required, and additional properties are not allowed.
     assert set(session["required"]) == set(session["properties"])
     assert {
         "release", "release_given", "outcome", "refusals", "session_updates", "response_creates", "counts", "result_delay_ms",

@@ -1,4 +1,4 @@
-"""The prose of the project is free of the idioms in tests/support/idioms.py, and the count finds them."""
+"""Test that the project's prose is free of the idioms in tests/support/idioms.py, and that the count finds them."""
 
 from __future__ import annotations
 

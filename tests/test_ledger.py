@@ -1,4 +1,4 @@
-"""The ledger: it pairs requests with responses and refusals, from the events at one position on the wire."""
+"""Test the ledger, which pairs requests with responses and refusals from the events at one position on the wire."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.trace.recording import Recording
 
 
 def ledger_of(tape: Tape) -> Ledger:
-    """Return the ledger of a tape's upstream link in the order of writing. Keys are seqs."""
+    """Return the ledger of a tape's upstream link in the order of writing. Its keys are event numbers."""
     ledger = Ledger()
     for event in tape.events:
         if "upstream" in event.link:
@@ -28,12 +28,12 @@ def ledger_of(tape: Tape) -> Ledger:
 
 
 def answers(ledger: Ledger) -> list[tuple[str, str | None]]:
-    """Return (answer, named response) of every request, in order."""
+    """Return (answer, named response) for every request, in order."""
     return [(create.answer, create.names) for create in ledger.creates]
 
 
 def writers(ledger: Ledger) -> dict[str, int | None]:
-    """Return response -> the request that began it, None for the server's own."""
+    """Return response id -> index of the request that started the response; None for the server's own response."""
     return {name: response.create for name, response in ledger.responses.items()}
 
 
@@ -71,7 +71,7 @@ def test_a_request_answered_by_an_error_begins_no_response() -> None:
 
 
 def test_a_refusal_before_the_announcement_answers_the_second_request() -> None:
-    """With create_ms > 0 the refusal of a second request arrives before the first one's response.created."""
+    """With create_ms > 0 the refusal of the second request arrives before response.created of the first."""
     ledger = ledger_of(Tape().creates(0).creates(1).refuses(2, "resp_1").created(50, "resp_1"))
     assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1")]
     assert writers(ledger) == {"resp_1": 0}
@@ -83,7 +83,7 @@ def test_several_refusals_before_the_announcement_answer_all_but_the_first_reque
 
 
 def test_a_request_can_be_refused_by_an_unannounced_response() -> None:
-    """The server began its own response, and the refusal arrives before its response.created."""
+    """The server started its own response. The refusal arrives before response.created of that response."""
     ledger = ledger_of(Tape().creates(0).refuses(2, "resp_vad").created(5, "resp_vad"))
     assert answers(ledger) == [("refused", "resp_vad")]
     assert writers(ledger) == {"resp_vad": None}
@@ -95,7 +95,7 @@ def test_a_response_without_a_request_is_the_servers_own() -> None:
 
 
 def test_a_refusal_of_a_paired_request_returns_the_response_to_the_server() -> None:
-    """At the proxy, the server's own response was announced while the request was in flight."""
+    """The proxy received response.created of the server's own response while its request was in flight."""
     tape = Tape().creates(0).created(5, "resp_vad").refuses(8, "resp_vad")
     ledger = ledger_of(tape)
     assert answers(ledger) == [("refused", "resp_vad")]
@@ -156,7 +156,7 @@ def test_a_request_naming_the_default_conversation_belongs_to_it() -> None:
 
 
 def test_requests_before_the_first_session_created_remain_open() -> None:
-    """A log may begin with the client's messages; only another session closes the open requests."""
+    """A log can start with the client's messages. Only a further session closes the open requests."""
     opens = Tape().creates(0).server(1, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
     assert answers(ledger_of(opens)) == [("none", None)]
     opens.server(2, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
@@ -180,7 +180,7 @@ def test_a_reply_is_heard_from_its_first_text() -> None:
     (response,) = ledger_of(tape).responses.values()
     (text,) = [event.seq for event in tape.events if event.type == realtime.TEXT_DONE]
     assert (response.message, response.heard) == (True, text)
-    # More text changes nothing, and text of an unannounced response is ignored.
+    # More text has no effect, and text of an unannounced response is ignored.
     (response,) = ledger_of(tape.says(6, "resp_1", begin=False).says(7, "resp_9", begin=False)).responses.values()
     assert response.heard == text
 
@@ -283,7 +283,7 @@ def test_without_audio_events_a_server_response_knows_results_before_its_announc
 
 
 def own(tape: Tape, response: str = "resp_vad") -> tuple[bool, str]:
-    """Return whether the server's own response knows the result of call_1, and the type of the deciding event."""
+    """Return (whether the server's own response knows the result of call_1, type of the deciding event)."""
     ledger = ledger_of(tape)
     found = ledger.responses[response]
     assert found.create is None
@@ -340,7 +340,7 @@ def test_a_refused_empty_commit_leaves_the_next_commit_to_the_server() -> None:
 
 
 def test_a_refusal_shows_that_the_servers_turn_has_the_slot() -> None:
-    """At the proxy, the request was sent before the commit was read."""
+    """The proxy sent the request before it received the commit."""
     tape = called().creates(4).server(5, COMMITTED).refuses(6, "resp_vad").result(7).says(8, "resp_vad")
     assert own(tape) == (False, input_audio.COMMITTED)
 
@@ -412,7 +412,7 @@ def test_a_request_knows_only_the_outputs_before_it() -> None:
         ('{"temperature_c":21}', None),
         ('{ "error": "' + agent.DEFAULT_ERROR + '" }', "component"),
         ('"CANCELLED"', "pipecat"),
-        # A tool's own result with the same text, under pipecat and elsewhere.
+        # The tool itself returned the same text, with pipecat or another client.
         (json.dumps('"CANCELLED"'), None),
         ('{"status":"CANCELLED"}', None),
         ("CANCELLED", None),
@@ -466,7 +466,7 @@ def test_spoken_input_begins_with_the_speech_before_its_commit() -> None:
     started = {"type": input_audio.SPEECH_STARTED, "item_id": "item_1"}
     tape = Tape().server(0, started).server(1, COMMITTED).server(2, COMMITTED).client(3, {"type": input_audio.COMMIT})
     tape.creates(4).server(5, COMMITTED)
-    # The client committed the last input; its confirmation passed after the request.
+    # The client made the last commit. The confirmation arrived after the request.
     assert [(each.began, each.key, each.text) for each in ledger_of(tape).inputs] == [(0, 1, None), (2, 2, None), (3, 3, None)]
 
 
@@ -499,7 +499,7 @@ def test_malformed_messages_do_not_change_the_ledger(sender: str, payload: Any) 
 
 
 def at_upstream(recording: Recording) -> Ledger:
-    """Return the ledger of the events in the order at the upstream."""
+    """Return the ledger of the events in their order at the upstream."""
     ledger = Ledger()
     wire = [event for event in recording.events if event.kind == "message" and "upstream" in event.link]
     for event in sorted(wire, key=lambda each: (each.at_ns("upstream"), each.seq)):
@@ -534,7 +534,7 @@ def test_requests_of_a_simulated_session_have_the_mocks_answers(
 
 
 def assert_answered_in_time(create: Create, recording: Recording) -> None:
-    """Assert that a response is announced exactly create_ms after its request, and a refusal at once."""
+    """Assert that response.created follows its request after exactly create_ms, and that a refusal has no delay."""
     times = {event.seq: event.at_ns("upstream") for event in recording.events}
     assert create.answered is not None
     waited = times[create.answered] - times[create.key]  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The letter's claims, advice and pictures follow the data: other data gives other text."""
+"""Test that the letter's claims, advice and pictures follow the data."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
     assert "prefer it" not in before["upgrade"]
     assert "every release fails" in before["heading"]
 
-    # The same release with the knobs of the reference gate. The stored answers are of the original release.
+    # The release has the knobs of the reference gate. The stored answers belong to the original release, so they are removed.
     monkeypatch.setattr(Evidence, "answers", {})
     monkeypatch.setitem(PROXIES, "0.9.4", replace(REFERENCE, tag="0.9.4", backend="0.2.4"))
     parameters = {"out": str(tmp_path / "run"), "release": "0.9.4", "releases": "0.9.4,0.9.1"}
@@ -83,7 +83,7 @@ def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
     assert after["heading"] == "Finding 2: even with one result, 0.9.1 fails at some delays"
     assert after["gate"].endswith("Nothing went wrong.")
 
-    # Recordings of the running 0.9.4 remain in the letter if its model is better.
+    # Recordings of the running 0.9.4 remain in the letter, although the model has no failure.
     torn = told(healed)
     assert "0.9.4 at 300 ms was stalled" in torn["bands"]
     assert "the running proxy does**: 6 of 24 recorded sessions" in torn["today"]
@@ -138,7 +138,7 @@ def test_a_sweep_that_is_unsuitable_for_a_letter_is_refused(spec: dict[str, Any]
 
 
 def test_the_second_result_is_counted_on_the_running_component(tmp_path: Path) -> None:
-    """The claim follows the recordings, also if these have one result per call."""
+    """The claim follows the recordings, even if each call has one result."""
     folder = tmp_path / "conformance"
     folder.mkdir()
     result = {"at": 1050, "to": "proxy", "type": "FunctionCallResponse", "content": "{}"}
@@ -221,7 +221,7 @@ def test_a_gate_without_bad_draws_still_has_its_explored_findings(tmp_path: Path
 
 
 def test_a_workaround_is_shown_with_its_limits(tmp_path: Path, sample: ReportContext) -> None:
-    """The tables give its times, the scenarios it does not help, the releases it harms, and its explored findings."""
+    """The text states the workaround's times, the scenarios it does not help, the releases it harms, and its findings."""
     material = replace(
         sample, parameters=sample.parameters.model_copy(update={"release": ("0.9.1",)}), evidence=Evidence(tmp_path)
     )
@@ -260,7 +260,7 @@ def test_a_workaround_is_shown_with_its_limits(tmp_path: Path, sample: ReportCon
 
 
 def test_recorded_sessions_name_their_program(sample: ReportContext) -> None:
-    """0.10.2's program was recorded under 0.10.0's tag; another was published under 0.10.2's number."""
+    """The program of 0.10.2 was recorded under the tag 0.10.0. Another program was published as 0.10.2."""
     material = replace(sample, evidence=Evidence())
     head, second = words_of(section("head", material)), words_of(timing.blocks(material))
     assert "0.10.2 / 0.2.6 (recorded under the tag 0.10.0, the same program)" in head
@@ -332,8 +332,8 @@ def test_a_strip_has_the_times_of_its_session() -> None:
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": "300", "tool_ms": "100"}
     strip = strip_of(simulate(SessionConfig.of(release="0.9.1", times=times)))
     assert strip.outcome == "rejected"
-    assert strip.results == ((150.0, True),)  # the call goes 30 + 10 ms, the result 10 ms back
-    assert strip.requests == ((180.0, True),)  # 30 ms to the API, which is busy until 300
+    assert strip.results == ((150.0, True),)  # the call takes 30 + 10 ms to the app, and the result takes 10 ms to the proxy
+    assert strip.requests == ((180.0, True),)  # 30 ms to the API, whose slot is taken until 300 ms
     ((_, until, reply),) = strip.busy
     assert (until, reply) == (300.0, False)
     late = strip_of(simulate(SessionConfig.of(release="0.9.4", times={**times, "tool_ms": "350"})))

@@ -1,4 +1,4 @@
-"""Counts in the letter, for every release in use, equal counts that are computed here from the same tables."""
+"""Compare the counts in the letter with counts computed here from the same tables, for every release in use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TWICE = [name for name, row in HANDLERS.items() if row.submissions > 1]
 ONCE = [name for name in HANDLERS if name not in TWICE]
 LONGEST_WAIT_MS = max(float(value) for value in WORKAROUND_TIMES.values())
 
-#: In one process, as the tables are made once.
+#: All tests run in one process, so that the tables are computed once.
 pytestmark = pytest.mark.xdist_group("letter counts")
 
 
@@ -54,14 +54,14 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def of_release(every: ReportContext, release: str) -> ReportContext:
-    """Return the letter's context with this release in use, sharing the parts that do not depend on it."""
+    """Return the letter's context with `release` in use. It shares the parts that do not depend on the release."""
     found = replace(every, parameters=every.parameters.model_copy(update={"release": (release,)}))
     vars(found)["real"] = every.real
     return found
 
 
 def wrong(trials: pd.DataFrame) -> Pair:
-    """Return (bad, all) sessions with a known outcome, and check that `bad` follows from outcome and `wedged`."""
+    """Return (bad, all) counts of sessions with a known outcome; assert that `bad` follows from outcome and `wedged`."""
     judged = trials[trials["outcome"] != "unknown"]
     bad = judged["bad"].astype(bool)
     wedged = (
@@ -82,7 +82,7 @@ def own(trials: pd.DataFrame | None, release: str, **fits: object) -> pd.DataFra
 
 
 class Best:
-    """The workaround of a release with the fewest bad sessions, counted from the table of the run."""
+    """The workaround of a release with the fewest bad sessions, counted in the table of the run."""
 
     def __init__(self, material: ReportContext, release: str) -> None:
         rows = own(material.part("cures"), release, possible=True)
@@ -116,7 +116,7 @@ def harmed(material: ReportContext, release: str, name: str) -> list[Pair]:
 
 @cache
 def refused_cases() -> Pair:
-    """Return (cases with two results of which one is the default error, all cases) of handlers that submit twice."""
+    """Return (n, all): of all cases whose handlers submit twice, n have two results, one of them the default error."""
     rows = [row for row in submitted_twice.component_counts(_ANY[0]) if row.style in TWICE]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
@@ -125,7 +125,7 @@ _ANY: list[ReportContext] = []
 
 
 def expected(name: str, material: ReportContext) -> list[Pair]:
-    """Return the counts that a claim's sentence must have, in order, computed from the run's tables."""
+    """Return the counts that a claim's sentence must contain, in order, computed from the run's tables."""
     (release,) = material.in_use
     delay, maps = material.delay, material.part("map")
     about = re.sub(r"^(today|cure|cure-limits|gate)-(?=[0-9])", "", name)
@@ -184,7 +184,7 @@ def expected(name: str, material: ReportContext) -> list[Pair]:
 
 
 def check(blocks: list[Block], material: ReportContext) -> int:
-    """Check the counts of every claim and return their number."""
+    """Assert that the counts of every claim are correct; return the number of counts."""
     assert claim_faults(claims_of(blocks)) == []
     checked = 0
     for block in blocks:
@@ -195,7 +195,7 @@ def check(blocks: list[Block], material: ReportContext) -> int:
             for seen in block.seen:
                 assert 0 <= seen.count <= seen.of, (block.name, seen)
         elif isinstance(block, Text):
-            # The only counts outside of claims are those on `result` values, from recordings of the component.
+            # Outside claims, text may contain only counts from recordings of the component.
             assert not counts_in(block.markdown) or "recorded cases the component then sent" in block.markdown, block.markdown
     return checked
 
@@ -219,7 +219,7 @@ def test_counts_for_a_release_in_use_equal_the_tables(every: ReportContext, rele
 
 
 def check_table(frame: pd.DataFrame, material: ReportContext, release: str) -> None:
-    """Check the tables of workarounds, for one call and one result, and for the other scenarios."""
+    """Assert that the tables of workarounds are correct, for one call with one result and for the other scenarios."""
     rows = own(material.part("cures"), release, possible=True)
     near = rows[(rows["scenario"] == "single") & (rows["gap_ms"] <= LONGEST_WAIT_MS)]
     bare = near[near["workaround"] == "none"]

@@ -1,4 +1,4 @@
-"""Letters of customers: no text of another customer, and the release and gap of a given capture."""
+"""Test the letters of customers: no text of another customer, and the release and gap of a given capture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from voicerace.report.parameters import LetterParameters
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample-run"
 LOGS = ROOT / "data" / "logs"
-#: Texts that only voice-commerce's letter has.
+#: Texts that occur only in the letter of voice-commerce.
 THEIRS = (
     "voice-commerce", "(2026-02-16)", "last letter", "Our last", "We wrote", "we asked", "You reported",
     "your log sanitization",

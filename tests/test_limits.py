@@ -1,4 +1,4 @@
-"""Limits of the servers: a client that exceeds one is disconnected with a reason, and other clients are served."""
+"""Test the limits of the servers: a client that exceeds a limit is disconnected with a reason, and others are served."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def dial(url: str) -> connect:
 
 
 async def works(url: str) -> None:
-    """Play a correct session from its beginning to an answer."""
+    """Assert that a new client receives session.created and the confirmation of its session.update."""
     async with dial(url) as client:
         await client.recv()
         await client.send(json.dumps(realtime.update_session({"type": "realtime"})))
@@ -61,7 +61,7 @@ async def works(url: str) -> None:
 
 
 async def ended_with(client: ClientConnection) -> tuple[int | None, str]:
-    """Return the code and the reason with which the server closes a connection."""
+    """Return the (code, reason) with which the server closes a connection."""
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionClosed):
             while True:
@@ -87,8 +87,8 @@ def test_concurrent_sessions_are_limited(tmp_path: Path) -> None:
                     await dial(url)
                 await one.close()
                 await asyncio.sleep(0.05)
-                await works(url)  # a closed session frees its place
-            # Ten simultaneous connections are counted one by one.
+                await works(url)  # a closed session no longer counts
+            # Only two of ten simultaneous connections are accepted.
             came = await asyncio.gather(*(dial(url).__aenter__() for _ in range(10)), return_exceptions=True)
             inside = [each for each in came if isinstance(each, ClientConnection)]
             assert len(inside) == 2
@@ -130,7 +130,7 @@ def test_a_frame_above_the_limit_is_refused(tmp_path: Path) -> None:
     async def big() -> list[Recording]:
         async with serving(tmp_path) as (url, ended):
             async with dial(url) as client:
-                # The header is enough to be refused.
+                # The header alone causes the refusal.
                 client.transport.write(b"\x81\xff" + (MAX_FRAME + 1).to_bytes(8, "big") + b"mask")
                 assert (await ended_with(client))[0] == 1009
             await gone(ended, 1)
@@ -141,7 +141,8 @@ def test_a_frame_above_the_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the server's own 5 s
+    # The server adds its own 5 s, so the timeout is 0.3 s.
+    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)
 
     async def invalid() -> None:
         async with serving(tmp_path) as (url, ended):
@@ -164,7 +165,7 @@ def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch:
 
 
 def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Thread:
-    """Send empty masked frames of one kind as fast as possible for `seconds`, without reading."""
+    """Start and return a thread that sends empty masked frames as fast as possible for `seconds`, and reads nothing."""
     client.transport.pause_reading()
     plain = socket.socket(fileno=os.dup(client.transport.get_extra_info("socket").fileno()))
 
@@ -182,7 +183,7 @@ def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Th
 
 
 async def longest_turn(url: str, opcode: int, seconds: float) -> float:
-    """Return the longest turn of other clients, in seconds, while one client floods the server."""
+    """Return the longest time in seconds that `works` takes for another client while one client floods the server."""
     client = await dial(url)
     thread = flood(client, opcode, seconds)
     took = []
@@ -198,7 +199,7 @@ async def longest_turn(url: str, opcode: int, seconds: float) -> float:
 
 @contextlib.contextmanager
 def server_apart(folder: Path) -> Iterator[str]:
-    """Run a server in its own process, so that it does not share the client's processor time."""
+    """Run a server in a separate process, so that it does not share the client's processor time; yield its address."""
     arguments = ["serve", "upstream", "--listen", "0", "--out", str(folder / "run")]
     command = [sys.executable, "-m", "voicerace", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -211,7 +212,7 @@ def server_apart(folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("opcode", [0x9, 0x1], ids=["pings", "empty messages"])
 def test_a_flooding_client_does_not_starve_other_clients(opcode: int, tmp_path: Path) -> None:
-    """Without a limit, a turn of another client takes 4 to 25 s."""
+    """Without a limit, another client needs 4 to 25 s for `works`."""
     with server_apart(tmp_path) as url:
         assert asyncio.run(longest_turn(url, opcode, 4.0)) < 2.0
         if opcode == 0x9:
@@ -247,7 +248,7 @@ async def _all(client: ClientConnection, texts: list[str]) -> None:
 
 @pytest.mark.parametrize("ends", ["its time is over", "the server stops", "the capture is cut"])
 def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> None:
-    """The close frame waits for unread output; the connection is dropped after the close timeout."""
+    """The close frame is queued after unread output. The connection is dropped after the close timeout."""
 
     async def connection() -> None:
         relays: list[Relay] = []
@@ -301,7 +302,7 @@ def test_the_relay_has_the_same_limits() -> None:
 
 
 def listening(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return the addresses that a verb binds."""
+    """Return the addresses that a command binds."""
     bound: set[str] = set()
     real = socket.socket.bind
 

@@ -1,4 +1,4 @@
-"""Audio input of the mock upstream: buffer, server VAD by energy, barge-in, the server's responses, and idle timeout."""
+"""Test audio input of the mock upstream: buffer, server VAD by energy, barge-in, server responses, and idle timeout."""
 
 from __future__ import annotations
 

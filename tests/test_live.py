@@ -1,4 +1,4 @@
-"""Sessions on real sockets equal those in virtual time: outcomes, counts, and the order of messages on every link."""
+"""Compare sessions on real sockets with sessions in virtual time: outcomes, counts, and message order on every link."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def played(release: str, sessions: Sequence[SessionConfig]) -> list[Recording]:
 
 
 def passed(recording: Recording) -> dict[Link, list[str]]:
-    """Return the events of each link in order."""
+    """Return link -> its events in order, as "kind type"."""
     found = defaultdict(list)
     for event in recording.events:
         found[event.link].append(f"{event.kind} {event.type}")
@@ -73,7 +73,10 @@ def as_achieved(session: SessionConfig, recording: Recording) -> Recording:
 
 
 def assert_as_computed(release: str, sessions: Sequence[SessionConfig]) -> None:
-    """Assert that live sessions equal simulated ones, with the measured times if a busy machine changed the race."""
+    """Assert that live sessions equal simulated ones.
+
+    If a busy machine changed the race, the simulation uses the measured times.
+    """
     for session, recording in zip(sessions, played(release, sessions), strict=True):
         computed = simulate(session)
         if facts(recording) != facts(computed) or passed(recording) != passed(computed):
@@ -112,7 +115,7 @@ def test_handler_styles_and_scenarios_are_as_computed(release: str) -> None:
     ("release", "flip"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)], ids=["create at once", "at done", "at item done"]
 )
 def test_outcomes_change_where_the_closed_forms_say(release: str, flip: int) -> None:
-    """The example of docs/protocol-facts.md#closed-forms, 20 ms below and above the change: G 300, h 20, u 60, ack 35."""
+    """The tool times are 20 ms below and above the change in the example of docs/protocol-facts.md#closed-forms."""
     times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "reply_ms": 60, "deadline_ms": 900}
     before, after = (made(release=release, tool_ms=tool, **times) for tool in (flip - 20, flip + 20))
     found = [judge(recording).outcome for recording in played(release, [before, after])]
@@ -127,7 +130,7 @@ def test_delays_are_at_least_the_requested_ones() -> None:
     found = measured(recording)
     for name, requested in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
         assert found[name][0] >= requested, name
-    # The limits detect a delay that is applied twice, but not a busy machine.
+    # These limits detect a delay that is applied twice. They are wide enough for a busy machine.
     assert found["host_rtt_ms"][0] < 55
     assert found["upstream_rtt_ms"][0] < 95
 
@@ -166,7 +169,7 @@ def test_fifty_concurrent_sessions_are_separate() -> None:
         assert calls == {"call_0001"}
         turn = judge(recording).turn
         if session.handler == "return" and turn is not None and turn.margin_ms is not None:
-            # For any added delay, exactly the requests that came too early were refused.
+            # For any additional delay, exactly the requests sent too early are refused.
             assert (turn.outcome == "rejected") == (turn.margin_ms < 0)
             compared += 1
     assert compared == 25
@@ -200,7 +203,7 @@ def test_an_exception_in_an_actor_surfaces(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_proxy_at_an_address_can_use_the_engines_upstream() -> None:
-    """The model of 0.11.1 in place of a running proxy, to which the engine connects by its address."""
+    """A model of 0.11.1 replaces a running proxy. The engine connects to its address."""
 
     async def both() -> Recording:
         session = made(release="0.11.1", gap_ms=120, tool_ms=20, **QUICK)
@@ -251,7 +254,7 @@ def test_a_proxy_with_an_unobserved_upstream_is_unknown() -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_running_proxies_are_as_computed(release: str) -> None:
-    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    """VOICERACE_CHECKOUTS names a folder with one checkout per tag (v0.9.1, ...), with dependencies installed."""
     checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if not checkout.is_dir():
         pytest.skip("no checkout of the proxy")
@@ -323,7 +326,7 @@ def test_an_address_has_no_private_parts() -> None:
 
 
 def test_the_process_of_a_checkout_is_ended_despite_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every thread is busy when the engine ends, so the end has not begun when it is cancelled."""
+    """Every thread is busy when the engine ends, so the cancellation precedes the end of the process."""
     ended: list[bool] = []
     busy = threading.Event()
     backend = Backend.__new__(Backend)

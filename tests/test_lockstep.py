@@ -1,4 +1,4 @@
-"""The lockstep engine with a small proxy in place of a real one: delayed messages, an ended process, late timers."""
+"""Test the lockstep engine with a small proxy: delayed messages, an ended process, and late timers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def upstream() -> Iterator[UpstreamSocket]:
 
 @pytest.fixture
 def proxy_url(upstream: UpstreamSocket) -> Iterator[str]:
-    """Serve a proxy that forwards text: ``later`` after 150 ms; ``die`` drops its connections like an ended process."""
+    """Serve a proxy that forwards text; yield its address.
+
+    It forwards ``later`` after 150 ms. After ``die`` it drops its connections, like an ended process.
+    """
 
     def attend(host: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed, OSError), connect(upstream.url, proxy=None, compression=None) as far:
@@ -56,7 +59,10 @@ def running(upstream: UpstreamSocket, proxy_url: str) -> Iterator[RunningProxy]:
 
 
 def until_something(proxy: RunningProxy, effects: Effects) -> Effects:
-    """Return the effects, or wait for one, as a thread of the proxy may send after the pong, unlike `ws`."""
+    """Return the effects, or wait for one effect if there is none.
+
+    Unlike `ws`, this proxy uses threads, so it can send after the pong.
+    """
     return effects or proxy.await_message(5)
 
 
@@ -78,7 +84,7 @@ def test_an_ended_process_drops_both_connections_without_a_delay(running: Runnin
 
 
 class Ahead(ComparedProxy):
-    """A comparison whose real clock is `by_s` seconds ahead of the session's."""
+    """A comparison whose real clock is `by_s` seconds ahead of the session's clock."""
 
     by_s = 0.0
 

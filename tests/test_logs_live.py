@@ -1,9 +1,9 @@
-"""Logs of running proxies compared with their sockets, for every checkout in VOICERACE_CHECKOUTS.
+"""Compare logs of running proxies with their sockets, for every checkout in VOICERACE_CHECKOUTS.
 
     VOICERACE_CHECKOUTS=DIR .venv/bin/python -m pytest tests/test_logs_live.py -s
 
 DIR has a checkout per tag (v0.9.1, ...) with dependencies installed. Each proxy plays the same sessions on real sockets,
-some concurrently; its console is the log. The tests print the counts on the wire, which the log must have as well.
+some concurrently; its console output is the log. The tests print the counts on the wire, which must equal the log's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from voicerace.trace.recording import read_recordings
 
 CHECKOUTS = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent"))
 TAGS = sorted(each.name for each in CHECKOUTS.glob("v*") if (each / "packages" / "voice-agent-backend").is_dir())
-#: Results before, at and after response.done, once, twice and by several handler styles; a user who sends more text.
+#: Sessions with results before, at and after response.done, once, twice and by several handler styles,
+#: and sessions with a user who sends more text.
 SWEEPS = {
     "scenarios": "--scenarios single,double,inject,parallel --tool-ms 0:240:60",
     "handlers": "--handlers async_ref,void_ref,return --tool-ms 40:240:200",

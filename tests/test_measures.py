@@ -1,4 +1,4 @@
-"""Achieved times equal the configured times in virtual time, and are absent where a link was not observed."""
+"""Test the achieved times: they equal the configured times in virtual time, and are absent for unobserved links."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_achieved_times_in_virtual_time_equal_the_configured_times(words: dict[s
     for each in measurements(simulate(played)):
         name = each.name
         if name == "item_done_ms" and not played.times.has(name):
-            name = "gap_ms"  # the sum of the time parameters ends here
+            name = "gap_ms"  # the call item is confirmed at the end of the gap
         expected = played.times.ns(name, each.index, played.seed)
         if name == "tool_ms" and HANDLERS[played.handler].at_once:
             expected = 0
@@ -123,7 +123,10 @@ NETWORK = {"host_rtt_ms": 20, "upstream_rtt_ms": 60, "tool_ms": 100, "gap_ms": 3
 
 
 def seen_at_proxy(recording: Recording) -> Recording:
-    """Return the recording as a relay at the proxy observes it: one time per event, without the app's and user's links."""
+    """Return the recording as a relay at the proxy observes it.
+
+    Each event has one time. The links of the app and the user are omitted.
+    """
     observed = tuple(each for each in LINKS if "proxy" in each)
 
     def there(event: Event) -> Event:
@@ -143,7 +146,7 @@ def test_times_observed_at_the_proxy_include_the_round_trip() -> None:
 
 
 def test_without_the_apps_links_the_tool_is_timed_at_the_component() -> None:
-    recording = play(**NETWORK, handler="void_send")  # the component's own error arrives at once and is not a result
+    recording = play(**NETWORK, handler="void_send")  # the component sends its own error at once; this error is not a result
     observed = tuple(each for each in LINKS if "app" not in each)
     found = measured(replace(recording, events=recording.on(*observed), observed=observed))
     assert found["tool_ms"] == [100]

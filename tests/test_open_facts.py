@@ -1,4 +1,4 @@
-"""The pages of docs/open-facts agree with the knobs, the experiments and the recordings that they name."""
+"""Test that the pages of docs/open-facts agree with the knobs, experiments and recordings that they name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES_DIR = ROOT / "docs" / "open-facts"
 INDEX = (PAGES_DIR / "README.md").read_text("utf-8")
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(PAGES_DIR.glob("*.md")) if page.name != "README.md"}
-#: Knobs that inject faults into the mock; they state no fact about the API.
+#: Knobs that inject faults into the mock. They do not describe the API.
 STAGED = {"reply_status", "error_after_create"}
 RECORDINGS: dict[tuple[str, str], Recording] = {
     (path.name, str(each.provenance["connection"])): each
@@ -33,12 +33,12 @@ WHOLE = [each for each in GA if not str(each.provenance["connection"]).startswit
 
 
 def head(page: str) -> dict[str, str]:
-    """Return the rows of the table at the top of a page."""
+    """Return the table at the top of a page as name -> value."""
     return dict(re.findall(r"^\| (the mock|the experiment|state) \| (.*) \|$", PAGES[page], flags=re.M))
 
 
 def asked(page: str) -> list[str]:
-    """Return the facts that a page's experiment tests."""
+    """Return the names of the facts that a page's experiment tests."""
     return re.findall(r"--fact (\w+)", head(page)["the experiment"])
 
 
@@ -46,13 +46,13 @@ def asked(page: str) -> list[str]:
 
 
 def expanded(rows: str) -> list[int]:
-    """Return rows such as ``23,25-27`` as row numbers."""
+    """Return the row numbers of a text such as ``23,25-27``."""
     pairs = [part.partition("-") for part in rows.split(",")]
     return [row for first, _, last in pairs for row in range(int(first), int(last or first) + 1)]
 
 
 def cited(text: str) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Yield file, recording, rows and event types of every citation of a page."""
+    """Yield (file, recording, rows, event types) of every citation of a page."""
     for line in text.splitlines():
         if ".jsonl.gz`" in line:
             found = re.fullmatch(r"\| `([\w.-]+)` `(\S+)` \| ([\d,-]+) \| (.+) \|", line)
@@ -102,7 +102,7 @@ def test_settled_and_bounded_facts_cite_a_recording_and_open_facts_cite_none() -
             assert not citations, f"{page}: open, but cites a recording"
 
 
-# -- the counts on the pages -----------------------------------------------------------------------------------------
+# -- counts on the pages ---------------------------------------------------------------------------------------------
 
 
 def kinds(recording: Recording) -> list[str]:

@@ -1,4 +1,4 @@
-"""The origin and host rules accept local programs and allowed pages only, on every kind of server and from a browser."""
+"""Test the origin and host rules: every kind of server accepts only local programs and allowed pages, also in a browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def accepted(rules: Origins, origin: str | None, host: str, listen: str = "127.0
     return rules.refusal(Headers(named), listen) is None
 
 
-# -- the rules -------------------------------------------------------------------------------------------------------
+# -- rules -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_malformed_allow_origin_gives_a_one_line_error(
 
 
 async def status_of(url: str, **given: Any) -> int:
-    """Return 101 if a WebSocket opens, else the HTTP status of the response."""
+    """Return 101 if a WebSocket opens, otherwise the HTTP status of the response."""
     try:
         async with connect(url, proxy=None, logger=QUIET, **given):
             return 101
@@ -165,7 +165,7 @@ async def status_of(url: str, **given: Any) -> int:
 
 
 async def raw(listener: SessionServer, host: str, more: str = "") -> str:
-    """Return the first line of the response to a handshake with the given Host header."""
+    """Return the status line of the response to a handshake with the given Host header."""
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -233,7 +233,7 @@ def test_a_capture_relay_refuses_a_page_before_it_connects_to_its_target(tmp_pat
 
 @pytest.mark.parametrize("with_key", [False, True])
 def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks the relay before an API whose key voicerace adds, and the property from which `serve proxy` takes its rules."""
+    """The test covers the relay to an API whose key voicerace adds, and `holds_key`, which `serve proxy` reads."""
     monkeypatch.setenv("SOME_KEY", KEY)
 
     async def main() -> None:
@@ -242,10 +242,10 @@ def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, 
             assert upstream.holds_key is with_key
             live = Live(ProxyTarget.of("ws://127.0.0.1:1"), upstream, listen=("127.0.0.1", 0))
             async with live:
-                # No connection is expected there, so an accepted connection gets a 404.
+                # This server expects no connection, so it answers an accepted one with 404.
                 expected = 403 if with_key else 404
                 assert await status_of(live.upstream_server.address, origin=ALLOWED) == expected
-                # A proxy may use its own name for this machine, for example from inside a container.
+                # A proxy can use another name of this machine, for example inside a container.
                 assert " 404 " in await raw(live.upstream_server, "host.docker.internal:9000")
 
     asyncio.run(main())
@@ -291,7 +291,9 @@ OPENS = """url => new Promise(done => {
     CHROMIUM is None and os.environ.get("VOICERACE_BROWSER") != "required", reason="no Chromium on this machine"
 )
 def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: int, tmp_path: Path) -> None:
-    """Pages of `evil.test` (another site) and `localhost`, on servers with a key, without one, and with --allow-origin."""
+    """Pages of another site (`evil.test`) and of `localhost` connect to servers with a key, without one, and with
+    --allow-origin.
+    """
     evil, local = f"http://evil.test:{page_port}", f"http://localhost:{page_port}"
     rules = {
         "plain": Origins(),
@@ -331,7 +333,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
     opened = "message session.created"
     assert asyncio.run(main()) == {
         (evil, "plain", "127.0.0.1"): "refused",
-        (evil, "plain", "evil.test"): "refused",  # its name is rebound to this machine
+        (evil, "plain", "evil.test"): "refused",  # the name evil.test is rebound to this machine
         (evil, "key", "127.0.0.1"): "refused",
         (evil, "key", "evil.test"): "refused",
         (evil, "allowed", "127.0.0.1"): opened,

@@ -1,4 +1,4 @@
-"""Commands never overwrite a recording, never replace a stream, and report an unwritable output in one line."""
+"""Test that commands never overwrite a recording or replace a stream, and report an unwritable output in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicerace.trace.recording import read_recordings
 ROOT = Path(__file__).parents[1]
 WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")
 SAMPLE = str(ROOT / "data" / "sample-run")
-#: Verbs that write one file, without its name.
+#: Verb -> arguments before the name of the file that the verb writes.
 VERBS = {
     "run": ["run", "--out"],
     "again": ["again", SAMPLE, "3", "--out"],
@@ -35,7 +35,7 @@ MORE = {
     "check": ["check", "--proxy", "model:0.9.1", "--junit"],
     "replay": ["replay", str(ROOT / "data" / "explore" / "0.9.4.json"), "--out"],
 }
-#: Verbs that read a capture, without its name.
+#: Arguments of verbs that read a capture, before the name of the capture.
 READERS = (["inspect"], ["redact"], ["export"], ["compare", WIRE], ["report", "--capture"], ["inspect", WIRE, "--with"])
 
 
@@ -90,7 +90,7 @@ def test_circular_links_are_refused_as_a_capture(words: list[str], tmp_path: Pat
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 @pytest.mark.long
 def test_standard_output_by_its_path_is_written_to_and_not_replaced(tmp_path: Path, verb: str, name: str) -> None:
-    """If the shell redirects standard output to a file, the path leads to that file."""
+    """If the shell redirects standard output to a file, these paths refer to that file."""
     if not Path(name).exists():
         pytest.skip("the system has no such name")
     kept = tmp_path / "kept.txt"
@@ -109,7 +109,7 @@ def test_standard_output_by_its_path_is_written_to_and_not_replaced(tmp_path: Pa
 
 
 def test_a_live_session_neither_creates_nor_deletes_a_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A named pipe stands for a device: it has no stored content."""
+    """A named pipe replaces a device, since neither stores content."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:

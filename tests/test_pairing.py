@@ -1,4 +1,4 @@
-"""The connections of one session are paired, also among concurrent sessions, and an ambiguous pairing is marked as a guess."""
+"""Test the pairing of the connections of a session, also of concurrent ones; an ambiguous pairing is marked as a guess."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def upstream(name: str, opened: int, ended: int | None = None, **contents: Any) 
 
 
 def made(side: str, name: str, opened: int, ended: int | None, contents: dict[str, Any]) -> Trace:
-    """A trace with contents as ``text={when: words}``."""
+    """Return a trace with contents given as ``text={time: text}``."""
     found = [(at, SharedContent(kind, key)) for kind, each in contents.items() for at, key in each.items()]
     return Trace(Path(name), side, opened, ended, tuple(sorted(found)))
 
 
 def names(*traces: Trace) -> list[str]:
-    """Return the sessions as ``h1+u1``."""
+    """Return the names of the traces of each session, joined as in ``h1+u1``."""
     return ["+".join(each.path.name for each in session.traces) for session in pair(traces)]
 
 
@@ -181,7 +181,7 @@ def test_a_trace_holds_the_signs_that_pass_between_the_sides() -> None:
     expected = [("text", "before"), ("text", "Hello"), ("call", "c"), ("result", "c")]
     assert [content for _, content in trace(Path("h"), of_host).contents] == expected
     assert [content for _, content in trace(Path("u"), of_upstream).contents] == expected
-    # Times are those at the proxy: what goes there when it went on, what comes from there when it came.
+    # The expected times are those at the proxy: forwarding times of messages to it, arrival times of messages from it.
     assert [at for at, _ in trace(Path("h"), of_host).contents] == [1002, 1004, 1005, 1008]
     assert trace(Path("h"), of_host).ended_ns is None
 

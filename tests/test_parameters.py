@@ -1,4 +1,4 @@
-"""The grammar of times, the error of every mistake in it, and what a random draw depends on."""
+"""Test the grammar of times, the error of every mistake in it, and the inputs of a random draw."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicerace.units import ms, ns
 
 MS = 1_000_000
 
-# -- the grammar -----------------------------------------------------------------------------------------------------
+# -- grammar ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_unreadable_file_is_an_input_error(tmp_path: Path, make: str) -> None
     assert caught.value.where == "gap_ms"
 
 
-# -- the times of a session ------------------------------------------------------------------------------------------
+# -- times of a session ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The plots show the data, are accessible and are reproducible; tests read the plotted data, not the pixels."""
+"""Test that the plots show the data, are accessible and are reproducible. The tests read the plotted data, not pixels."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_outcomes_differ_in_colour_marker_and_glyph() -> None:
     for look in ("colour", "marker", "glyph"):
         assert len({getattr(style, look) for style in STYLES.values()}) == len(STYLES)
     plain = [name for name, style in STYLES.items() if not style.hatch]
-    assert plain == ["unknown", "answered"]  # white, and the one that is no finding
+    assert plain == ["unknown", "answered"]  # "unknown" is white, and "answered" is not a finding
     assert len({style.hatch for style in STYLES.values()}) == len(STYLES) - 1
 
 
@@ -170,7 +170,7 @@ def test_plots_do_not_use_pyplot() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# -- the swimlane's rows ---------------------------------------------------------------------------------------------
+# -- swimlane rows ---------------------------------------------------------------------------------------------------
 
 
 def test_the_users_last_message_shows_whether_the_session_still_works(recordings: Mapping[str, Recording]) -> None:
@@ -221,7 +221,7 @@ def test_a_reply_shows_whether_it_used_the_result(recordings: Mapping[str, Recor
 
 def test_deltas_are_one_arrow(recordings: Mapping[str, Recording]) -> None:
     audio = [row for row in rows(recordings["audio"]) if row.kind == "reply"]
-    assert [row.folded for row in audio] == [5]  # two of audio, two of its transcript, the transcript's end
+    assert [row.folded for row in audio] == [5]  # two audio deltas, two transcript deltas, and the end of the transcript
     assert [row.label for row in rows(recordings["audio"]) if row.folded > 1 and row.kind == "plain"] == ["audio"]
 
 
@@ -301,7 +301,7 @@ def test_a_message_that_never_arrived_is_marked() -> None:
     assert "✗ not delivered" in texts(plot_swimlane(recording))
 
 
-# -- drawing the swimlane --------------------------------------------------------------------------------------------
+# -- swimlane drawing ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -313,7 +313,7 @@ def test_labels_neither_overlap_nor_leave_the_picture(recordings: Mapping[str, R
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in ax.texts]
     for (one, left), (other, right) in combinations(boxes, 2):
-        shrunk = left.padded(-1)  # touching labels do not overlap
+        shrunk = left.padded(-1)  # shrink the box, since touching labels do not overlap
         assert not shrunk.overlaps(right.padded(-1)), (one, other)
     for text, box in boxes:
         assert box.x0 >= 0, text
@@ -422,7 +422,8 @@ def test_real_sessions_are_marked_as_agreeing_or_not(trials: pd.DataFrame) -> No
     assert [tuple(line.get_xdata()) for line in rings] == [(200,)]
     assert ax.get_title(loc="left") == "Points: 3 sessions of the running proxies, 2 as computed, 1 not (ringed)"
     assert "0.11.1 at 200 ms was stalled" in alt_outcome(trials, real=real)
-    # Between two computed values the border's position is unknown: either neighbour's outcome agrees, a third does not.
+    # Between two computed values the position of the border is unknown.
+    # A session there agrees if it has the outcome of either neighbour.
     between = pd.DataFrame({"release": "0.9.4", "tool_ms": [151, 174, 174], "outcome": ["answered", "stalled", "lost"]})
     coarse = trials[trials["tool_ms"].isin((125, 175))].assign(tie_outcome=None)
     assert compared(between, coarse)["agrees"].tolist() == [True, True, False]
@@ -448,12 +449,12 @@ def test_drawn_times_are_shares_without_flips(drawn: pd.DataFrame) -> None:
 
 
 def test_the_margin_axis_is_shown_only_where_it_is_a_shift_of_the_first(trials: pd.DataFrame) -> None:
-    # In generation B response.create waits for an event, so its margin does not follow the tool's time.
+    # In generation B response.create follows an event, so its margin does not depend on the tool time.
     assert margin_offset(trials) == (-150.0, ["0.9.1", "0.11.1"])
     assert [axis.get_xlabel() for axis in plot_outcome(trials).child_axes] == [
         "margin of 0.9.1, 0.11.1: request at the API minus slot free (ms)"
     ]
-    # With a network D sends response.create at different events, so the axis applies to A alone and is labelled so.
+    # With a network, generation D sends response.create at different events. The axis then applies only to generation A.
     network = trials_of({"releases": "0.9.1,0.11.1", "times": {**NETWORK, "tool_ms": "0:400:100"}, "ties": False})
     assert margin_offset(network) == (-220.0, ["0.9.1"])
     differing = trials.assign(margin_ms=trials["tool_ms"] - trials["release"].map({"0.9.1": 10, "0.9.4": 20, "0.11.1": 20}))
@@ -470,7 +471,7 @@ def test_the_alt_text_of_the_outcome_plot_has_every_flip(trials: pd.DataFrame) -
     assert "0.9.4: answered from 100 to 125 ms then stalled" in words
 
 
-# -- the map ---------------------------------------------------------------------------------------------------------
+# -- map -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_map_has_a_cell_per_session(plane: pd.DataFrame) -> None:
@@ -523,7 +524,7 @@ def test_the_alt_text_of_the_map_has_counts_and_changes(plane: pd.DataFrame) -> 
     assert "At gap_ms 200 ms, tool_ms from 0 ms rejected, 200 ms answered." in words
 
 
-# -- the slot and the releases ---------------------------------------------------------------------------------------
+# -- slot and releases -----------------------------------------------------------------------------------------------
 
 
 def test_every_row_of_the_slot_table_is_in_the_diagram() -> None:
@@ -646,7 +647,7 @@ def test_registering_outside_a_notebook_does_nothing() -> None:
     notebook.register()
 
 
-# -- the swimlane written directly as SVG ----------------------------------------------------------------------------
+# -- swimlane written directly as SVG --------------------------------------------------------------------------------
 
 
 def test_the_svg_has_the_texts_of_the_plot(recordings: Mapping[str, Recording]) -> None:

@@ -1,4 +1,4 @@
-"""The project's dependency lists, locks, documents and repository are consistent."""
+"""Test that the project's dependency lists, locks, documents and repository are consistent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tracked() -> list[Path]:
 
 
 def pinned(lock: str) -> dict[str, set[str]]:
-    """Return package name -> the versions that a lock of requirements/ pins (several where Pythons differ)."""
+    """Return package name -> versions pinned in a lock file of requirements/. The versions can differ between Pythons."""
     text = (ROOT / "requirements" / f"{lock}.lock").read_text("utf-8")
     found: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", text, flags=re.M):
@@ -80,7 +80,7 @@ def test_the_environment_file_is_minimal_and_names_the_same_python() -> None:
 
 
 def test_a_wheel_contains_all_data() -> None:
-    """Without the data, the page of an installed voicerace would omit evidence silently."""
+    """Without the data, the report page of an installed voicerace would omit evidence without an error."""
     brought = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     there = {f"data/{each.name}" for each in (ROOT / "data").iterdir()} - {"data/README.md", "data/sample-run"}
     assert {*brought} == there | {"notebooks"}
@@ -93,7 +93,7 @@ def test_a_source_distribution_has_all_tracked_paths_and_no_other() -> None:
 
 
 def test_the_package_is_marked_as_typed() -> None:
-    """PEP 561: without the marker a type checker ignores an installed package's types."""
+    """Without the marker file of PEP 561, a type checker ignores the types of an installed package."""
     assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
     assert shipped("voicerace/py.typed").is_file()
 

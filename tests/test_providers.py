@@ -1,4 +1,4 @@
-"""The mock follows the row of each API provider."""
+"""Test that the mock follows the table row of each API provider."""
 
 from __future__ import annotations
 

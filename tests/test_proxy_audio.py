@@ -1,4 +1,4 @@
-"""The proxy model's rules for the user's audio; test_conformance compares them with the running proxy."""
+"""Test the proxy model's rules for the user's audio. test_conformance compares these rules with the running proxy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMIT = ["input_audio_buffer.commit", "response.create"]
 
 
 class Clocked:
-    """A model of the proxy with its timers and its own clock; each call returns what was sent, as (receiver, content)."""
+    """A model of the proxy with its timers and its own clock. Its methods return sent messages as (receiver, content)."""
 
     def __init__(self, tag: str, settings: Mapping[str, Any] | None = MANUAL, *, ready: bool = True) -> None:
         self.proxy = Proxy(PROXIES[tag])
@@ -53,7 +53,7 @@ class Clocked:
         return self._note(self.proxy.closed("component", 1000))
 
     def wait(self, span_ms: int) -> list[str]:
-        """Return what upstream receives in that time."""
+        """Advance the clock by `span_ms` and return the contents sent to the upstream in that time."""
         self.now_ms += span_ms
         return [str(what) for to, what in _summary(self.timers.until(self.now_ms * 1_000_000, self.proxy)) if to == "upstream"]
 
@@ -63,7 +63,10 @@ class Clocked:
 
 
 def _summary(effects: Effects) -> list[tuple[str, object]]:
-    """Return appends by their size, closes by their code, and other messages by their type."""
+    """Return (receiver, summary) of each message and close.
+
+    The summary is the size of an append, the code of a close, or the type of another message.
+    """
     sent: list[tuple[str, object]] = []
     for effect in effects:
         if isinstance(effect, Close):
@@ -113,7 +116,8 @@ def test_an_open_microphone_commits_600_ms_after_enough_audio_if_the_wait_is_lim
         session.frame(640)
         if session.wait(20):
             committed.append(session.now_ms)
-    # 640 bytes become 960: 51 frames make 48,000, at 1,000 ms. The flag is never cleared, so no second commit.
+    # 51 frames of 640 bytes (960 after resampling) exceed 48,000 bytes after 1,000 ms.
+    # The flag is never cleared, so there is no second commit.
     assert committed == [1_000 + 600]
 
 
@@ -261,7 +265,8 @@ def test_a_too_large_frame_before_session_updated_forwards_the_event_to_the_host
 # -- audio frames and text frames ------------------------------------------------------------------------------------
 
 
-#: frame -> bytes appended unchanged, and resampled (n samples give the output before the last of them).
+#: (frame, bytes appended without resampling, bytes appended with resampling). With resampling, the last of n samples
+#: is held back.
 NO_JSON: list[tuple[Payload, int, int]] = [
     (b"null", 4, 4),
     ("no JSON!", 8, 10),
@@ -301,7 +306,7 @@ def test_audio_before_session_updated_is_sent_after_it_and_after_texts(tag: str)
 
 
 def cut_up(frames: list[list[int]]) -> list[list[int]]:
-    """Return frames of samples as the API receives them."""
+    """Return the samples received by the API for each frame of samples from the host."""
     state, found = AudioState(vad=True), []
     for samples in frames:
         effects = list(receive(state, PROXIES["0.11.1"], struct.pack(f"<{len(samples)}h", *samples), flag=False))
@@ -320,7 +325,7 @@ def test_a_half_is_rounded_up() -> None:
 
 
 def test_the_position_is_a_sum_of_doubles_as_in_the_proxy() -> None:
-    # Observed on the running proxy (audio-frame-sizes); counting in thirds, the last frame would give 1,162.
+    # The sizes were observed on the running proxy (audio-frame-sizes). With exact thirds, the last one would be 1,162.
     sizes = (1_024, 4_096, 512, 2_048, 775)
     assert [len(found) for found in cut_up([[0] * size for size in sizes])] == [1_535, 6_144, 768, 3_072, 1_163]
 
@@ -330,7 +335,7 @@ def test_the_resampled_audio_does_not_depend_on_the_frame_boundaries(frames: lis
     whole = [sample for frame in frames for sample in frame]
     cut = [sample for frame in cut_up(frames) for sample in frame]
     once = cut_up([whole])[0]
-    # The end may differ by one sample, since the position is not exact.
+    # The end can differ by one sample, since the position is not exact.
     assert abs(len(cut) - len(once)) <= 1
     assert cut[: len(once)] == once[: len(cut)]
     assert abs(len(once) - 1.5 * (len(whole) - 1)) <= 1

@@ -1,4 +1,4 @@
-"""Wrong input to the public Python API raises one InputError that names the parameter."""
+"""Test that wrong input to the public Python API raises one InputError that names the parameter."""
 
 from __future__ import annotations
 

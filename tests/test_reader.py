@@ -1,4 +1,4 @@
-"""A host whose reader is blocked while its tool runs reads messages late; the times on the wire do not change."""
+"""Test a host whose reader is blocked while its tool runs: it reads messages late, and times on the wire do not change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from voicerace.engine.live.play import Live
 from voicerace.engine.live.targets import ProxyTarget
 from voicerace.trace.recording import Recording, link
 
-#: The recorded gap, and a release that forwards the API's events to the host.
+#: Times in ms with the recorded gap of 6 ms, and a release that forwards the API's events to the host.
 SLOW: dict[str, Any] = {"release": "0.9.1", "gap_ms": 6, "tool_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60}
 
 
 def gap_ms(recording: Recording, *, read: bool) -> float:
-    """Return the time between the first function call and response.done, as the host read them or as the proxy sent them."""
+    """Return the ms between the first function call and response.done at the host.
+
+    With `read` the times are those at which the host read the messages, otherwise those at which the proxy sent them.
+    """
     at = {}
     for event in recording.on(link("proxy>component")):
         moment = event.received_ns if read else event.sent_ns
@@ -47,7 +50,7 @@ def test_messages_that_arrive_meanwhile_are_read_in_order_afterwards() -> None:
     assert read == sorted(read)
     call = types[1].index("FunctionCallRequest")
     over = read[call] + 300
-    # The host that is not blocked reads these earlier, each on arrival.
+    # A host that is not blocked reads these messages on arrival, before the tool ends.
     arrived = [each for each in reads_ms(free)[call + 1 :] if each < over]
     assert len(set(arrived)) > 1
     assert read[call + 1 :][: len(arrived)] == [over] * len(arrived)
@@ -76,7 +79,7 @@ def test_each_call_blocks_the_reader_for_its_own_time_in_turn() -> None:
 
 
 def test_a_reopened_connection_is_read_at_once() -> None:
-    """The connection is lost 20 ms after the call and reopened 300 ms later, long before the reader's time ends."""
+    """The connection is lost 20 ms after the call and reopened 300 ms later, while the reader would still be blocked."""
     blocked = play(scenario="reconnect", reader_ms=5_000)
     applied = [each for each in blocked.on(link("proxy>component")) if each.type == "SettingsApplied"]
     assert len(applied) == 2
@@ -94,7 +97,7 @@ def test_a_live_host_with_a_blocked_reader_sees_the_tool_time_as_the_gap() -> No
     blocked = session(**{**SLOW, "reply_ms": 60, "deadline_ms": 700}, reader_ms=300)
     recording = play_live(lambda: Live(ProxyTarget.of("model:0.9.1")), blocked)
     assert judge(recording).fault is None
-    # Wide limits, since the machine may be busy: the host's gap is the tool time, the gap on the wire a small part of it.
+    # The limits are wide, since the machine can be busy. The host's gap is the tool time; the wire's gap is much shorter.
     assert 0.95 <= gap_ms(recording, read=True) / 300 < 1.6
     assert gap_ms(recording, read=False) < 0.5 * gap_ms(recording, read=True)
     read = reads_ms(recording)

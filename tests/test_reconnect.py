@@ -1,4 +1,4 @@
-"""A connection that is lost while the tool runs: the state of the next one, and the effect of a late result on it."""
+"""Test a connection that is lost while the tool runs: the state of the next connection, and the effect of a late result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import Recording, read_recordings
 
-#: The loss is 20 ms after the call and the next text 300 ms later: Settings go out 50 ms after it, the text 100 ms.
+#: Tool times in ms. The connection is lost 20 ms after the call, and the user's next text follows 300 ms later.
+#: Settings are sent 50 ms after this text, and the text itself 100 ms after.
 BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT = 10, 200, 395, 600
 
 
@@ -51,7 +52,7 @@ def test_the_turn_is_abandoned_unless_a_refusal_came_before_the_loss(release: st
     late = tool_ms in (BEFORE_THE_TEXT, BEHIND_THE_TEXT)
     codes = [e.payload["error"]["code"] for e in recording.events if e.type == "error" and e.link.sender == "upstream"]
     assert codes.count("invalid_tool_call_id") == late, "the new session has no calls of the old one"
-    # On 0.9.4 the result's create is sent before the loss and refused, and that outcome stands.
+    # On 0.9.4 the request for the result is sent and refused before the loss. The loss does not change that outcome.
     refused = (
         {"0.9.1": "rejected", "0.10.2": "rejected", "0.10.3": "lost", "0.11.1": "lost"} if tool_ms == BEFORE_THE_LOSS else {}
     )
@@ -59,7 +60,10 @@ def test_the_turn_is_abandoned_unless_a_refusal_came_before_the_loss(release: st
 
 
 def test_a_late_result_leaves_0_9_4_stuck() -> None:
-    """The result's item is refused, so no event releases the create that waits for it, and the text's create waits too."""
+    """The item of the result is refused, so no event releases the response.create that waits for the item.
+
+    The response.create for the text waits as well.
+    """
     assert judge(simulate(session(BEFORE_THE_TEXT))).wedged is True
     assert judge(simulate(session(WITHOUT_CONNECTION))).wedged is False
     assert judge(simulate(session(BEFORE_THE_TEXT, "0.10.3", deadline_ms=30_000))).wedged is False, "20 s later it is sent"
@@ -92,7 +96,7 @@ def test_real_sockets_give_the_same_session_as_virtual_time(tool_ms: int, tmp_pa
 
 
 def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
-    """The comparison with the running component is in `tests/test_component_conformance.py`, the case "a second connection"."""
+    """`tests/test_component_conformance.py` compares the model with the running component ("a second connection")."""
     actor = Component(component("0.11.1"))
     actor.start()
     lost = actor.message("app", {"type": "offline"})
@@ -127,7 +131,7 @@ def test_the_ledger_of_two_connections_starts_anew() -> None:
 
 
 def test_an_idle_close_drops_a_late_result() -> None:
-    """The handler returns nothing, so the component's error is the result; 10 s after its reply the connection is closed."""
+    """The handler returns nothing, so the component's error is the result. The connection is closed 10 s after the reply."""
     slow = {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 12_000, "gap_ms": 150}}
     kept, closed = simulate(SessionConfig.of(**slow)), simulate(SessionConfig.of(**slow, idle_close=True))
     assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2

@@ -1,4 +1,4 @@
-"""Every API time in the profile `recorded-2026` is a time of the recordings in `data/api`."""
+"""Test that every API time in the profile `recorded-2026` is a time in the recordings of `data/api`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicerace.model.catalog.profiles import PROFILES, RECORDED_RTT_MS, RECORDED
 from voicerace.model.parameters import Choice, Duration, Fixed, Times, Uniform
 from voicerace.units import ns
 
-#: Sessions of a realtime model: neither Voice Live with another model (`cascade`) nor gpt-live.
+#: Sessions of a realtime model, without Voice Live sessions of another model (`cascade`) and without gpt-live.
 REALTIME = ("GA", "beta", "xai")
 FOUND = api_times_frame()
 FOUND = FOUND[FOUND["protocol"].isin(REALTIME)]

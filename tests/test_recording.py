@@ -1,4 +1,4 @@
-"""Recordings survive files and data frames unchanged; cut and broken files give a prefix or a named error."""
+"""Test that files keep recordings and data frames unchanged, and that cut and broken files give a prefix or an error."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def recordings(draw: st.DrawFn, *, max_events: int = 6) -> Recording:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Path of a file that the tests overwrite repeatedly."""
+    """Return the path of a file that the tests overwrite repeatedly."""
     return tmp_path_factory.mktemp("recordings") / "one.jsonl"
 
 
@@ -107,7 +107,7 @@ def test_a_frame_has_one_typed_row_per_event() -> None:
 
 
 def assert_prefix(left: Recording, whole: Recording, *, data: bytes, cut: int) -> None:
-    """Assert that the rest of a one-recording file, cut before byte `cut`, is a prefix of it."""
+    """Assert that `left`, read from a file cut before byte `cut`, is a prefix of `whole`."""
     assert left.events == whole.events[: len(left.events)]
     kept = data[:cut].count(b"\n") + (data[cut : cut + 1] == b"\n")
     assert len(left.events) == min(kept - 1, len(whole.events))
@@ -322,7 +322,7 @@ def test_a_folder_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_a_file_that_failed_to_open_can_be_closed(tmp_path: Path) -> None:
-    """The garbage collector closes it; since Python 3.13 an error in that is printed after the error about the file."""
+    """The garbage collector closes the object. Since Python 3.13 an error in that call is printed."""
     made = Unpacked.__new__(Unpacked)
     with pytest.raises(FileNotFoundError):
         made.__init__(tmp_path / "none")  # type: ignore[misc]

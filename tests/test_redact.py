@@ -1,4 +1,4 @@
-"""A redacted copy contains only allowed values and is read like the original."""
+"""Test that a redacted copy contains only allowed values and is read like the original."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILES = [
     *sorted((ROOT / "tests" / "data").glob("*.log")),
     *sorted((ROOT / "tests" / "data").glob("*.har")),
 ]
-#: Logs without any record of a message: they are not captures, and neither are their copies.
+#: Names of logs without a message record. Neither these logs nor their copies are captures.
 EMPTY = ("0.9.1-unset.log.gz", "0.11.1-error.log.gz")
 
 
@@ -129,7 +129,7 @@ def test_no_marker_of_any_message_field_remains(kind: str, strange: bool) -> Non
 
 
 def test_none_of_125_markers_is_in_a_copy_a_report_or_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The markers of each format are counted once; every output is searched for all of them."""
+    """The markers of each format are counted once. Every output is searched for all of them."""
     planted = 0
     left: list[str] = []
     kinds = ["Settings", "FunctionCallRequest", "error", "response.done", "conversation.item.done", "conversation.item.added"]
@@ -151,7 +151,7 @@ def test_none_of_125_markers_is_in_a_copy_a_report_or_an_export(tmp_path: Path, 
 
 
 def report_of(path: Path) -> str:
-    """Return the text of a report's capture section and of the tables that notebooks show of the capture."""
+    """Return the text of a report's capture section and of the notebook tables of a capture."""
     material = ReportContext.of(LetterParameters(run=str(SAMPLE), release="0.9.4", capture=str(path)))
     assert material.capture is not None
     frames = [

@@ -1,4 +1,4 @@
-"""The relay forwards frames unchanged and records them; tests use real sockets and no sleeps."""
+"""Test the relay, which forwards frames unchanged and records them. The tests use real sockets and no sleeps."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_simultaneous_closes_are_both_recorded() -> None:
             at_once.set()
             await client.close(4001)
             recording = await between.recording()
-        # Timing decides whether the second close crosses the first or answers it.
+        # Depending on the timing, the second close crosses the first or answers it.
         assert [*codes(recording, UP), *codes(recording, DOWN)] in ([4001], [4002], [4001, 4002])
         assert reasons(recording) == []
 
@@ -247,7 +247,7 @@ def test_a_refused_handshake_is_refused_with_the_same_status_and_body(status: in
 
 
 class RawConnect(connect):
-    """A client that follows no redirect."""
+    """A client that does not follow redirects."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -270,7 +270,7 @@ def test_a_shielded_client_sees_only_the_status_of_a_refusal() -> None:
 
 def test_an_unreachable_target_is_a_bad_gateway() -> None:
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound but not listening: it refuses, and the port stays reserved
+        unused.bind(("127.0.0.1", 0))  # bound but not listening, so that connections are refused and the port stays reserved
         address = f"ws://127.0.0.1:{unused.getsockname()[1]}"
 
         async def main() -> None:
@@ -300,7 +300,7 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
 
         async with relayed(stay, hold) as between:
             reader, writer = await asyncio.open_connection("127.0.0.1", between.server.port)
-            # Without a key the near handshake fails after the far side was opened.
+            # Without Sec-WebSocket-Key the handshake with the client fails after the connection to the target was opened.
             key = b"" if when == "when it is open" else b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             writer.write(
                 b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -320,7 +320,7 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
     run(main())
 
 
-# -- the clock -------------------------------------------------------------------------------------------------------
+# -- clock -----------------------------------------------------------------------------------------------------------
 
 
 def test_both_sides_use_one_clock_and_the_relay_delay_is_measured() -> None:
@@ -334,7 +334,7 @@ def test_both_sides_use_one_clock_and_the_relay_delay_is_measured() -> None:
         added = added_ns(recording)
         assert len(added) == 400
         assert all(each > 0 for each in added)
-        assert median(added) < 50_000_000  # far above the real value: this checks the unit
+        assert median(added) < 50_000_000  # the limit is far above the real value; it only checks the unit
         times = [time for event in recording.events for time in (event.sent_ns, event.received_ns) if time is not None]
         assert times == sorted(times)
 

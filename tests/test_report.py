@@ -1,4 +1,4 @@
-"""The report has its parts, equal bytes for equal runs, and no incomplete file after an error."""
+"""Test that the report has its parts, equal bytes for equal runs, and no incomplete file after an error."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_claims_file_has_counts_and_targets(small_report: Report) -> None:
     for claim in record["claims"]:
         for seen in claim["seen"]:
             assert 0 <= seen["count"] <= seen["of"]
-            # Only drawn sessions have an interval; computed ones have none.
+            # Only counts of drawn sessions have an interval.
             assert (seen["interval_95"] is not None) == (seen["kind"] == "estimated" and seen["of"] > 0)
             if seen["kind"] == "estimated":
                 low, high = seen["interval_95"]
@@ -181,7 +181,7 @@ def test_a_capture_is_shown_in_numbers_and_without_its_texts(tmp_path: Path) -> 
         assert word not in html
     assert "Shown here" in html
     assert (done.run / "letter" / "map.parquet").is_file()
-    assert "from_namespace" in html  # code=True
+    assert "from_namespace" in html  # printed because code=True
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_without_a_browser_neither_pdf_nor_page_is_written(
 
 @pytest.mark.parametrize("printed", ["", "%PDF-1.4 half of it"])
 def test_an_incomplete_pdf_of_a_full_disk_is_refused(printed: str, tmp_path: Path) -> None:
-    """On a full disk Chromium exits with 0 and leaves an empty file."""
+    """On a full disk Chromium exits with status 0 and leaves an empty file."""
     program, pdf = tmp_path / "chromium", tmp_path / "x.pdf"
     program.write_text(f"""#!/bin/sh
 for word; do case $word in --print-to-pdf=*) printf '%s' '{printed}' >"${{word#--print-to-pdf=}}";; esac; done
@@ -284,7 +284,7 @@ def test_failed_cells_and_printed_text_never_reach_a_page() -> None:
 
 
 def test_a_cell_that_fails_during_the_export_is_noticed() -> None:
-    """`nbconvert --execute --allow-errors` runs the cells as a preprocessor, after the file was checked."""
+    """`nbconvert --execute --allow-errors` runs the cells in a preprocessor, after the notebook was checked."""
 
     def run(notebook: Any, resources: Any) -> tuple[Any, Any]:
         notebook.cells[0].outputs = [new.new_output("error", ename="ValueError", evalue="late", traceback=[])]
@@ -350,7 +350,7 @@ def test_a_run_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkey
 @pytest.mark.long
 @pytest.mark.usefixtures("small_report", "warm_cache")
 def test_a_page_is_the_same_with_a_full_cache(tmp_path: Path) -> None:
-    """`small_report` has filled the cache; with an empty cache the page is the committed one (see above)."""
+    """`small_report` has filled the cache. A test above shows that the page with an empty cache is the committed page."""
     done = build(tmp_path / "sample.html", {"run": str(SAMPLE)})
     for made in (done.page, done.claims):
         assert made.read_bytes() == (ROOT / "reports" / made.name).read_bytes(), made.name

@@ -1,4 +1,4 @@
-"""The maintainers' documented runs against the real API are compared with the models."""
+"""Compare the maintainers' documented runs against the real API with the models."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_with_recorded_times_all_decided_runs_but_two_fit(found: list[Retrodicti
     words = {(each.run.revision, each.run.what): each.fits["recorded"].word for each in found if each.run.decides}
     assert len(words) == 16
     others = {run for run, word in words.items() if word != "fits"}
-    # The first needs a result within the gap, and that run's client, tool and proxy were one process. In the second the reply's
-    # text did not reach the host.
+    # The first run needs a result within the gap; its client, tool and proxy were one process.
+    # In the second run the text of the reply did not reach the host.
     assert others == {("58f2e9a", "integration #470"), ("e338ff6", "integration #470")}
     assert words["e338ff6", "integration #470"] == "does not fit"
 
@@ -95,7 +95,7 @@ def test_proxy_options_are_refused_with_reported(capsys: pytest.CaptureFixture[s
     assert "proxy: is missing" in capsys.readouterr().err
 
 
-# -- the report's section --------------------------------------------------------------------------------------------
+# -- report section --------------------------------------------------------------------------------------------------
 
 
 def test_the_report_has_every_run_with_its_document_observation_and_gaps(found: list[Retrodiction]) -> None:

@@ -1,4 +1,4 @@
-"""The cache returns results of the same program and request only, and computes damaged entries again."""
+"""Test that the cache returns results only for the same program and request, and recomputes damaged entries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> list[VirtualEngine]:
-    """Engines that were run in this process."""
+    """Return the list of engines that run in this process, extended by each run."""
     engines: list[VirtualEngine] = []
     run = VirtualEngine.run
 

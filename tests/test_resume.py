@@ -1,4 +1,4 @@
-"""A sweep resumes from its own intact files; an interrupted sweep prints one line with the kept trials."""
+"""Test that a sweep resumes from its own intact files, and that an interrupted sweep prints one line with the kept trials."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from voicerace.experiments.sweep.live import LiveSweep
 from voicerace.experiments.sweep.result import SweepResult
 from voicerace.experiments.sweep.sweep import sweep
 
-#: Five chunks of 20 trials; findings and a sample are kept, one file of recordings per chunk.
+#: Arguments of a sweep of five chunks of 20 trials. It keeps findings and a sample, in one recordings file per chunk.
 WORDS = ["sweep", "--tool-ms", "0:198:2", "--gap-ms", "100", "--no-ties", "--keep", "10"]
 PARTS = [f"{number:06d}.parquet" for number in range(5)]
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return all reproducible files of a run; plots contain the time at which they were drawn."""
+    """Return name -> content of the reproducible files of a run. Plots are omitted, since they contain a date."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {
         name: data for name, data in found.items() if name != "run.json" and name.split("/")[0] not in ("damaged", "pictures")
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(whole: Path, tmp_path: Path) -> Path:
-    """Return a copy of a run whose last chunk was not played."""
+    """Return a copy of a run whose last chunk is missing."""
     shutil.copytree(whole, tmp_path / "run")
     (tmp_path / "run" / "table" / PARTS[4]).unlink()
     info = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -74,7 +74,7 @@ def a_recording(run: Path) -> Path:
     return sorted((run / "recordings").iterdir())[1]
 
 
-#: Damage to a run -> the file that is named.
+#: Name of the damage -> (function that damages a run, function that returns the file named in the error).
 DAMAGE: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path]]] = {
     "a flipped bit of a part": (lambda run: flip(run / "table" / PARTS[1]), lambda run: run / "table" / PARTS[1]),
     "a part copied over another": (
@@ -258,14 +258,14 @@ def test_a_lock_file_is_used_if_folders_cannot_be_locked(tmp_path: Path, monkeyp
 
 
 def resume_command(line: str) -> list[str]:
-    """Return the arguments of the command at the end of a line."""
+    """Return the arguments of the resume command at the end of a line."""
     program, *words = shlex.split(line.partition("; to continue: ")[2])
     assert program == "voicerace"
     return words
 
 
 def last_line(err: str) -> str:
-    """Return the only line that is not of the progress bar."""
+    """Return the only line that does not belong to the progress bar."""
     assert "Traceback" not in err
     [line] = [each for each in err.replace("\r", "\n").splitlines() if each.startswith("voicerace: ")]
     return line
@@ -313,9 +313,9 @@ def test_a_signal_ends_a_sweep_with_one_line(sign: int, jobs: str, tmp_path: Pat
     with started(out, "--jobs", jobs) as child:
         wait_for(lambda: some_parts(out))
         processes = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-        for each in processes if sign == signal.SIGINT else processes[:1]:  # a terminal sends it to all processes
+        for each in processes if sign == signal.SIGINT else processes[:1]:  # a terminal sends SIGINT to all processes
             each.send_signal(sign)
-        child.send_signal(sign) if sign == signal.SIGTERM else None  # `timeout` sends it twice
+        child.send_signal(sign) if sign == signal.SIGTERM else None  # `timeout` sends SIGTERM twice
         _, err = child.communicate(timeout=60)
     assert child.returncode == 128 + sign
     assert f"{len(SweepResult.open(out).trials)} of 20000 trials are kept in {out}" in last_line(err)
@@ -336,7 +336,7 @@ def test_sigterm_ends_a_command_with_143_and_one_line(words: list[str], tmp_path
     command = [sys.executable, "-m", "voicerace", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         wait_for(lambda: psutil.Process(child.pid).cpu_times().user > 0.6)
-        time.sleep(0.4)  # `run` waits for its tool and uses no more CPU time
+        time.sleep(0.4)  # `run` waits for its tool and uses no further CPU time
         child.terminate()
         _, err = child.communicate(timeout=30)
     assert child.returncode == 143

@@ -1,4 +1,4 @@
-"""Exactly one rule of the verdict matches a turn, in the order of the outcome table."""
+"""Test that exactly one rule of the verdict matches a turn, in the order of the outcome table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOOL = st.booleans()
 
 @st.composite
 def facts(draw: st.DrawFn) -> TurnFacts:
-    """Draw facts of any turn: an informed reply is heard, and an error at the host belongs to a refusal."""
+    """Draw the facts of any turn. An informed reply is heard, and an error at the host belongs to a refusal."""
     heard = draw(st.integers(0, 3))
     informed = draw(st.integers(0, heard))
     ended = informed > 0 and draw(BOOL)
@@ -51,7 +51,7 @@ def facts(draw: st.DrawFn) -> TurnFacts:
 
 
 def by_hand(of: TurnFacts) -> str:
-    """Return the outcome by a second definition, as a decision on what the user heard, without an order of rules."""
+    """Return the outcome by an independent definition: a decision on what the user heard, without an order of rules."""
     if of.closed:
         return "abandoned"
     if of.missing:
@@ -99,7 +99,7 @@ def test_a_complete_recording_of_both_links_is_unknown_only_for_an_end_without_a
 @settings(max_examples=300)
 @given(facts())
 def test_a_longer_recording_never_changes_a_settled_outcome(of: TurnFacts) -> None:
-    """`settled`, `complete`, `answered` and `goes_on` become true with more of a recording; the other facts stay the same."""
+    """A longer recording can only make `settled`, `complete`, `answered` and `goes_on` true. The other facts are unchanged."""
     more = replace(of, complete=True, settled=True, answered=True, goes_on=True)
     if outcome_of(of)[0] != "unknown":
         assert outcome_of(more)[0] == outcome_of(of)[0]
@@ -107,7 +107,7 @@ def test_a_longer_recording_never_changes_a_settled_outcome(of: TurnFacts) -> No
 
 @pytest.mark.parametrize("name", [each.name for each in fields(TurnFacts)])
 def test_every_fact_affects_an_outcome(name: str) -> None:
-    """A field that changes no outcome does not belong to the facts."""
+    """A field that affects no outcome does not belong to the facts."""
     values: dict[str, tuple[Any, ...]] = {
         "missing": ((), ("call_1",)), "inputs": (1, 2), "heard": (0, 1, 2), "informed": (0, 1), "status": (None, "completed"),
         "waited_ns": (0, LATE_NS + 1), "refusals": (0, 1), "host_errors": (0, 1), "asked": (None, "none"),
@@ -123,7 +123,7 @@ def test_every_fact_affects_an_outcome(name: str) -> None:
     )
 
 
-#: A settled turn of a complete recording, in which nothing happened after the result.
+#: Facts of a settled turn of a complete recording, in which no event follows the result.
 SETTLED = TurnFacts(False, (), 1, 0, 0, False, None, 0, 0, 0, None, True, True, True, True, False, True, True)
 ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
 
@@ -162,7 +162,7 @@ ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
         ),
         (replace(SETTLED, asked="none"), "failed", "a create after the last result had this answer: none"),
         (SETTLED, "stalled", "no create was ever sent for the result"),
-        # An error of another turn's refusal, or a wait without a reply, does not affect this turn's outcome.
+        # The outcome ignores an error of another turn's refusal, and a wait without a reply.
         (replace(SETTLED, host_errors=1), "stalled", "no create was ever sent for the result"),
         (replace(SETTLED, waited_ns=LATE_NS + 1), "stalled", "no create was ever sent for the result"),
     ],
@@ -208,7 +208,7 @@ REFUSED = replace(SETTLED, refusals=1, **CUT_SHORT)
         ),
         (replace(REFUSED, goes_on=False), "the recording stops at the refusal, before the host could be told"),
         (replace(REFUSED, goes_on=False, host_errors=1), None),
-        # Later events cannot change these.
+        # Later events cannot change these outcomes.
         (replace(SETTLED, closed=True, **CUT_SHORT), None),
         (replace(ANSWERED, heard=2, **CUT_SHORT), None),
         (replace(SETTLED, heard=1, **CUT_SHORT), None),

@@ -1,4 +1,4 @@
-"""Every scenario with every release follows its description and gets a known outcome."""
+"""Test that every scenario follows its description and gets a known outcome with every release."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def test_every_scenario_is_data_with_a_sentence_an_axis_and_an_origin() -> None:
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.long
 def test_an_outcome_is_unknown_only_if_the_scenario_causes_it(scenario: str, modality: str) -> None:
-    """A text before Settings can leave a session without tools (docs/release-facts.md#settings), so it has no call to judge."""
+    """A text before Settings can leave a session without tools, so it has no call to judge.
+
+    Source: docs/release-facts.md#settings.
+    """
     axis = SCENARIOS[scenario].time_axis
     seen = set()
     for release in PROXIES:
@@ -81,7 +84,7 @@ def test_late_settings_are_sent_twice_and_reach_the_api_at_most_once() -> None:
 
 
 def test_a_slow_tool_stalls_only_releases_without_a_recovery_timer() -> None:
-    """From 0.10.3 on nothing waits when the result comes 25 s late, so the timer runs from the result, not from the call."""
+    """From 0.10.3 on the recovery timer starts at the result and not at the call, so a result after 25 s causes no stall."""
     for release in ("0.9.1", "0.9.4", "0.11.1"):
         recording = play(scenario="slow-tool", release=release)
         called, answered = (next(e.sent_ns or 0 for e in recording.events if e.type == kind)
@@ -119,7 +122,10 @@ def test_under_server_vad_the_server_responds_by_itself() -> None:
 
 
 def test_a_server_started_response_can_block_the_results_response() -> None:
-    """Both can take the slot (docs/protocol-facts.md#who-can-take-the-slot): the result comes inside the server's response."""
+    """Both responses can take the slot (docs/protocol-facts.md#who-can-take-the-slot).
+
+    For some tool times the result arrives during the server's response.
+    """
     outcomes = {tool: judge(play(scenario="voice", release="0.11.1", modality="audio", gap_ms=50, tool_ms=tool)).outcome
                 for tool in range(1800, 3400, 100)}  # fmt: skip
     assert {"answered", "stale"} <= set(outcomes.values()), outcomes

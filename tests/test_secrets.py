@@ -1,4 +1,4 @@
-"""No written file contains a key, even if every part fails in turn and the API repeats the key it was sent."""
+"""Test that no written file contains a key, even if each part fails and the API repeats the key that it received."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ HOWS: tuple[How, ...] = ("refuse", "redirect", "say", "close", "drop", "garble")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for all output, with a marked key in the environment under a neutral name and with spaces around it."""
+    """Return the folder for all output, and set a marked key in the environment.
+
+    The variable has a neutral name, and its value has surrounding spaces.
+    """
     monkeypatch.setenv("MARKED_ONE", f"  {MARKED} ")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -45,11 +48,11 @@ def assert_hidden(home: Path, *printed: str) -> None:
 
 
 def repeated(home: Path) -> int:
-    """Return how often the recordings have a placeholder for a key."""
+    """Return the number of placeholders for a key in the recordings."""
     return sum(content.count(b"[key]") for name, content in written(home) if name.endswith(".jsonl"))
 
 
-# -- failures in turn ------------------------------------------------------------------------------------------------
+# -- failures, one part at a time ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -70,7 +73,7 @@ def test_a_session_hides_a_key_that_the_api_repeats(how: How, home: Path, capfd:
 
 
 def test_a_handshake_is_not_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An application or a notebook may log everything at level DEBUG."""
+    """An application or a notebook can log everything at level DEBUG."""
     caplog.set_level(logging.DEBUG)
     with Leaky(session(), "close") as leaky:
         assert main(["run", "--live", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]) == 0
@@ -93,7 +96,7 @@ def test_a_sweep_and_a_repro_hide_a_key_that_the_api_repeats(how: How, home: Pat
 
 @pytest.mark.parametrize("how", ["refuse", "say"])
 def test_a_served_proxy_hides_a_key_that_the_api_repeats(how: How, home: Path) -> None:
-    """Its client is a process of the test without the key."""
+    """The client of the served proxy runs in the test's process and has no key."""
     command = [
         sys.executable,
         "-m",
@@ -120,7 +123,7 @@ def test_a_served_proxy_hides_a_key_that_the_api_repeats(how: How, home: Path) -
     assert len([*home.glob("runs/latest/recordings/*.jsonl")]) == 1
 
 
-#: A proxy that forwards everything and logs all messages, started like that of a checkout.
+#: Source of a proxy that forwards everything and logs all messages. It is started like the proxy of a checkout.
 NODE = """#!{python}
 import asyncio, os, sys
 from websockets.asyncio.client import connect
@@ -171,7 +174,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.mark.long
 def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
-        # The API misbehaves once, so the session must be its first client.
+        # The API misbehaves only once, so this session must be its first client.
         words = ["--no-canary", "--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE"]
         assert main(["sweep", "--live", "--out", "run", *words, *QUICK]) == 0
         assert leaky.keys == [MARKED], "the relay sent it in place of the child's"
@@ -184,7 +187,7 @@ def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Pa
 
 
 def test_a_real_checkouts_proxy_never_sees_the_key(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Runs only if VOICERACE_CHECKOUTS names a folder with one checkout per tag."""
+    """This test runs only if VOICERACE_CHECKOUTS names a folder with one checkout per tag."""
     checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / "v0.9.1"
     if not checkout.is_dir():
         pytest.skip("no checkout of the proxy here")
@@ -242,7 +245,7 @@ def test_an_unusable_key_is_refused_and_not_printed(
     verb: list[str], variable: str, value: str | None, error_text: str, home: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """A key that is too short could not be distinguished from ordinary words in a recording."""
+    """A key that is too short could not be distinguished from ordinary text in a recording."""
     if value is not None:
         monkeypatch.setenv(variable, value)
     assert main([*verb, "--upstream", f"ws://127.0.0.1:{free_port()}", "--key-from", variable]) == 2
@@ -253,7 +256,7 @@ def test_an_unusable_key_is_refused_and_not_printed(
     assert not [*home.iterdir()]
 
 
-# -- the scrubber ----------------------------------------------------------------------------------------------------
+# -- scrubber --------------------------------------------------------------------------------------------------------
 
 KEYS = [
     MARKED,
@@ -295,7 +298,7 @@ def test_every_spelling_of_a_key_is_removed(key: str) -> None:
     ways=st.lists(st.sampled_from(["json", "slash", "url", "base64"]), max_size=3),
 )
 def test_any_key_in_any_text_is_removed(key: str, before: str, behind: str, ways: list[str]) -> None:
-    """Base64 comes last: text that is escaped or encoded after it, or twice, is another encoding."""
+    """Base64 is applied last. Text that is escaped or encoded after base64, or encoded twice, is not recognised."""
     text = before + key + behind
     for way in sorted(ways, key=["json", "slash", "url", "base64"].index):
         if way == "json":
@@ -327,7 +330,7 @@ def test_a_payload_without_a_key_is_returned_unchanged() -> None:
 
 
 def test_values_too_short_to_distinguish_from_words_are_kept() -> None:
-    """This concerns variables that are only named like a key; a short key that voicerace would send is refused."""
+    """This applies to variables that are only named like a key. A short key that voicerace would send is refused."""
     assert Scrubber(["response"]).text("response.done") == "response.done"
     assert Scrubber(["a" * SHORTEST]).text("a" * SHORTEST) == "[key]"
 
@@ -390,7 +393,7 @@ def test_the_environment_and_further_names_and_values_are_scrubbed() -> None:
 
 
 def test_scrubbed_recordings_can_be_read(home: Path) -> None:
-    """Removing a key leaves a recording that the readers accept."""
+    """The readers accept a recording from which a key was removed."""
     with Leaky(session(), "say") as leaky:
         assert main(["repro", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK, "--out", "r.jsonl"]) == 0
     [recording] = read_recordings(home / "r.jsonl")

@@ -1,4 +1,4 @@
-"""No command writes a byte of a marked key from the environment, in any form in which the API repeats it."""
+"""Test that no command writes a byte of a marked key from the environment, in any form in which the API repeats it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = 'sk-marked/"0123456789+abcdefghij%ABCDEFGHIJ'
 
 
 def forms(key: str) -> dict[str, bytes]:
-    """Return the key in the forms that a file may contain."""
+    """Return name -> key, in each form in which a file could contain the key."""
     escaped = json.dumps(key)[1:-1]
     found = {"raw": key, "JSON": escaped, "JSON twice": json.dumps(escaped)[1:-1], "URL": quote(key, safe="")}
     for offset in range(3):
@@ -131,7 +131,7 @@ def test_the_key_is_in_no_file_and_no_output(
     printed: dict[str, Any] = {}
     asked = verbs(f"ws://127.0.0.1:{echo.port}/v1/realtime", tmp_path)
     if echo.form not in ("handshake", "close"):
-        del asked["contract"]  # its experiments wait long for a slow API; two forms cover the command
+        del asked["contract"]  # its experiments time out slowly with this API, so it runs for two forms only
     for verb, words in asked.items():
         before = len(echo.seen)
         status = main(words)

@@ -1,4 +1,4 @@
-"""Any app, SDK or proxy can use the servers; every session is recorded and judged, and injected faults have their effect."""
+"""Test that any app, SDK or proxy can use the servers, that every session is recorded and judged, and injected faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "t
 
 
 class Ended(list[Recording]):
-    """Recordings of ended sessions, each read back from its file."""
+    """A list of the recordings of ended sessions. Each recording is read from its file."""
 
     def __call__(self, file: Path, recording: Recording) -> None:
         self.append(Recording.read(file))
@@ -68,7 +68,7 @@ def upstream(*faults: str, **given: Any) -> Make:
     return upstream_handlers(session(**given), tuple(Fault.of(word) for word in faults))
 
 
-# -- the official client ---------------------------------------------------------------------------------------------
+# -- official client -------------------------------------------------------------------------------------------------
 
 
 def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_event_id(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_
                 if event.type == "response.function_call_arguments.done":
                     output = {"type": "function_call_output", "call_id": event.call_id, "output": '{"temperature_c":21}'}
                     await connection.conversation.item.create(item=output)  # type: ignore[arg-type]
-                    # The response that holds the call is still active.
+                    # The response that contains the call is still active.
                     await connection.response.create(event_id="asked-too-early")
                 elif event.type == "error":
                     errors.append(event.error)
@@ -111,7 +111,7 @@ def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_
     assert "sk-not" not in json.dumps([event.to_json() for event in recording.events])
 
 
-# -- the model of a proxy as a server --------------------------------------------------------------------------------
+# -- model of a proxy as a server ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("release", "outcome"), [("0.9.1", "rejected"), ("0.11.1", "lost")])
@@ -129,12 +129,12 @@ def test_an_external_host_gets_the_behaviour_of_a_release(release: str, outcome:
     host, at_proxy, at_upstream = CLEAN(served())
     assert judge(at_proxy).outcome == outcome
     assert (at_proxy.provenance["release"], at_proxy.provenance["proxy"]) == (release, f"model:{release}")
-    # Each end observes only its own links, which is not enough for a verdict.
+    # Each end observes only its own links, so neither recording has a verdict.
     assert judge(host).outcome == judge(at_upstream).outcome == "unknown"
 
 
 def test_a_message_that_cannot_be_handled_ends_only_its_own_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model reads anything, as the proxies do; should a message make it fail, that ends one session only."""
+    """The models accept any message, as the proxies do. If a message raises an error nevertheless, only its session ends."""
     usual = Proxy.message
 
     def fragile(self: Proxy, sender: str, payload: Payload) -> Effects:
@@ -171,7 +171,7 @@ def test_a_message_that_cannot_be_handled_ends_only_its_own_session(tmp_path: Pa
         ("drop", "0.9.1", 10, "unknown", {}),
         ("drop@response.output_item.added#2", "0.9.1", 140, "unknown", {"replies": 0}),
         ("drop@response.done#1", "0.9.1", 10, "rejected", {"refusals": 1}),
-        # The slot is free when the mock sends response.done, whenever that arrives; a proxy that waits for it waits longer.
+        # The mock frees the slot when it sends response.done, even if the message is delayed.
         ("delay=150", "0.9.1", 140, "answered", {}),
         ("delay=150", "0.9.4", 140, "answered", {}),
         ("withhold", "0.9.4", 10, "stalled", {"response_creates": 0}),
@@ -202,7 +202,7 @@ def test_an_injected_fault_has_its_outcome(fault: str, release: str, tool_ms: in
 
 
 def test_a_repeated_event_changes_the_ledger_once() -> None:
-    """The later of two equal events changes nothing in the ledger."""
+    """A repetition of an event does not change the ledger."""
     recording = simulate(session(tool_ms=10))
     once, twice = Ledger(), Ledger()
     for event in recording.events:
@@ -211,7 +211,7 @@ def test_a_repeated_event_changes_the_ledger_once() -> None:
             twice.feed(event.link.sender, event.payload, event.seq)
             if event.link.sender == "upstream":
                 twice.feed("upstream", event.payload, event.seq + 1000)
-    for response in twice.responses.values():  # a list of all events; the first of each counts
+    for response in twice.responses.values():  # `calls_done` lists all events; remove the repetitions
         response.calls_done = [key for key in response.calls_done if key < 1000]
     assert once.refusals
     assert twice == once
@@ -230,7 +230,7 @@ def test_an_injected_fault_is_in_the_servers_recording(tmp_path: Path) -> None:
     assert [event.kind for event in dropped.events][-1] == "fault", "and nothing was sent after it"
     twice = CLEAN(served("duplicate", 2))
     done = [event.payload for event in twice.events if event.type == "response.done"]
-    assert len(done) == 4  # three responses
+    assert len(done) == 4  # three responses, one of them with a repeated event
     assert done[0] == done[1]
     delayed = CLEAN(served("delay=90", 3))
     at = {event.type: event.sent_ns for event in reversed(delayed.events) if event.sent_ns is not None}
@@ -280,7 +280,7 @@ def test_each_connection_has_its_own_faults_and_counts_its_own_messages() -> Non
 
 
 async def answer(url: str, request: str) -> str:
-    """Return the status line of the response to a plain request."""
+    """Return the status line of the response to a plain HTTP request."""
     host, _, port = url.removeprefix("ws://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request.encode())
@@ -405,7 +405,7 @@ def test_path_and_query_are_recorded_without_values_that_look_like_keys(
 
 
 def test_a_client_that_leaves_during_the_handshake_is_an_ended_session(tmp_path: Path) -> None:
-    """Its WebSocket request is invalid, so no handler will ever serve it."""
+    """The WebSocket request is invalid, so no handler serves it."""
 
     async def served() -> Recording:
         async with serving(upstream(), tmp_path) as (url, ended, _):
@@ -440,7 +440,7 @@ def test_stopping_ends_open_sessions_in_time_and_keeps_their_recordings(hangs: s
 
 
 def test_an_output_error_ends_the_server(tmp_path: Path) -> None:
-    """For example, standard output is closed."""
+    """This happens, for example, if standard output is closed."""
 
     async def served() -> None:
         async with SessionServer() as listener:

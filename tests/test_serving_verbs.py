@@ -1,4 +1,4 @@
-"""`voicerace serve` as a program: invalid options, port and folder, signals, and the files left after an end."""
+"""Test `voicerace serve` as a program: invalid options, port and folder, signals, and the files left after an end."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_taken_port_and_a_folder_with_a_run_are_refused(tmp_path: Path, capsys
 
 @contextlib.contextmanager
 def child(words: Sequence[str]) -> Any:
-    """Run a command in a child process."""
+    """Run a command in a child process; yield the process."""
     command = [sys.executable, "-W", "error", "-m", "voicerace", *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -81,7 +81,7 @@ def child(words: Sequence[str]) -> Any:
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path: Path) -> None:
-    """When the signal arrives, one session has ended and another is open."""
+    """At the time of the signal, one session has ended and another is open."""
 
     async def two_sessions(url: str) -> None:
         await play_live(upstream=url)
@@ -97,7 +97,7 @@ def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path:
     out = tmp_path / "run"
     words = ["serve", "upstream", "--listen", "0", "--out", str(out), "--gap-ms", "100", "--reply-ms", "40"]
     with child(words) as process:
-        # Printed before any client connects, since the caller needs the port.
+        # The address is printed before any client connects, since the caller needs the port.
         url = process.stdout.readline().split()[2].rstrip(",")
         assert url.endswith("/v1/realtime?model=gpt-realtime")
         asyncio.run(two_sessions(url))
@@ -166,7 +166,7 @@ def test_a_signalled_session_leaves_its_recording(verb: list[str], sign: int, tm
     async def stopped() -> tuple[str, str]:
         async with api(session(gap_ms=5000)) as api_url, proxy(session(), api_url) as url:
             with child([*verb, "--proxy", url, "--out", str(file)]) as process:
-                deadline = time.monotonic() + 60  # a busy machine takes long to start a program
+                deadline = time.monotonic() + 60  # starting a program can take long on a busy machine
                 while not file.exists() and time.monotonic() < deadline:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.3)

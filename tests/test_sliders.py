@@ -1,4 +1,4 @@
-"""A slider move plays the session again; an impossible session gives a message instead of a failure."""
+"""Test the sliders: a move plays the session again, and an impossible session gives a message instead of a failure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_scenario_can_be_chosen_from_every_other() -> None:
     for name in SCENARIOS:
         sliders.choices["scenario"].value = name
         assert sliders.error is None
-    assert sliders.choices["tool_ms"].value == 25_000  # the slow tool's value, kept by the scenarios after it
+    assert sliders.choices["tool_ms"].value == 25_000  # the value of slow-tool, kept by the scenarios that follow
 
 
 def test_sliders_start_at_any_session() -> None:

@@ -1,4 +1,4 @@
-"""Help, completion and the commands that play one session start without importing heavy libraries."""
+"""Test that help, completion and the commands that play one session start without importing heavy libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import typer
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 
-#: Modules that are slow to import. `--help` needs none of them; one session in virtual time needs only pydantic, for typer.
+#: Modules that are slow to import. `--help` imports none of them.
+#: One session in virtual time imports only pydantic, which typer needs.
 HEAVY = {
     "IPython", "bs4", "distributed", "ipywidgets", "joblib", "matplotlib", "nbformat", "numpy", "pandas", "papermill",
     "pyarrow", "scipy", "websockets",
@@ -26,7 +27,7 @@ _REPORT = (
 
 
 def heavy_of(arguments: list[str], heavy: set[str]) -> list[str]:
-    """Return the heavy modules that a command line imports."""
+    """Return the modules in `heavy` that a command line imports."""
     code = _REPORT.replace("HEAVY", repr(heavy))
     ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return ran.stderr.split()

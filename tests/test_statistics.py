@@ -1,4 +1,4 @@
-"""Counts, shares and intervals are given only where they are valid, and flips lie between the right cells."""
+"""Test that counts, shares and intervals are given only where they are valid, and that flips lie between the right cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicerace.experiments.sweep.sweep import trials_of
 
 
 def frame(rows: list[tuple[str, float, str]], **more: Any) -> pd.DataFrame:
-    """Return trials of (release, tool_ms, outcome)."""
+    """Return a table of trials from rows of (release, tool_ms, outcome)."""
     found = pd.DataFrame(rows, columns=["release", "tool_ms", "outcome"]).assign(drawn="", seed=range(len(rows)), bad=False)
     return found.assign(**more)
 
@@ -47,7 +47,7 @@ def test_counts_without_an_interval_are_an_input_error(count: int, of: int, leve
 
 
 def test_the_interval_of_one_draw_has_its_closed_form() -> None:
-    # At 0 and 1 the interval has a closed form: its other end is z² / (n + z²) away.
+    # For counts of 0 and n the interval has a closed form: its other end is z² / (n + z²) away.
     assert wilson(0, 1, 0.95) == pytest.approx((0, 1.959964**2 / (1 + 1.959964**2)))
     assert wilson(1, 1, 0.99) == pytest.approx((1 / (1 + 2.575829**2), 1))
 
@@ -68,7 +68,7 @@ def test_the_interval_of_a_difference_matches_newcombes_method_ten(
     a: tuple[int, int], b: tuple[int, int], low: float, high: float
 ) -> None:
     assert newcombe(*a, *b) == pytest.approx((low, high), abs=5e-5)
-    # Exchanging the samples changes only the sign.
+    # Exchanging the samples changes the sign only.
     assert newcombe(*b, *a) == pytest.approx((-high, -low), abs=5e-5)
 
 
@@ -88,7 +88,7 @@ def test_drawn_times_are_estimated_with_their_denominators() -> None:
     found = summarise(trials).set_index(["release", "outcome"])
     assert "tool_ms" not in found.columns
     assert found.loc[("a", "rejected"), ["count", "sessions", "judged", "share"]].tolist() == [1, 4, 4, 0.25]
-    # An outcome never seen in a cell still has a row, since 0 of 4 is a result.
+    # An outcome that never occurs in a cell still has a row, since 0 of 4 is a result.
     assert found.loc[("b", "rejected"), "count"] == 0
     assert found.loc[("b", "rejected"), "high"] == pytest.approx(wilson(0, 4)[1])
     assert set(found["kind"]) == {"estimated"}
@@ -189,7 +189,7 @@ def test_two_outcomes_of_one_cell_are_refused() -> None:
 
 
 def test_the_flips_of_the_generations_match_the_closed_forms() -> None:
-    """G 300, h 20, u 60, ack 35: A refuses below 220, B stalls from 280, D refuses below 125."""
+    """Generation A refuses below 220 ms, B stalls from 280 ms on, and D refuses below 125 ms."""
     times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "tool_ms": "110:290:15"}
     found = flips(trials_of({"releases": "0.9.1,0.9.4,0.11.1", "times": times})).set_index("release")
     assert found.loc["0.9.1", ["from_ms", "to_ms", "before", "after"]].tolist() == [215, 230, "rejected", "answered"]

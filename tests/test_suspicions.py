@@ -1,4 +1,4 @@
-"""The suspicions (docs/background.md#suspicions) are detected from the messages alone, for several proxies."""
+"""Test that the suspicions (docs/background.md#suspicions) are detected from the messages alone, for several proxies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, Hypot
     return {each.suspicion: each for each in answers_from("any", played(release, probes))}
 
 
-#: Release -> what its flag does not block, in the model and in the running proxy.
+#: Release -> suspected messages that its flag does not block, in the model and in the running proxy.
 NOT_HELD = [
     ("0.9.0", {"update-while-active", "commit-while-active"}),
     ("0.9.1", {"flag-early", "update-while-active", "commit-while-active"}),
@@ -83,7 +83,7 @@ def test_the_early_flag_is_shown_by_two_sessions() -> None:
 
 @pytest.mark.parametrize(("release", "early"), [("0.9.1", True), ("0.9.4", False)])
 def test_after_an_audio_reply_only_releases_that_read_the_end_of_audio_clear_the_flag_early(release: str, early: bool) -> None:
-    """Neither release requests a modality, so this also holds with the real API; 0.9.4 reads only the end of text."""
+    """Neither release requests a modality, so the result also applies to the real API. 0.9.4 reads only the end of text."""
     assert asked(release, LATE)["flag-early"].yes
     assert asked(release, LATE_AUDIO)["flag-early"].yes == early
 

@@ -1,4 +1,4 @@
-"""A sweep plays its specification, gives the same bytes twice, and leaves a consistent folder."""
+"""Test that a sweep plays its specification, gives the same bytes twice, and leaves a consistent folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> SweepResult:
     return sweep(SMALL, out=tmp_path / "run", progress=False)
 
 
-# -- the spec --------------------------------------------------------------------------------------------------------
+# -- specification ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_all_grids_form_one_product() -> None:
         releases="0.9.1,0.9.4", scenarios="single,parallel", calls=(2, 3), times={"tool_ms": "0:20:10", "gap_ms": "5:6:1"}
     )
     cells = [session for _, session in sessions(spec)]
-    # A scenario with a fixed number of calls has one cell, the scenario with a free number has one per number.
+    # A scenario with a fixed number of calls has one cell. The scenario with a free number has one cell per number.
     assert len(cells) == 2 * (1 + 2) * 3 * 2
     assert len({(c.release.tag, c.scenario.name, c.calls, *c.times.to_json().items()) for c in cells}) == len(cells)
 
 
 def test_a_profiles_own_distribution_is_kept() -> None:
     spec = SweepSpec(profile="observed-2025", times={"tool_ms": "0:100:50"}, trials=3)
-    assert [trial for trial, _ in sessions(spec)] == [0, 1, 2] * 3  # first_item_ms of the profile is drawn
+    assert [trial for trial, _ in sessions(spec)] == [0, 1, 2] * 3  # the profile draws first_item_ms
 
 
 def test_fixed_times_give_one_session_per_cell() -> None:
@@ -170,7 +170,7 @@ def test_columns_and_types_do_not_depend_on_the_results() -> None:
     assert list(frame_of([]).columns) == list(some.columns)
 
 
-# -- the folder ------------------------------------------------------------------------------------------------------
+# -- folder ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_written_sweep_reads_back_unchanged(run: SweepResult) -> None:
@@ -266,7 +266,7 @@ def test_the_summary_counts_every_trial(run: SweepResult) -> None:
 
 
 def test_the_summary_has_a_row_per_cell_of_every_grid(tmp_path: Path) -> None:
-    """At gaps of 8 and 300 ms the same tool time gives different outcomes, which a merged row would hide."""
+    """The same tool time gives different outcomes at gaps of 8 and 300 ms. A merged row would hide the difference."""
     run = sweep({"times": {"gap_ms": "300,8", "tool_ms": "50:350:150"}, "ties": False}, out=tmp_path / "run", progress=False)
     summary = pd.read_csv(run.folder / "summary.csv")
     found = summary.set_index(["gap_ms", "tool_ms"])
@@ -292,7 +292,7 @@ def test_drawn_times_have_an_interval_per_cell(tmp_path: Path) -> None:
         assert (row["low"], row["high"]) == wilson(row["trials"], 40)
     assert set(run.outcomes["gap_ms"]) == {0, 150}
     assert run.outcomes.groupby("gap_ms")["share"].sum().eq(1).all()
-    # Cells that span several parts of the table are merged.
+    # The table has several parts, and cells that span several parts are merged.
     assert len(list((run.folder / "table").iterdir())) > 1
 
 
@@ -305,7 +305,7 @@ def test_run_json_lists_the_assumed_times(run: SweepResult, tmp_path: Path) -> N
 
 
 def test_a_scenario_keeps_its_own_times_in_a_sweep() -> None:
-    """A regression: a sweep of slow-tool played a tool of 50 ms."""
+    """Regression: a sweep of slow-tool used a tool time of 50 ms."""
     assert list(trials_of({"scenarios": "slow-tool,single", "ties": False})["tool_ms"]) == [25_000, 50]
     assert list(trials_of({"scenarios": "slow-tool", "times": {"tool_ms": 5}, "ties": False})["tool_ms"]) == [5]
 
@@ -387,7 +387,7 @@ def test_the_folder_is_locked_while_it_is_written(tmp_path: Path) -> None:
     class Locked(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
             for path in (tmp_path / "run").glob(".*"):
-                path.unlink()  # the lock is not one of these files
+                path.unlink()  # the lock file does not match this pattern
             with pytest.raises(InputError, match="being written"):
                 sweep(SMALL, out=tmp_path / "run", progress=False, resume=True)
             yield from ()

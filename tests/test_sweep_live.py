@@ -1,4 +1,4 @@
-"""A sweep on real sockets: its folder and results, stopping and resuming, and its limits."""
+"""Test a sweep on real sockets: its folder and results, stopping and resuming, and its limits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,10 @@ def test_a_complete_sweep_is_not_resumed(run: SweepResult) -> None:
 
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_parallel_proxies_give_the_same_rows(run: SweepResult, tmp_path: Path, jobs: int) -> None:
-    """Two targets at once, or two proxies of the first and one of the second: only measured columns differ."""
+    """The sweep runs two targets in parallel, or two proxies of the first and one of the second.
+
+    Only the columns of measured values differ.
+    """
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=2, canary=False, jobs=jobs)
     other = sweep({"times": TIMES, "trials": 2}, out=tmp_path / "run", progress=False, live=live)
     assert other.info["targets"]["side_by_side"] == jobs

@@ -1,4 +1,4 @@
-"""Printed tables are aligned, unlimited in a pipe, and wrapped within their columns on a narrow terminal."""
+"""Test that printed tables are aligned, unlimited in a pipe, and wrapped within their columns on a narrow terminal."""
 
 from __future__ import annotations
 

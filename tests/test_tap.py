@@ -1,4 +1,4 @@
-"""A tap relays and records every connection to its listening address, and ignores other requests."""
+"""Test that a tap relays and records every connection to its listening address, and ignores other requests."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_an_event_is_written_once_it_is_final(tmp_path: Path) -> None:
     assert sorted(event.type for event in killed.events) == ["never", "quick", "slow"]
     assert all((event.received_ns is None) == (event.type == "never") for event in killed.events)
     assert not killed.complete
-    # At the end the events are sorted.
+    # `close` sorts the events.
     recording = recorder.close()
     assert [event.type for event in recording.events] == ["slow", "quick", "never"]
     assert read_recordings(file) == [recording]

@@ -1,4 +1,4 @@
-"""The models' recordings are byte-identical to the committed digests, so a change for speed cannot alter them."""
+"""Test that the models' recordings are byte-identical to the committed digests, so no optimisation alters them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KNOWN = json.loads(FILE.read_text(encoding="utf-8"))
 def test_every_release_and_scenario_has_a_digest() -> None:
     assert list(KNOWN) == list(RELEASES)
     assert {tuple(each) for each in KNOWN.values()} == {tuple(SCENARIOS)}
-    # Most rows of one scenario differ, so a digest identifies the behaviour of a release.
+    # The digests of `single` differ between all releases, so a digest identifies the behaviour of a release.
     assert len({each["single"] for each in KNOWN.values()}) == len(RELEASES)
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_recordings_match_their_digests(release: str) -> None:
-    """`python -m tests.support.digests` writes new digests after an intended change."""
+    """After an intended change, `python -m tests.support.digests` writes new digests."""
     changed = [scenario for scenario in SCENARIOS if digest(release, scenario) != KNOWN[release][scenario]]
     assert not changed, f"recordings of {release} changed in {', '.join(changed)}"
 

@@ -1,4 +1,4 @@
-"""Names and ids in a capture, and its file name, never become a path and never move a terminal's cursor."""
+"""Test that names and ids in a capture, and its file name, never become a path or move a terminal's cursor."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from test_har import frames, har
 from voicerace.cli import main
 from voicerace.trace.recording import Recording
 
-#: Hostile values in place of an id or a name.
+#: Hostile values of an id or a name.
 NAMES = ("../../outside", "/outside", "a\x1b[31mb", "a\r\nvoicerace: error: not ours", "..", "\x9b2J", "a\u202eb")
 
 
 def renamed(name: str, file: Path) -> Recording:
-    """Return a session whose ids, names and provenance have the given value."""
+    """Return a session whose ids, names and provenance are replaced by `name`."""
     header, *lines = map(json.loads, play(release="0.9.1", tool_ms=10, gap_ms=50).lines())
     header["provenance"] |= dict.fromkeys(("connection", "session", "release", "scenario", "proxy", "command"), name)
     for line in lines:

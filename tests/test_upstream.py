@@ -1,4 +1,4 @@
-"""The mock upstream is as strict as the evidence, and each knob changes only its own response."""
+"""Test that the mock upstream is as strict as the evidence, and that each knob changes only its own response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def idle(**given_words: Any) -> Bench:
 
 
 def taken(**given_words: Any) -> Bench:
-    """Return a bench on which a response was accepted and not announced yet."""
+    """Return a bench on which a response was accepted but not yet announced."""
     return idle(**given_words).tell(QUESTION, CREATE)
 
 
@@ -43,12 +43,12 @@ def active(**given_words: Any) -> Bench:
 
 
 def draining(**given_words: Any) -> Bench:
-    """Return a bench on which response.done was sent and the slot is not free yet."""
+    """Return a bench on which response.done was sent but the slot is not yet free."""
     return taken(slot_lag_ms=20, **given_words).until("response.done")
 
 
 def reply(**given_words: Any) -> Bench:
-    """Return a bench on which a reply was requested, with nothing to call."""
+    """Return a bench on which a reply was requested that makes no call."""
     return idle(**given_words).tell(CREATE)
 
 
@@ -59,7 +59,7 @@ def state_of(bench: Bench) -> SlotState:
 
 # -- the slot --------------------------------------------------------------------------------------------------------
 
-#: Every row of the table that this mock can reach: how to reach the state, and what triggers the event.
+#: (state, event) -> (function that creates the state, function that triggers the event), for each reachable row.
 SCENES: dict[tuple[SlotState, Occurrence], tuple[Scene, Callable[[Bench], object]]] = {
     ("free", "create"): (idle, lambda bench: bench.tell(CREATE)),
     ("free", "cancel"): (idle, lambda bench: bench.tell(CANCEL)),
@@ -72,7 +72,7 @@ SCENES: dict[tuple[SlotState, Occurrence], tuple[Scene, Callable[[Bench], object
     ("draining", "lag_over"): (draining, lambda bench: bench.wait(20)),
     ("draining", "cancel"): (draining, lambda bench: bench.tell(CANCEL)),
 }
-#: Rows that no input to this mock reaches: it has no server VAD and no idle timeout.
+#: Rows that no input to this mock reaches, since it has no server VAD and no idle timeout.
 NOT_PLAYED = {("free", "server_begins")}
 
 
@@ -265,7 +265,7 @@ def test_both_confirmations_of_an_item_name_the_previous_item() -> None:
     done = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
     assert list(before.values()) == [None, *list(before)[:-1]]
     first, second = list(before)[:2]
-    # As recorded: null for output that follows the conversation's first item.
+    # The recordings have null for output that follows the first item of the conversation.
     assert done == {**before, second: None}
     assert before[second] == first
 
@@ -491,7 +491,7 @@ def test_the_same_output_twice_is_accepted_twice() -> None:
 
 
 def talk(knobs: Knobs | None = None, **given_words: Any) -> list[dict[str, Any]]:
-    """Return the messages of a conversation that uses every knob: early and late results, updates, binary frames."""
+    """Return the messages of a conversation that depends on every knob: early and late results, updates, binary frames."""
     bench = active(knobs=knobs, gap_ms=100, item_done_ms=50, **given_words)
     bench.tell(UPDATE).until("response.function_call_arguments.done").tell(RESULT)
     bench.until("response.output_item.done").wait(1).tell(RESULT)
@@ -500,7 +500,7 @@ def talk(knobs: Knobs | None = None, **given_words: Any) -> list[dict[str, Any]]
 
 
 def shape(messages: list[dict[str, Any]]) -> list[str]:
-    """Return each message's type and deciding fields, without ids and wording."""
+    """Return the type, error code, response status and item type of each message as one line."""
     return [
         " ".join(
             str(word)
@@ -517,7 +517,7 @@ def shape(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def changes(knobs: Knobs) -> tuple[list[str], list[str]]:
-    """Return the messages that a knob removes from the conversation, and those it adds."""
+    """Return the lines that a knob removes from the conversation, and the lines that it adds."""
     usual, turned = shape(talk()), shape(talk(knobs))
     gone, come = list(usual), []
     for each in turned:

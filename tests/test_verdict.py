@@ -1,4 +1,4 @@
-"""Every outcome from a hand-written recording, and properties of the verdict of any recording."""
+"""Test every outcome with a hand-written recording, and properties of the verdict of any recording."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ HOST_LINK = (Link("component", "proxy"), Link("proxy", "component"))
 
 
 def called() -> Tape:
-    """Return a tape with the call at 0 ms and its response done at 8 ms."""
+    """Return a tape with the call at 0 ms and the end of its response at 8 ms."""
     return asked().done(8, "resp_1")
 
 
 def replies(tape: Tape, at_ms: float, response: str = "resp_2", status: str = "completed") -> Tape:
-    """Add a create, its reply 500 ms later, and the reply's end."""
+    """Add a response.create, its reply 500 ms later, and the end of the reply."""
     return tape.creates(at_ms).says(at_ms + 500, response).done(at_ms + 505, response, status)
 
 
 def thanks(tape: Tape, at_ms: float) -> Tape:
-    """Add one more user input and its reply."""
+    """Add a further user input and its reply."""
     return replies(tape.asks(at_ms, "Thank you."), at_ms, "resp_last")
 
 
@@ -50,11 +50,11 @@ HAND_MADE: dict[str, list[Tape]] = {
     "answered": [
         replies(called().result(50), 50).close(1000),
         thanks(replies(called().result(50), 50), 2000),
-        # Two calls, both with results before the reply is requested.
+        # Two calls have results before the reply is requested.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20).result(30, "call_2"), 30).close(900),
-        # Server VAD: the server's own response begins after the result.
+        # With server VAD, the server's own response starts after the result.
         called().result(50).says(500, "resp_vad").done(505, "resp_vad").close(1000),
-        # An empty extra response is not heard, so it is no reply.
+        # An empty extra response is not heard, so it is not a reply.
         replies(called().result(50), 50).creates(600).created(605, "resp_3").done(610, "resp_3").close(1000),
     ],
     "noisy": [
@@ -80,11 +80,11 @@ HAND_MADE: dict[str, list[Tape]] = {
         replies(called().default_error(8), 8).result(600).close(1000),
         called().default_error(8).creates(8).created(10, "resp_2").result(50).creates(50).refuses(50, "resp_2", told=True)
         .says(500, begin=False).done(505, "resp_2").close(1000),
-        # Two replies, both based only on the component's error.
+        # Two replies are both based only on the component's error.
         replies(replies(called().default_error(8), 8), 600, "resp_3").result(1200).close(2000),
-        # pipecat's own result for a tool that it cancelled.
+        # The result is pipecat's placeholder for a tool that it cancelled.
         replies(called().result(8, content='"CANCELLED"'), 8).result(600).close(1000),
-        # Two calls, only one of them with a result.
+        # Only one of two calls has a result.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20), 20).result(700, "call_2").close(900),
     ],
     "rejected": [
@@ -150,13 +150,13 @@ def test_a_failed_reply_that_ends_without_a_status_is_described_as_such() -> Non
 
 
 def ended(tape: Tape, at_ms: float, status: str, reason: str) -> Tape:
-    """Add the end of resp_2 with the reason in its status details."""
+    """Add the end of resp_2, with `reason` in its status details."""
     body = realtime.response_object("resp_2", "conv_1", "text", status) | {"status_details": {"type": status, "reason": reason}}
     return tape.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, "event_end", body))
 
 
 def begun() -> Tape:
-    """Return a tape with a response to the result, of which nothing was heard yet."""
+    """Return a tape with a response to the result, before anything of the response is heard."""
     return called().result(50).creates(50).created(60, "resp_2")
 
 
@@ -175,7 +175,7 @@ def begun() -> Tape:
         (ended(begun(), 70, "cancelled", "turn_detected"), "user", "a response, cancelled, nothing heard of it"),
         (ended(begun(), 70, "cancelled", "client_cancelled"), "client", "a response, cancelled, nothing heard of it"),
         (ended(begun(), 70, "incomplete", "max_output_tokens"), "api", "a response, incomplete, nothing heard of it"),
-        # The last create counts, not the first.
+        # The last response.create counts.
         (called().result(50).creates(50).fails(51).creates(60).created(61, "resp_2"), "api",
          "a response, unfinished, nothing heard of it"),
         (begun().server(70, {"type": realtime.SESSION_CREATED, "event_id": "a"})
@@ -233,7 +233,7 @@ def test_a_session_without_a_call_has_its_reason() -> None:
 def test_a_result_dropped_by_the_component_counts_as_given(payload: dict[str, Any], given: bool) -> None:
     turn = turn_of(called().put("app>component", 50, payload).close(40_000))
     assert turn.outcome == ("stalled" if given else "no_result")
-    # A message about a call from the component to the app is no result.
+    # A message about a call from the component to the app is not a result.
     assert turn_of(called().put("component>app", 50, payload).close(40_000)).outcome == "no_result"
 
 
@@ -312,7 +312,7 @@ def test_a_wait_of_five_seconds_is_not_late() -> None:
 
 
 def test_a_slow_tool_is_not_late() -> None:
-    """The result itself releases the create, even if its confirmation comes later."""
+    """The result releases the request. A late confirmation does not matter."""
     tape = called().result(10_000, confirm=False).creates(10_000).confirmed(10_035).says(10_500).done(10_505, "resp_2")
     assert turn_of(tape.close(11_000)).outcome == "answered"
     assert verdict(release="0.9.1", tool_ms=10_000, ack_ms=35).outcome == "answered"
@@ -328,10 +328,10 @@ def test_a_user_input_during_an_open_turn_joins_it() -> None:
     "tape",
     [
         asked().asks(1, "Hello?").done(8, "resp_1"),  # a response is active
-        called().asks(20, "Hello?"),  # no result yet
-        called().result(50, confirm=False).asks(51, "Hello?").confirmed(60),  # not confirmed yet
-        called().result(50).creates(50).asks(51, "Hello?"),  # a create unanswered
-        replies(called().result(50), 50).asks(700, "Hello?").result(900),  # the same result comes again
+        called().asks(20, "Hello?"),  # the result is missing
+        called().result(50, confirm=False).asks(51, "Hello?").confirmed(60),  # the result is not yet confirmed
+        called().result(50).creates(50).asks(51, "Hello?"),  # a request is unanswered
+        replies(called().result(50), 50).asks(700, "Hello?").result(900),  # the same result is sent again
     ],
     ids=["active", "no result", "unconfirmed", "unanswered", "again"],
 )
@@ -502,13 +502,13 @@ def test_the_events_of_a_turn_are_ordered_events_of_the_recording() -> None:
         (HAND_MADE["stalled"][1], True),
         (HAND_MADE["stalled"][2], False),
         (called(), None),
-        # An answered turn does not determine whether later text is answered.
+        # An answered turn does not determine whether a later text is answered.
         (replies(called().result(50), 60).asks(2_000, "Thank you.").close(60_000), True),
-        # The last input decides, not an earlier one.
+        # The last input decides.
         (thanks(replies(called().result(50), 50), 2_000).asks(4_000, "Hello?").close(60_000), True),
-        # The server's own response to spoken input begins with its commit.
+        # The server's own response to spoken input starts with the commit.
         (replies(called().result(50), 50).server(2_000, COMMITTED).says(2_500, "resp_vad").close(60_000), False),
-        # Text that the proxy withheld, after text that was answered.
+        # The proxy withheld a text that follows an answered text.
         (
             thanks(replies(called().result(50), 50), 2_000)
             .put("component>proxy", 4_000, agent.inject_user_message("Hello?"))
@@ -552,11 +552,11 @@ def test_bad_outcomes_depend_on_who_ended_the_reply() -> None:
 
 @pytest.mark.parametrize("deadline_ms", [2_000, 60_000])
 def test_a_host_that_leaves_after_the_deadline_does_not_abandon_the_turn(deadline_ms: int) -> None:
-    """The minimal reproduction has no further input: the user leaves at the deadline, and the turn still counts as stalled."""
+    """The minimal reproduction has no further input. The user leaves at the deadline, and the turn counts as stalled."""
     waited = replace(session(release="0.9.4", tool_ms=300, deadline_ms=deadline_ms), scenario=REPRO)
     recording = simulate(waited)
     assert tool_turn(recording).outcome == "stalled"
-    # The same messages from a user with a longer deadline.
+    # The same messages are judged for a user with a longer deadline.
     times = {**recording.provenance["times"], "deadline_ms": str(deadline_ms + 1)}
     left_early = replace(recording, provenance={**recording.provenance, "times": times})
     assert tool_turn(left_early).outcome == "abandoned"
@@ -593,7 +593,10 @@ def test_session_updates_are_counted_where_they_are_observed() -> None:
 
 
 def over_wires(result_ms: float) -> Tape:
-    """Return a tape with the call at 0, response.done at 300, links of 10 and 30 ms, an immediate create and a 455 ms reply."""
+    """Return a tape of one call with an immediate request and a reply of 455 ms.
+
+    The call is at 0 ms and response.done at 300 ms. One-way delays: 10 ms to the host and 30 ms to the upstream.
+    """
     tape = Tape(host_ms=10, upstream_ms=30)
     tape.client(-130, realtime.create_item(realtime.user_item("?"))).client(-130, realtime.create_response()).calls(0)
     at_proxy, at_upstream = result_ms + 10, result_ms + 40
@@ -613,7 +616,9 @@ def over_wires(result_ms: float) -> Tape:
 
 
 def test_margin_lead_and_dead_air_of_an_answered_turn() -> None:
-    """Result at the app 400, at the proxy 410, its create at the upstream 440; text leaves at 900 and is heard at 940."""
+    """Times in ms: result at the app 400, result at the proxy 410, its request at the upstream 440,
+    text at the upstream 900, text at the host 940.
+    """
     turn = turn_of(over_wires(400))
     assert turn.outcome == "answered"
     assert turn.margin_ms == 440 - 300
@@ -636,7 +641,7 @@ def test_without_a_create_there_is_a_lead_and_no_margin() -> None:
 
 @pytest.mark.parametrize(("lag", "margin"), [("20", -10), ("0", 10), ("uniform(5,5)", None)])
 def test_the_margin_includes_the_slot_lag(lag: str, margin: float | None) -> None:
-    """Result 160, response.done 150. The length of a drawn lag cannot be observed."""
+    """The result arrives at 160 ms and response.done at 150 ms. A drawn lag cannot be observed."""
     turn = tool_turn(play(release="0.9.1", tool_ms=160, gap_ms=150, slot_lag_ms=lag))
     assert turn.margin_ms == margin
     assert turn.lead_ms == 10
@@ -653,7 +658,7 @@ def in_ms(nanoseconds: int) -> str:
 
 
 def tool_turn_at(release: str, t: int, g: int, h: int, u: int, ack: int) -> Turn:
-    """Return the tool turn of a session with these times in ns."""
+    """Return the tool turn of a session with these tool time, gap, round trips and confirmation time, in ns."""
     times = {"tool_ms": t, "gap_ms": g, "host_rtt_ms": h, "upstream_rtt_ms": u, "ack_ms": ack}
     return tool_turn(play(release=release, **{name: in_ms(value) for name, value in times.items()}))
 
@@ -661,8 +666,8 @@ def tool_turn_at(release: str, t: int, g: int, h: int, u: int, ack: int) -> Turn
 def behind_response_done(t: int, g: int, h: int, u: int) -> bool:
     """Return whether the result reaches the proxy after response.done.
 
-    In a tie it does, with one exception: without an upstream delay response.done takes a causal round, and a result
-    with a host delay (one way of at least a nanosecond) arrives in the round before.
+    In a tie it does, with one exception. Without an upstream delay, response.done takes a causal round. A result with a
+    host delay (one way of at least a nanosecond) arrives in the round before.
     """
     return t + h > g or (t + h == g and not (u == 0 and h >= 2))
 
@@ -700,7 +705,8 @@ def test_a_create_at_the_confirmation_is_refused_iff_the_confirmation_precedes_r
 
 # -- all recordings --------------------------------------------------------------------------------------------------
 
-#: Sessions whose outcome also follows from the text of the mock's replies, which mention the results they knew.
+#: Parameters of sessions whose outcome also follows from the text of the mock's replies.
+#: The text mentions the results that the reply knew.
 REPLY_TEXT_SESSIONS = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
@@ -717,7 +723,10 @@ REPLY_TEXT_SESSIONS = st.fixed_dictionaries(
 
 
 def outcome_by_texts(recording: Recording) -> str:
-    """Return the outcome by the text of the replies, for one call and a default error that never follows the result."""
+    """Return the outcome according to the text of the replies.
+
+    The session must have one call, and a default error must not follow the result.
+    """
     spoken = [each["transcript"] for each in said(recording, "upstream>proxy", "response.output_audio_transcript.done")]
     texts = spoken + [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
     about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
@@ -790,7 +799,7 @@ TIME = st.none() | st.integers(-(10**9), 10**11)
 
 @st.composite
 def spoilt(draw: st.DrawFn, payload: Any) -> Any:
-    """Draw a payload with one field, at some depth, replaced or removed."""
+    """Draw a payload in which one field at some depth is replaced or removed."""
     if not isinstance(payload, dict) or not payload or draw(st.booleans()):
         return draw(JSON | st.binary(max_size=2))
     name = draw(st.sampled_from(sorted(payload)))
@@ -801,7 +810,7 @@ def spoilt(draw: st.DrawFn, payload: Any) -> Any:
 
 @st.composite
 def edited(draw: st.DrawFn) -> Recording:
-    """Draw a recording with events lost, doubled, moved, blanked or corrupted."""
+    """Draw a recording with events that are removed, duplicated, moved or changed."""
     recording = play(**draw(SESSIONS))
     events = list(recording.events)
     for _ in range(draw(st.integers(1, 6))):
@@ -846,7 +855,7 @@ def test_no_recording_crashes_the_verdict(recording: Recording) -> None:
 
 @given(st.sampled_from(sorted(HAND_MADE)), st.permutations(range(4)))
 def test_links_written_one_after_the_other_give_the_same_outcome(outcome: str, order: list[int]) -> None:
-    """A log can contain one link after the other; times give the order if no two are equal."""
+    """A log can contain one link after another. The order follows from the times if no two times are equal."""
     links = [*UPSTREAM_LINK, *HOST_LINK]
     tape = HAND_MADE[outcome][0]
     spread = [
@@ -860,7 +869,7 @@ def test_links_written_one_after_the_other_give_the_same_outcome(outcome: str, o
 
 
 def test_a_result_refused_by_the_api_is_not_used_for_delays() -> None:
-    """The first submission is refused and the second accepted; margin and lead are those of the second."""
+    """The API refuses the first submission and accepts the second. Margin and lead are those of the second."""
     refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
     tape = called().result(200, confirm=False).server(210, refused).result(400)
     turn = turn_of(replies(tape, 450).close(20_000))

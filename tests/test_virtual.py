@@ -1,4 +1,4 @@
-"""Virtual time is repeatable and ordered, and reports the other outcome of events in the same nanosecond."""
+"""Test that virtual time is repeatable and ordered, and reports the other outcome of events in the same nanosecond."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.trace.recording import LINKS, Recording, link
 from voicerace.units import ns
 
 MS = st.integers(0, 400)
-#: Any session of the models, including drawn times and ties.
+#: Parameters of any session of the models, including drawn times and ties.
 SESSIONS = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
@@ -78,7 +78,7 @@ def test_drawn_times_differ_by_seed() -> None:
 
 def test_drawn_times_do_not_depend_on_the_release() -> None:
     def first_items(release: str) -> list[int]:
-        """Return the time in ns from each response.created to its first item."""
+        """Return the time in ns from each response.created to the first item of the response."""
         events = on_wire(play(release=release, tool_ms=500, profile="observed-2025", seed=3), "upstream>proxy")
         created = [each.sent_ns for each in events if each.type == "response.created"]
         added = [each.sent_ns for each in events if each.type == "response.output_item.added"]
@@ -174,7 +174,7 @@ def test_a_result_that_arrives_with_response_done_is_handled_after_it() -> None:
 
 
 def test_an_effect_without_delay_belongs_to_the_next_round() -> None:
-    """Without a network, a result at response.done comes from the app two links later than the event itself."""
+    """Without a network, the result takes two links, so it reaches the proxy after response.done in the same nanosecond."""
     recording = play(release="0.9.4", gap_ms=0, tool_ms=0)
     done, *_ = on_wire(recording, "upstream>proxy", "response.done")
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
@@ -235,7 +235,7 @@ def test_the_host_sends_nothing_after_its_close() -> None:
 
 
 class Parrot:
-    """An actor that starts with a message and sends the same message in response to every message."""
+    """An actor that sends one fixed message at its start and after every message."""
 
     def __init__(self, to: str) -> None:
         self.effects = [Send(to, {"type": "KeepAlive"})]
@@ -278,7 +278,7 @@ def test_the_deadline_ends_a_turn_that_does_not_settle() -> None:
 
 
 def after_done_ms(recording: Recording) -> set[float]:
-    """Return the times from each response.done to its rate_limits.updated."""
+    """Return the distinct times in ms from a response.done to its rate_limits.updated."""
     sent = {"response.done": [], "rate_limits.updated": []}  # type: dict[str, list[int]]
     for event in recording.on(link("upstream>proxy")):
         if event.type in sent and event.sent_ns is not None:

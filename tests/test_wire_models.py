@@ -1,4 +1,4 @@
-"""The official packages accept every message of the models strictly, apart from a short list of documented exceptions."""
+"""Test that the official packages strictly accept every message of the models, except for documented exceptions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KNOBS: list[dict[str, str]] = [
 
 @cache
 def session_messages(release: str) -> tuple[tuple[str, Any], ...]:
-    """Return (link, message) of many sessions of one release."""
+    """Return (link, message) of each message in many sessions of one release."""
     given: list[dict[str, Any]] = [
         {"modality": modality, "preamble": preamble, "scenario": "parallel", "calls": calls, "handler": "void_ref"}
         for modality in ("text", "audio")
@@ -79,7 +79,7 @@ def bench_messages() -> Iterator[Mapping[str, Any]]:
 
 
 def proxied(release: str, *from_host: Any, events: tuple[Mapping[str, Any], ...] = ()) -> list[Send]:
-    """Return the effects of one proxy that receives these messages and events in order, without replies to it."""
+    """Return the messages sent by one proxy that receives host messages and then events, without replies to its messages."""
     proxy = Proxy(PROXIES[release])
     effects = [effect for message in from_host for effect in proxy.message("component", message)]
     effects += [effect for event in events for effect in proxy.message("upstream", event)]
@@ -87,7 +87,7 @@ def proxied(release: str, *from_host: Any, events: tuple[Mapping[str, Any], ...]
 
 
 def settings(**words: Any) -> Mapping[str, Any]:
-    """Return `Settings` as the component sends it, with a greeting or earlier conversation."""
+    """Return `Settings` as sent by the component with these arguments."""
     sent, *_ = Component(COMPONENTS["0.9.1"], **words).start()
     assert isinstance(sent, Send)
     assert isinstance(sent.payload, Mapping)
@@ -102,7 +102,7 @@ SESSION_UPDATED = realtime.session_event(realtime.SESSION_UPDATED, "event_1", {"
 
 
 def assert_known(models: Models, messages: list[Any]) -> None:
-    """Assert that the models accept every message strictly."""
+    """Assert that `models` strictly accept every message."""
     assert messages
     wrong = {(each["type"], *faults(models, each)) for each in messages if faults(models, each)}
     assert not wrong
@@ -149,7 +149,7 @@ def test_the_api_accepts_every_event_at_the_start_of_a_proxys_session(release: s
 
 
 def test_older_proxies_send_the_api_unknown_messages() -> None:
-    """They forward other JSON of the host unchanged in a binary frame; no other client event is unknown to the models."""
+    """Older proxies forward unknown JSON of the host in a binary frame. The API's models do not accept it as an event."""
     raw = [release for release in PROXIES if proxied(release, {"type": "KeepAlive"})]
     assert raw == [release for release, row in PROXIES.items() if row.other_json_raw]
     for release in raw:
@@ -163,15 +163,21 @@ def test_older_proxies_send_the_api_unknown_messages() -> None:
 
 @dataclass(frozen=True)
 class Gap:
-    """The faults that deepgram-sdk finds in a message of one type, a release that sends it, and the reason."""
+    """Known faults of one message type by the models of deepgram-sdk.
+
+    Attributes:
+        faults: the faults.
+        release: a release that sends the message.
+        reason: why the message has these faults.
+    """
 
     faults: frozenset[str]
     release: str
     reason: str
 
 
-#: Messages of the host link that deepgram-sdk's models refuse, by type. Realtime API events are excluded: the older
-#: proxies forward those raw, and the API's models judge them.
+#: Message type -> faults, for messages of the host link that deepgram-sdk's models refuse.
+#: Older proxies forward events of the Realtime API. These events are excluded here and checked by the API's models.
 EXCEPTIONS: dict[str, Gap] = {
     "Settings": Gap(
         frozenset({"agent.idleTimeoutMs: undeclared"}),
@@ -198,7 +204,7 @@ EXCEPTIONS: dict[str, Gap] = {
 NO_CODE = realtime.error_event("event_2", None, "It failed.", kind="server_error")
 
 
-#: Every message type of the host link except raw API events.
+#: Types of all messages on the host link except raw API events.
 HOST_LINK = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", "SettingsApplied", "ConversationText",
@@ -208,7 +214,7 @@ HOST_LINK = frozenset(
 
 
 def host_link(release: str) -> Iterator[tuple[Models, Mapping[str, Any]]]:
-    """Yield (models, message) of all JSON on one release's host link in both directions, except raw API events."""
+    """Yield (models, message) for all JSON on the host link of a release in both directions, except raw API events."""
     for given_settings in SETTINGS:
         yield HOST_MESSAGES, given_settings
     for message in on(release, "component>proxy"):
@@ -222,7 +228,7 @@ def host_link(release: str) -> Iterator[tuple[Models, Mapping[str, Any]]]:
 
 @cache
 def found_faults(release: str) -> dict[str, frozenset[str]]:
-    """Return every fault of every message on one release's host link, by type."""
+    """Return message type -> faults of all messages of that type on the host link of a release."""
     found: dict[str, set[str]] = {}
     for models, message in host_link(release):
         found.setdefault(message["type"], set()).update(faults(models, message))
@@ -254,7 +260,7 @@ def test_the_sdk_has_no_model_of_the_proxys_own_messages(kind: str) -> None:
 
 @pytest.mark.parametrize("release", PROXIES)
 def test_raw_messages_of_older_proxies_are_api_events(release: str) -> None:
-    """Raw events on the host link are no Voice Agent messages; the API's models accept each of them."""
+    """Raw events on the host link are not Voice Agent messages. The API's models accept each of them."""
     row = PROXIES[release]
     raw = set()
     for message in on(release, "proxy>component"):

@@ -1,4 +1,4 @@
-"""Workarounds in the app have the documented effects, are offered only where possible, and leave findings visible."""
+"""Test that workarounds in the app have the documented effects, are offered only if possible, and leave findings visible."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_await_and_return_removes_every_default_error() -> None:
     found = effect("0.9.1", "await-and-return")
     assert any("default-error" in name for _, name in found.removed)
     assert not any("default-error" in name for _, name in (*found.left, *found.new))
-    # The race itself remains and is reported.
+    # The race itself remains, and it is reported.
     assert ("single", "rejected-result-result-in-calls-1-result") in found.left
 
 
@@ -87,7 +87,7 @@ def test_waiting_for_idle_removes_the_race_without_extra_latency(release: str) -
     assert outcome(release, None) in ("rejected", "lost")
     with_it = judge(played(release, "wait-for-done")).turns[0]
     assert with_it.outcome == "answered"
-    # The result is sent when the response is done; the rest is the time until the reply's first audio.
+    # The result is sent at response.done. The remaining 10 ms are the time until the first audio of the reply.
     assert with_it.dead_air_ms == 10
 
 
@@ -96,7 +96,7 @@ def test_a_placeholder_avoids_the_stall_and_the_next_reply_uses_the_result() -> 
     recording = played("0.9.4", "answer-at-once", tool_ms=3000)
     assert not judge(recording).wedged
     heard = until_heard_ms(recording)
-    # The turn counts as answered 0.5 s after the calls end, but the user hears the result only after the tool is done.
+    # The turn counts as answered 0.5 s after the end of the calls. The user hears the result only after the tool has ended.
     assert heard is None or heard > 2800
 
 
@@ -139,7 +139,7 @@ def test_an_unknown_workaround_and_a_time_without_a_workaround_are_refused() -> 
 
 # -- TypeScript ------------------------------------------------------------------------------------------------------
 
-#: Names of the language and of the app.
+#: Names of the TypeScript language and of the app.
 _WORDS = """
 const let as void return new status id result name code message async await type then if e go ms state number typeof
 Promise ReturnType JSON stringify all push forEach setTimeout clearTimeout undefined
@@ -158,7 +158,7 @@ def test_the_typescript_has_at_most_ten_lines_and_uses_only_the_public_api(name:
     assert words - _KNOWN <= set(PUBLIC_API), words - _KNOWN - set(PUBLIC_API)
 
 
-# -- sessions, findings and the command ------------------------------------------------------------------------------
+# -- sessions, findings and command line -----------------------------------------------------------------------------
 
 
 def test_provenance_names_only_a_workaround_in_use() -> None:

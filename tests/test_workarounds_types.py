@@ -1,4 +1,7 @@
-"""The TypeScript of each workaround compiles with the component's types. Needs checkouts with a TypeScript compiler."""
+"""Test that the TypeScript of each workaround compiles with the component's types.
+
+The tests need checkouts with a TypeScript compiler.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 from voicerace.model.catalog.workarounds import PUBLIC_API, WORKAROUNDS
 
 RELEASES = ("0.9.1", "0.11.1")
-#: The component's types, the app's declarations, the workaround, and the props that it passes to the component.
+#: Template of a file with the component's types, the app's declarations, the workaround, and the props it defines.
 FRAME = """\
 import type {{
   AgentState, DeepgramError, DeepgramVoiceInteractionHandle, DeepgramVoiceInteractionProps, FunctionCallRequest,
@@ -30,7 +33,7 @@ export const props: Partial<DeepgramVoiceInteractionProps> = {{ {props} }};
 
 
 def checkout(release: str) -> Path:
-    """Return the checkout of a release from VOICERACE_CHECKOUTS, a folder with a checkout per tag (v0.9.1, ...)."""
+    """Return the checkout of a release in VOICERACE_CHECKOUTS; skip the test if it has no TypeScript compiler."""
     found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if compiler(found) is None or shutil.which("node") is None:
         pytest.skip("no checkout of the component with a TypeScript compiler here")
@@ -43,13 +46,13 @@ def compiler(root: Path) -> Path | None:
 
 
 def handed_over(code: str) -> str:
-    """Return the props that a workaround names."""
+    """Return the names of the component's props that a workaround defines, separated by commas."""
     return ", ".join(name for name in PUBLIC_API if name.startswith("on") and re.search(rf"\bconst {name}\b", code))
 
 
 @cache
 def compiler_errors(root: Path, folder: Path) -> str:
-    """Return the compiler's errors for the workarounds and for three broken ones, one line each."""
+    """Return the compiler's output for the workarounds and for three broken ones, one error per line."""
     tsc = compiler(root)
     assert tsc is not None
     good = {name: row.typescript for name, row in WORKAROUNDS.items()}

@@ -1,4 +1,4 @@
-"""The capture view places a capture's sessions correctly, and its expectation for a release matches that release."""
+"""Test that the capture view places sessions correctly, and that its expectation for a release matches the release."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK = {"upstream_rtt_ms": "60", "ack_ms": "35", "gap_ms": "300"}
 
 
 def at_proxy(recording: Recording) -> Recording:
-    """Return a recording as observed at the proxy: its links, with one time per message."""
+    """Return a recording as observed at the proxy: the proxy's links, with one time per message."""
     seen = [
         replace(e, observed_at="tap", **{"sent_ns" if e.link.receiver == "proxy" else "received_ns": None})
         for e in recording.events
@@ -40,7 +40,7 @@ def at_proxy(recording: Recording) -> Recording:
 
 
 def captured(path: Path, *asked: dict[str, object]) -> Capture:
-    """Return a capture, made at the proxy, of sessions with some network delay."""
+    """Return a capture made at the proxy, with one session of 0.9.1 for each set of parameters."""
     write_recordings(path, [at_proxy(play(**{"release": "0.9.1", **each})) for each in asked])  # type: ignore[arg-type]
     return read_capture(path)
 
@@ -52,7 +52,7 @@ def outcomes(capture: Capture, release: str, column: str = "count") -> dict[str,
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_races_of_a_real_log_agree_with_the_wire_when_replayed(tag: str) -> None:
-    """A log has the time at which the proxy handled a message, and a proxy handles its first up to 40 ms after its arrival."""
+    """A log contains the time at which the proxy handled a message, up to 40 ms after the first message arrived."""
     capture, wire = read_capture(LOGS / f"{tag}.log.gz"), read_capture(LOGS / f"{tag}.jsonl.gz")
     logged, passed = (capture_view.map_points(each).sort_values(["gap_ms", "tool_ms"]) for each in (capture, wire))
     assert len(logged) == len(passed) >= 2
@@ -66,7 +66,7 @@ def test_races_of_a_real_log_agree_with_the_wire_when_replayed(tag: str) -> None
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.11.1"])
 @pytest.mark.parametrize("handler", ["return", "void_ref", "async_ref"])
 def test_the_expectation_for_a_release_equals_its_outcomes(tmp_path: Path, release: str, handler: str) -> None:
-    """The reference is the same sessions played on that release; the capture of 0.9.1 shows neither network nor tool time."""
+    """The same sessions are played on the release. The capture of 0.9.1 contains neither network nor tool times."""
     tools = (60, 100, 150, 190, 210, 230, 270, 290, 320)
     asked = [{"handler": handler, "times": {**NETWORK, "host_rtt_ms": "20", "tool_ms": str(tool)}} for tool in tools]
     capture = captured(tmp_path / "a.jsonl", *asked)
@@ -75,7 +75,7 @@ def test_the_expectation_for_a_release_equals_its_outcomes(tmp_path: Path, relea
 
 
 def test_the_interval_includes_the_unknown_network(tmp_path: Path) -> None:
-    """A result at 270 ms with a gap of 300: with 60 ms of network its create comes after the end, without network before."""
+    """The result is at 270 ms and the gap is 300 ms. The request arrives after the gap only with 60 ms of network delay."""
     capture = captured(tmp_path / "a.jsonl", {"times": {**NETWORK, "tool_ms": "270"}})
     (row,) = [each for each in capture_view.expected(capture, ["0.9.1"]).to_dict("records") if each["outcome"] == "answered"]
     assert (row["count"], row["count_no_network"], row["judged"], row["share"]) == (1, 0, 1, 1.0)
@@ -107,7 +107,7 @@ def test_sessions_without_a_race_are_left_out_with_a_reason(tmp_path: Path) -> N
     assert capture_view.map_points(browser).empty
     with pytest.raises(InputError, match="no race"):
         capture_view.expected(browser)
-    # 0.9.1 forwards response.done, so the browser saw a gap; 0.11.1 does not.
+    # 0.9.1 forwards response.done, so the browser can measure a gap. 0.11.1 does not forward it.
     assert "browser" in TimeProfile.of(browser).notes[0]
     newer = read_capture(har(tmp_path / "b.har", frames(play(release="0.11.1"), "s")))
     with pytest.raises(InputError, match=r"response\.done"):
@@ -125,7 +125,7 @@ def test_the_components_result_is_distinguished_from_the_apps(tmp_path: Path) ->
 
 
 def test_every_point_is_on_its_outcome_of_the_map(tmp_path: Path) -> None:
-    """With a network of 60 ms the border is 60 ms below the gap, and the map below the points includes that."""
+    """With 60 ms of network delay, the border is 60 ms below the gap, and the computed map shows it there."""
     asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in range(200, 300, 10)]
     capture = captured(tmp_path / "a.jsonl", *asked)
     points, cells = capture_view.map_points(capture), capture_view.map_trials(capture, steps=18)
@@ -158,7 +158,7 @@ def test_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixt
     profile = TimeProfile.of(capture)
     assert profile.values["tool_ms"] == (50.0, 90.0, 260.0)
     assert profile.values["gap_ms"] == (300.0,) * 3
-    assert profile.fixed["upstream_rtt_ms"] == 60.0  # a refusal is the fastest response
+    assert profile.fixed["upstream_rtt_ms"] == 60.0  # the fastest response is a refusal
     trials = trials_of({"releases": ("0.9.1",), "times": profile.write(tmp_path / "times"), "trials": 30, "ties": False})
     assert set(trials["tool_ms"]) == {50.0, 90.0, 260.0}
     assert Counter(trials["outcome"]).keys() == {"rejected", "answered"}

@@ -1,1 +1,1 @@
-"""Shared code of the tests: sessions to play, a bench for one actor, hand-written recordings, strict models."""
+"""Shared code of the tests: sessions to play, a bench for one actor, hand-written recordings, and strict models."""

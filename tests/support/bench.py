@@ -1,6 +1,6 @@
-"""A bench for one actor: a clock, its timers, and all messages that it sends.
+"""Drive one actor with a clock and its timers, and record the messages that it sends.
 
-Limitations: it has no links (every message arrives at once) and no other actor.
+Limitations: there are no links, so every message arrives at once, and there is no other actor.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Bench", "mock"]
 
 
 class Bench(Interpreter):
-    """One started actor.
+    """One started actor, with a clock and a record of its messages.
 
     Attributes:
-        sent: (ms, message) of all messages sent, in order.
-        now_ns: the bench's clock in ns.
+        sent: (ms, message) of each sent message, in order.
+        now_ns: current time of the bench in ns.
     """
 
     def __init__(self, actor: Actor, neighbour: str, **times_ms: object) -> None:
@@ -37,13 +37,13 @@ class Bench(Interpreter):
         self.apply("actor", actor.start())
 
     def tell(self, *messages: Payload) -> Bench:
-        """Deliver the neighbour's messages now, one after the other."""
+        """Deliver messages of the neighbour at the current time, in order."""
         for message in messages:
             self.apply("actor", self.actor.message(self.neighbour, message))
         return self
 
     def wait(self, milliseconds: float) -> Bench:
-        """Let time pass; timers that end exactly then fire too."""
+        """Advance the clock by `milliseconds`; timers due at the end are included."""
         until = self.now_ns + ns(milliseconds)
         while self._ring(until):
             pass
@@ -51,20 +51,20 @@ class Bench(Interpreter):
         return self
 
     def settle(self) -> Bench:
-        """Let time pass until no timer is left."""
+        """Advance the clock until no timer is left."""
         while self._ring():
             pass
         return self
 
     def until(self, kind: str) -> Bench:
-        """Let time pass until a message of this type was sent once more than so far."""
+        """Advance the clock until a further message of type `kind` is sent."""
         before = self.types().count(kind)
         while self.types().count(kind) == before:
             assert self._ring(), f"nothing more happens, and no {kind} came"
         return self
 
     def messages(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the sent messages, of one type if `kind` is given."""
+        """Return the sent messages, or only those of type `kind`."""
         return [each for _, each in self.sent if isinstance(each, dict) and kind in (None, each["type"])]
 
     def types(self) -> list[str]:
@@ -78,7 +78,7 @@ class Bench(Interpreter):
         return [realtime.error_of(each).get("code") for each in self.messages("error")]
 
     def _ring(self, until: int | None = None) -> bool:
-        """End the next timer; return False if none is due."""
+        """Fire the next timer; return False if no timer is due by `until` (in ns)."""
         if (ended := self._timers.pop(until)) is None:
             return False
         self.now_ns, actor, name = ended
@@ -99,7 +99,10 @@ def mock(
     *plan: tuple[str, ...], calls: int = 1, modality: str | None = "text", preamble: bool = False, knobs: Knobs | None = None,
     provider: str = "openai", **times_ms: object,
 ) -> Bench:  # fmt: skip
-    """Return the mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""
+    """Return the mock upstream on a bench.
+
+    Without a plan, it answers the first input with calls and later inputs with replies.
+    """
     actor = Upstream(
         plan or (("calls", "reply"), ("reply",)),  # type: ignore[arg-type]
         calls=calls,
@@ -113,6 +116,6 @@ def mock(
         provider=provider,
     )
     bench = Bench(actor, "proxy", **times_ms)
-    # As if set by session.update: a model without tools makes no calls.
+    # A session.update would set the tools. A model without tools makes no calls.
     actor.state.session["tools"] = [{"type": "function", "name": "get_weather"}]
     return bench

@@ -1,6 +1,6 @@
-"""An end-to-end run of a user, as a program: a host that answers a function call, several times on request.
+"""Play a user's end-to-end run as a program: a host that answers a function call, several times on request.
 
-It takes the proxy's address from VOICERACE_HOST_URL, and passes the model of a proxy the address of its upstream.
+The program reads the proxy's address from VOICERACE_HOST_URL. It passes the address of the upstream to the proxy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-#: As voice-agent-react sends it. This program stands for a user's own, so it imports nothing of the project.
+#: Settings as sent by voice-agent-react. The program stands for a user's own program, so it imports nothing of the project.
 SETTINGS = {
     "type": "Settings",
     "audio": {"input": {"encoding": "linear16", "sample_rate": 16000}},
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 async def talk(connection: ClientConnection, number: int, options: argparse.Namespace) -> str:
-    """Ask one question, answer its function calls, and return the result: answered, or the error."""
+    """Ask one question and answer its function calls; return "answered", an error code, or how the session ended."""
 
     async def send(kind: str, **fields: object) -> None:
         await connection.send(json.dumps({"type": kind, **fields}))
@@ -44,7 +44,7 @@ async def talk(connection: ClientConnection, number: int, options: argparse.Name
             case "SettingsApplied":
                 await send("InjectUserMessage", content=f"What is the weather in city {options.name or number}?")
             case "ConversationText" if options.silent and message["role"] == "user":
-                print("said", flush=True)  # the proxy's echo: the text has passed every relay
+                print("said", flush=True)  # the proxy's echo shows that the text has passed every relay
                 await connection.wait_closed()
             case "FunctionCallRequest" if options.vanish:
                 return "gone"
@@ -57,7 +57,7 @@ async def talk(connection: ClientConnection, number: int, options: argparse.Name
                 return str(message["code"])
             case "ConversationText" if message["role"] == "assistant" and not message["content"].startswith("Function call:"):
                 heard = True
-            case "response.done" if heard:  # old proxies forward it
+            case "response.done" if heard:  # old proxies forward response.done
                 return "answered"
     return "closed"
 

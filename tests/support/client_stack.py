@@ -1,7 +1,7 @@
-"""The model of a proxy and the mock upstream as servers in a separate thread, for clients of other processes.
+"""Serve the model of a proxy and the mock upstream from a separate thread, for clients in other processes.
 
-The proxy takes its upstream from the query of each connection (``?upstream=ws://…``), so a relay on a free port can stand
-between them. Limitation: both servers share one event loop, so they are not two processes.
+The query of each connection names the proxy's upstream (``?upstream=ws://…``), so a relay on a free port can be inserted.
+Limitation: both servers share one event loop, so they are not two processes.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ class _Proxy(ProxyEndpoint):
 
 
 class Stack:
-    """Both servers, while the context is open.
+    """A context manager that runs both servers.
 
     Args:
-        session: its actors and times; every connection is a session of it.
-        refuse: HTTP status with which the upstream refuses handshakes.
+        session: actors and times of every connection.
+        refuse: HTTP status with which the upstream refuses handshakes; None to accept them.
 
     Attributes:
-        host_url, upstream_url: ``ws://host:port`` of the proxy, and of the upstream.
+        host_url: ``ws://host:port`` of the proxy.
+        upstream_url: ``ws://host:port`` of the upstream.
     """
 
     def __init__(self, session: SessionConfig, refuse: int | None = None) -> None:

@@ -26,7 +26,7 @@ def journald_bytes(line: str) -> str:
     return json.dumps({"_PID": "42", "MESSAGE": list(line.encode())})
 
 
-#: Collectors that write one JSON object for each line.
+#: Name of a collector -> function that wraps a line of the log in a JSON object.
 JSON_WRAPPERS: dict[str, Callable[[str], str]] = {
     "docker json-file": docker,
     "docker in journald": lambda line: journald(docker(line)),
@@ -54,7 +54,7 @@ def _any_value(value: Any) -> dict[str, Any]:
 
 
 def otlp(record: Record, name: bool = False) -> dict[str, Any]:
-    """Return a record as OTLP JSON; with `name`, the severity is given by name."""
+    """Return a record as OTLP JSON. With `name`, the severity is a name instead of a number."""
     fields: Any = record.fields
     attributes = [{"key": k, "value": _any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, NoValue)]
     trace = {} if isinstance(fields.get("traceId"), NoValue) else {"traceId": fields["traceId"]}
@@ -69,5 +69,5 @@ def otlp(record: Record, name: bool = False) -> dict[str, Any]:
 
 
 def otlp_document(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the document that the collector's file exporter writes for some records."""
+    """Return the JSON document that an OpenTelemetry collector's file exporter writes for the records."""
     return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": records}]}]}

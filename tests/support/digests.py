@@ -1,8 +1,8 @@
-"""`python -m tests.support.digests`: write the digests with which tests/test_unchanged.py compares the models' recordings.
+"""Write the digests that tests/test_unchanged.py compares with the models' recordings: `python -m tests.support.digests`.
 
-There is one digest per release and scenario, of the recordings of sessions with drawn times, in text and audio: for the
-scenario `single` with every handler, for others with two.
-Run it after an intended change of the models, and describe the change and the affected rows in the commit.
+There is one digest per release and scenario. It covers sessions with drawn times, in text and audio, for every handler
+in the scenario `single` and for two handlers in other scenarios.
+Run the program after an intended change of the models. Describe the change and the affected rows in the commit.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ TIMES = {
 
 
 def sessions(release: str, scenario: str) -> Iterator[SessionConfig]:
-    """Yield the sessions of one digest."""
+    """Yield the sessions covered by one digest."""
     for seed, handler in enumerate(HANDLERS if scenario == "single" else ("return", "void_ref")):
         modality = "audio" if seed % 2 else "text"
         yield SessionConfig.of(release=release, scenario=scenario, handler=handler, times=TIMES, modality=modality, seed=seed)
 
 
 def digest(release: str, scenario: str) -> str:
-    """Return the digest of the recordings as they are written to a file."""
+    """Return the SHA-256 digest (16 hexadecimal digits) of the recordings in their file format."""
     found = hashlib.sha256()
     for session in sessions(release, scenario):
         for line in simulate(session).lines():

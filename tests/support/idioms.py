@@ -1,4 +1,4 @@
-"""Count idioms that are not plain technical English in the prose: `python -m tests.support.idioms`.
+"""Count idioms that are not plain technical English in the project's prose: `python -m tests.support.idioms`.
 
 Prose means comments and docstrings of Python files, Markdown pages, cells of notebooks, and templates.
 """
@@ -17,7 +17,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-#: Replace them with terms of docs/glossary.md, or with a plain subject and verb.
+#: Idioms to be replaced by terms of docs/glossary.md, or by a plain subject and verb.
 IDIOMS: Final = (
     "nobody", "somebody", "anybody", "whoever", "whatever", "held against", "holds against", "hold against", "holds it to",
     "comes to", "come to", "came to", "what became of", "without a word", "in a word", "is told", "are told", "told apart",
@@ -27,12 +27,12 @@ IDIOMS: Final = (
 )  # fmt: skip
 _PATTERN: Final = re.compile(r"(?<![\w-])(" + "|".join(map(re.escape, IDIOMS)) + r")(?![\w-])", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Za-z][\w'-]*")
-#: Terms of standards and of other projects.
+#: Terms of standards and of other projects, which are not counted.
 _ALLOWED: Final = re.compile(r"third[- ]part(?:y|ies)|part(?:y|ies) of the API", re.IGNORECASE)
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text) of a file's prose."""
+    """Yield (line number, text) of a file's prose. In a notebook, the number is that of the cell."""
     text = path.read_text("utf-8")
     if path.suffix == ".ipynb":
         for number, cell in enumerate(json.loads(text)["cells"], start=1):
@@ -51,7 +51,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def files() -> list[Path]:
-    """Return the repository's files with prose."""
+    """Return the files of the repository that contain prose."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
     kinds = {".py", ".md", ".ipynb", ".j2"}
     return [ROOT / name for name in listed if Path(name).suffix in kinds and (ROOT / name).is_file()]

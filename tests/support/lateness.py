@@ -1,4 +1,7 @@
-"""Measure the machine's lateness during a test: evidence that a failure on the real clock may be due to the machine."""
+"""Measure the lateness of the machine during a test.
+
+A late machine can be the cause of a failure on the real clock.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _SLEEP_S = 0.005
 
 
 class Lateness:
-    """Measures consecutive sleeps of 5 ms from the beginning to the end of the block.
+    """A context manager that measures consecutive sleeps of 5 ms in a thread.
 
     Attributes:
         most_ms: maximum time in ms by which a sleep exceeded 5 ms.

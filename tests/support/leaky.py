@@ -1,7 +1,7 @@
-"""An API that repeats the key it was sent in every possible place, and a search for the key in all written files.
+"""Serve an API that repeats the received key in every possible place, and search all written files for the key.
 
-The search does not depend on how voicerace hides a key. It looks for the key itself, escaped, quoted and in base64, and for
-every piece of it of 16 characters.
+The search does not depend on how voicerace hides a key. It looks for the key itself, for its escaped, quoted and base64
+forms, and for every piece of 16 characters.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ How = Literal["refuse", "redirect", "say", "close", "drop", "garble"]
 
 
 def spellings(key: str) -> Iterator[str]:
-    """Yield the spellings of the key that other programs may write."""
+    """Yield the forms of the key that other programs can write."""
     once = json.dumps(key)[1:-1]
     twice = json.dumps(once)[1:-1]
     yield from (key, once, twice, json.dumps(twice)[1:-1], once.replace("/", "\\/"), twice.replace("/", "\\\\\\/"))
@@ -47,19 +47,19 @@ def spellings(key: str) -> Iterator[str]:
 
 
 def _needles(key: str) -> set[str]:
-    """Return the strings that must not occur anywhere."""
+    """Return the strings that must not occur in any output."""
     found = {key, *(key[at : at + 16] for at in range(len(key) - 15))}
     found |= {json.dumps(key)[1:-1], quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1].replace("/", "\\/")}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
-            # Whole groups of three bytes, for every offset of the key.
+            # Encode whole groups of three bytes, for every offset of the key.
             body = key.encode()[(3 - shift) % 3 :]
             found.add(encode(body[: len(body) // 3 * 3]).decode())
     return found
 
 
 def leaks(key: str, contents: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Return the places of the key, or of a piece of it: ``name: piece``."""
+    """Return each occurrence of the key, or of a piece of the key, as ``name: piece``."""
     needles = sorted(_needles(key))
     return [f"{name}: {needle}" for name, content in contents for needle in needles if needle.encode() in content]
 
@@ -72,13 +72,17 @@ def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class Leaky:
-    """The mock API behind a relay that adds the key to its responses; runs in a thread while the context is open.
+    """A context manager that runs the mock API in a thread, after a relay that adds the key to its responses.
 
     Args:
-        played: the session that the mock plays.
-        how: refuse the handshake, or redirect it, with the key in status line, headers and body; or repeat the key in every
-            event, and in further ones; or close with it as the reason; or cut a frame within it, or the connection
-            after it.
+        played: the session of the mock.
+        how: how the key is repeated.
+            refuse: in the status line, headers and body of a refused handshake.
+            redirect: in the same parts of a redirect.
+            say: in every event and in additional events.
+            close: in the reason of a close.
+            garble: in an incomplete message.
+            drop: in an incomplete message, after which the connection is aborted.
 
     Attributes:
         keys: the received bearer tokens.
@@ -145,7 +149,7 @@ class Leaky:
             await far.close()
 
     async def _answer(self, near: ServerConnection, key: str, event: dict[str, Any]) -> bool:
-        """Send an event with the key in it; return False if it was the last."""
+        """Send an event, with the key according to `how`; return False if the connection was ended."""
         self._said += 1
         begun = self._said == 3
         if self.how == "close" and begun:

@@ -1,4 +1,4 @@
-"""Faulty proxies: the reference gate on sockets with one kind of fault, and its upstream at a given port."""
+"""Run faulty proxies: the reference gate on sockets with one kind of fault, connected to an upstream at a given port."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["SPOILT", "odd_proxy"]
 
 
 class DroppedError(Exception):
-    """Drops the host's connection; with `code` None, without a close frame."""
+    """Drop the connection to the host with close code `code`, or without a close frame if `code` is None."""
 
     def __init__(self, code: int | None = None) -> None:
         self.code = code
 
 
-#: Replaces the reference gate's effects: (sender, payload, the gate's effects) -> effects.
+#: Function that replaces the effects of the reference gate: (sender, payload, effects) -> effects.
 Spoil: TypeAlias = Callable[[str, Payload, Effects], Effects]
 
 
@@ -50,12 +50,12 @@ def _settled(sender: str, payload: Payload, effects: Effects) -> Effects:
 
 
 def _mute(sender: str, payload: Payload, effects: Effects) -> Effects:
-    """Requests every reply, and forwards none."""
+    """Return the effects without replies to the host."""
     return [e for e in effects if not (isinstance(e, Send) and e.to == "component" and agent.is_reply_output(e.payload))]
 
 
 def _inventive() -> Spoil:
-    """Answers a result by itself, and requests no response from then on."""
+    """Return a function that adds an invented reply to a result, and then removes all requests."""
     answered = False
 
     def spoil(sender: str, payload: Payload, effects: Effects) -> Effects:
@@ -88,7 +88,7 @@ def _none(sender: str, payload: Payload, effects: Effects) -> Effects:
     return effects
 
 
-#: Name -> factory for one session.
+#: Name of the fault -> factory of the function for one session.
 SPOILT: dict[str, Callable[[], Spoil]] = {
     "none": lambda: _none,
     "silent": lambda: _silent,
@@ -103,7 +103,7 @@ SPOILT: dict[str, Callable[[], Spoil]] = {
 
 @contextmanager
 def odd_proxy(upstream_port: int, spoil: str) -> Iterator[str]:
-    """Run the proxy; yield its address."""
+    """Run a proxy with the fault `spoil`; yield its address."""
     found: list[int] = []
     there, ended = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()

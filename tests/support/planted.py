@@ -1,4 +1,7 @@
-"""Captures of every format with a marker in each field; markers in an output show what a redacted copy lets through."""
+"""Write captures of every format with a marker in each field.
+
+A marker in an output shows that a redacted copy contains the value of that field.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ from voicerace.trace.recording import LINKS, Event, Link, Recording
 
 __all__ = ["FORMATS", "Markers", "message", "write"]
 
-#: The start of every log record and frame: 2026-11-23.
+#: Time of the first log record and frame in µs since the epoch: 2026-11-23.
 START_US = 1_795_395_032_931_000
 
 
 class Markers:
-    """Gives unique markers of the kinds that a rule might let through: words, numbers, and keys of objects.
+    """A source of unique markers of the kinds that a rule could let through: words, numbers, and keys of objects.
 
     Args:
-        word: format of a text marker, with a place for its number.
+        word: format of a text marker, with a place for the number of the marker.
         number: the first number marker.
     """
 
@@ -39,7 +42,7 @@ class Markers:
         return int(self.given[-1])
 
     def any(self, depth: int = 0) -> Any:
-        """Return the next value: a word, a number, and occasionally an object or a list."""
+        """Return the next value: a word, a number, an object or a list."""
         kind = len(self.given) % 7
         if kind == 5 and depth < 2:
             return {self.text(): self.any(depth + 1), "code": self.text(), "id": self.number()}
@@ -48,17 +51,17 @@ class Markers:
         return self.number() if kind in (1, 4) else self.text()
 
     def left_in(self, text: str) -> list[str]:
-        """Return the markers that occur in a text."""
+        """Return the markers that occur in `text`."""
         return [each for each in self.given if each in text]
 
 
 def message(kind: str, markers: Markers, *, strange: bool = False) -> dict[str, Any]:
-    """Return a message with a marker in each field that its rules name, and in unknown fields and keys.
+    """Return a message with a marker in each field named by its rules, and in unknown fields and keys.
 
     Args:
-        kind: its type.
+        kind: type of the message.
         markers: source of the markers.
-        strange: use values of other types than the rules name.
+        strange: whether values have other types than the rules name.
     """
     fields = {**COMMON, **FIELDS.get(kind, {})}
     made = {name: _value(rule, markers, strange=strange) for name, rule in fields.items() if name != "type"}
@@ -79,7 +82,10 @@ def _value(rule: Any, markers: Markers, *, strange: bool) -> Any:
 
 
 def write(to: str, path: Path, kinds: Iterable[str], markers: Markers, *, strange: bool = False) -> Path:
-    """Write a capture of the format with a message per type, each followed by one of an unknown type."""
+    """Write a capture in the format `to` and return its path.
+
+    It has one message of each type in `kinds`, each followed by a message of an unknown type.
+    """
     every = [made for kind in kinds for made in (message(kind, markers, strange=strange), message(markers.text(), markers))]
     path.write_text(FORMATS[to](every, markers), "utf-8")
     return path
@@ -110,7 +116,7 @@ def _recording(every: list[dict[str, Any]], markers: Markers) -> str:
 
 
 def _records(every: list[dict[str, Any]], markers: Markers) -> list[dict[str, Any]]:
-    """Records of a log: a payload, a text or a marker behind each beginning that the proxy's bodies have."""
+    """Return the records of a log. Each known prefix of a proxy's log body is followed by a payload, a text or a marker."""
     begins = [row.prefix for row in RECORDS if not row.exact and row.kind is not RecordKind.PAYLOAD]
     bodies = [f"{begin}{markers.text()}" for begin in (*begins, "", "client connected ")]
     bodies += [f"conversation.item.* raw (debug): type=x item_id={markers.text()} payload={json.dumps(e)}" for e in every[::2]]
@@ -143,7 +149,7 @@ def _record(body: str, attributes: dict[str, Any], markers: Markers) -> dict[str
 
 
 def _console(every: list[dict[str, Any]], markers: Markers) -> str:
-    """Return the log as `console.dir` prints it, between other output."""
+    """Return the log in the format of `console.dir`, between other output."""
     lines = [markers.text()]
     for record in _records(every, markers):
         *fields, last = (f"  {name}: {json.dumps(value)}," for name, value in record.items())
@@ -156,7 +162,7 @@ def _docker(every: list[dict[str, Any]], markers: Markers) -> str:
         {"log": f"{line}\n", "stream": markers.text(), "time": markers.text(), "attrs": {markers.text(): markers.text()}}
         for line in _console(every, markers).split("\n")
     ]
-    # Docker's stream is the source of a line, so all lines of a record have the same.
+    # All lines of a record have the same stream, since the stream identifies the source of a line.
     return "".join(f"{json.dumps({**each, 'stream': 'stdout'})}\n" for each in wrapped)
 
 

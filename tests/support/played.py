@@ -1,4 +1,4 @@
-"""Sessions of the models, and assertions about them."""
+"""Play sessions of the models, and assert facts about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "with_tie",
 ]
 
-#: Parameters of `SessionConfig.of`; every other keyword of a test is a time in ms.
+#: Parameters of `SessionConfig.of`. Every other keyword of a test is a time in ms.
 _WORDS = frozenset(
     ("release", "component_tag", "scenario", "handler", "profile", "modality", "calls", "preamble", "tool_end", "knobs_given",
      "seed", "times")
@@ -34,7 +34,7 @@ _WORDS = frozenset(
 
 
 def session(**given: Any) -> SessionConfig:
-    """Return a session from parameters and times: ``session(release="0.9.1", tool_ms=50)``."""
+    """Return a session with the given parameters and times, such as ``session(release="0.9.1", tool_ms=50)``."""
     words = {name: value for name, value in given.items() if name in _WORDS}
     times: Mapping[str, Any] = {name: value for name, value in given.items() if name not in _WORDS}
     return SessionConfig.of(**{**words, "times": {**words.get("times", {}), **times}})
@@ -53,7 +53,7 @@ def outcome(**given: Any) -> str:
 
 
 def with_tie(**given: Any) -> tuple[str, str | None]:
-    """Return the outcome of a session, and that of its tie."""
+    """Return the outcome of a session and the outcome of its tie, or None without a tie."""
     recording, other = ties(session(**given), lambda each: judge(each).outcome)
     return judge(recording).outcome, other
 
@@ -63,20 +63,20 @@ def outcomes(tool_ms: tuple[float, ...], **given: Any) -> list[str]:
 
 
 def tool_turn(recording: Recording) -> Turn:
-    """Return the only tool turn of a recording."""
+    """Return the tool turn of a recording that has exactly one."""
     turns = judge(recording).turns
     assert len(turns) == 1, f"{len(turns)} tool turns, not one"
     return turns[0]
 
 
 def on_wire(recording: Recording, name: str, kind: str | None = None) -> list[Event]:
-    """Return the messages of one link, in the order they were sent; of one type if `kind` is given."""
+    """Return the messages on one link in sending order, or only those of type `kind`."""
     events = recording.on(link(name))
     return [event for event in events if event.kind == "message" and (kind is None or event.type == kind)]
 
 
 def said(recording: Recording, name: str, kind: str) -> list[dict[str, Any]]:
-    """Return the JSON messages of one type on one link, in the order they were sent."""
+    """Return the JSON messages of type `kind` on one link in sending order."""
     return [event.payload for event in on_wire(recording, name, kind) if isinstance(event.payload, dict)]
 
 
@@ -85,7 +85,7 @@ def refusals(recording: Recording) -> list[dict[str, Any]]:
 
 
 def assert_refused(recording: Recording, times: int = 1) -> None:
-    """Assert that the API refused `response.create` so many times because a response was active."""
+    """Assert that the API refused `response.create` exactly `times` times because a response was active."""
     found = refusals(recording)
     assert len(found) == times, f"refused {len(found)} times, not {times}"
 

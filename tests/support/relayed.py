@@ -1,4 +1,4 @@
-"""A relay in front of a target, on real sockets, and what it recorded."""
+"""Run a relay and its target on real sockets, and read the recordings of the relay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Between:
-    """A server in front of a target that relays each connection, with all its relays."""
+    """A server that relays each connection to a target, with the list of its relays."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self.relays: list[Relay] = []
@@ -35,7 +35,7 @@ class Between:
         return relay
 
     async def recordings(self) -> list[Recording]:
-        """Return the recordings after every connection has ended."""
+        """Wait until every connection has ended, and return the recordings."""
         async with asyncio.timeout(10):
             for relay in self.relays:
                 await relay.over
@@ -58,7 +58,7 @@ def url_of(server: Server, scheme: str = "ws") -> str:
 
 @contextlib.asynccontextmanager
 async def relayed(handler: Handler, process: Any = None, **options: Any) -> AsyncIterator[Between]:
-    """Run a target with a relay in front of it."""
+    """Run a target and a relay to it; yield the relay's server."""
     async with target(handler, process_request=process) as server:
         between = Between(url_of(server), **options)
         async with between.server:

@@ -1,4 +1,4 @@
-"""A proxy's log of any length: a real log repeated with other connections, trace ids and times."""
+"""Build a proxy's log of any length by repetition of a real log with other connections, trace ids and times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CHANGES = re.compile(r"timestamp: \d{16}|connection_id: 'c\d+'|\b[0-9a-f]{32}\b
 
 
 def repeated(log: str, times: int) -> str:
-    """Return `log` repeated `times` times."""
+    """Return `log` repeated `times` times. Each repetition has its own connection ids, trace ids and times."""
     stamps = [int(each) for each in re.findall(r"timestamp: (\d{16})", log)]
     span = max(stamps) - min(stamps) + 1_000_000
     most = max(int(each) for each in re.findall(r"connection_id: 'c(\d+)'", log))

@@ -1,6 +1,6 @@
-"""Faulty programs: a relay in front of a regular program that acts in place of one message, and other faults.
+"""Run faulty programs: a relay that acts in place of one message of a regular program, and others.
 
-Limitation: everything is on one machine and nothing is slow, so real network failures are not covered.
+Limitation: all programs run on one machine without delays, so real network failures are not covered.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = [
     "proxy_fails", "raw", "refusing", "rogue", "say", "session", "still", "unreachable",
 ]  # fmt: skip
 
-#: Action of a faulty program on its client's connection, in place of a message.
+#: Action on the client's connection that a faulty program performs in place of a message.
 Act = Callable[[ServerConnection], Awaitable[None]]
-#: No limits here, which would hide those of the engine.
+#: Connection options without limits, so that only the engine's limits apply.
 _PLAIN: Any = {
     "compression": None, "ping_interval": None, "max_size": None, "max_queue": None, "close_timeout": 0.3, "logger": QUIET,
 }  # fmt: skip
@@ -45,7 +45,7 @@ QUICK = {"gap_ms": 80, "reply_ms": 30, "deadline_ms": 260}
 
 
 def session(**given: Any) -> SessionConfig:
-    """Return a session whose tool turn takes about 0.2 s and, by default, is refused."""
+    """Return a session with a tool turn of about 0.2 s, in which the request is refused by default."""
     return made(**{**QUICK, "tool_ms": 10, **given})
 
 
@@ -60,13 +60,13 @@ def close(code: int | None, reason: str = "") -> Act:
 
 
 async def abort(connection: ServerConnection) -> None:
-    """Drop the TCP connection, after earlier messages have been read."""
+    """Drop the TCP connection after a delay, so that the client can read earlier messages."""
     await asyncio.sleep(0.02)
     connection.transport.abort()
 
 
 def raw(octets: bytes) -> Act:
-    """Return an action that writes bytes that are no proper frame."""
+    """Return an action that writes bytes that are not a valid frame."""
 
     async def act(connection: ServerConnection) -> None:
         connection.transport.write(octets)
@@ -75,7 +75,7 @@ def raw(octets: bytes) -> Act:
 
 
 def say(*frames: str | bytes | dict[str, Any]) -> Act:
-    """Return an action that sends something else instead."""
+    """Return an action that sends these frames instead of the message."""
 
     async def act(connection: ServerConnection) -> None:
         for frame in frames:
@@ -85,7 +85,7 @@ def say(*frames: str | bytes | dict[str, Any]) -> Act:
 
 
 async def still(connection: ServerConnection) -> None:
-    """Send nothing more, and keep the connection open."""
+    """Send no further message, and keep the connection open."""
     await connection.wait_closed()
 
 
@@ -94,7 +94,10 @@ async def still(connection: ServerConnection) -> None:
 
 @contextlib.asynccontextmanager
 async def rogue(target: str, kind: str, act: Act, nth: int = 1, every: int = 1) -> AsyncIterator[str]:
-    """Run a server before `target` that acts in place of the n-th message of a type, on every `every`-th connection."""
+    """Run a relay to `target` with one fault per connection, on every `every`-th connection; yield its address.
+
+    The relay performs `act` in place of message number `nth` of type `kind` from the target.
+    """
     count = 0
 
     async def relay(near: ServerConnection) -> None:
@@ -139,7 +142,7 @@ def _kind(frame: str | bytes) -> str:
 
 @contextlib.asynccontextmanager
 async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
-    """Run a server that refuses every handshake."""
+    """Run a server that refuses every handshake with an HTTP status; yield its address."""
 
     async def refuse(connection: ServerConnection, request: Request) -> Response:
         return refusal(status, body)
@@ -150,7 +153,7 @@ async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def unreachable() -> AsyncIterator[str]:
-    """Yield an address where nothing listens."""
+    """Yield an address at which no server listens."""
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -160,7 +163,7 @@ async def unreachable() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def mute() -> AsyncIterator[str]:
-    """Run a TCP server that accepts and never sends anything."""
+    """Run a TCP server that accepts connections and never sends anything; yield its address."""
     open_: set[asyncio.StreamWriter] = set()
     server = await asyncio.start_server(lambda reader, writer: open_.add(writer), "127.0.0.1", 0)
     try:
@@ -177,7 +180,7 @@ async def mute() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
-    """Run the mock API as an external server."""
+    """Run the mock API as an external server; yield its address."""
     spoilt = tuple(Fault.of(word) for word in faults)
     server = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
     async with server:
@@ -186,7 +189,7 @@ async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None
 
 @contextlib.asynccontextmanager
 async def proxy(played: SessionConfig, upstream: str) -> AsyncIterator[str]:
-    """Run the model of a proxy as an external server with the given upstream."""
+    """Run the model of a proxy as an external server with the given upstream; yield its address."""
     server = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
     async with server:
         yield server.address
@@ -204,13 +207,13 @@ async def play_live(
     silence_s: float = 1.0,
     **more: Any,
 ) -> Recording:
-    """Play one session, which has to end in time and leave no task running."""
+    """Play one session; assert that it ends within `within_s` seconds and leaves no task running."""
     target = UpstreamTarget.of(upstream) if upstream is not None else None
     before = asyncio.all_tasks()
     async with Live(ProxyTarget.of(proxy), target, silence_s=silence_s, **more) as live:
         async with asyncio.timeout(within_s):
             recording = await live.play(played or session())
-        # The test's own servers need a moment to notice that all clients have left.
+        # The test's own servers need a moment to detect that all clients have left.
         for _ in range(50):
             if own_tasks(before):
                 await asyncio.sleep(0.01)
@@ -219,7 +222,7 @@ async def play_live(
 
 
 def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
-    """Return the running tasks of the engines that did not run before."""
+    """Return the names of running tasks of the engines that are not in `before`."""
     names = []
     for task in asyncio.all_tasks() - {*before}:
         code = getattr(task.get_coro(), "cr_code", None)
@@ -229,7 +232,7 @@ def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
 
 
 def judged(recording: Recording) -> Verdict:
-    """Return the verdict; a fault and a complete recording exclude each other."""
+    """Return the verdict; assert that a recording is complete if and only if it has no fault."""
     verdict = judge(recording)
     assert recording.complete == (verdict.fault is None)
     return verdict
@@ -242,7 +245,7 @@ def free_port() -> int:
 
 
 def proxy_fails(act: Act, kind: str) -> Verdict:
-    """Return the verdict on a session whose external proxy acts in place of a message."""
+    """Return the verdict on a session whose external proxy performs `act` in place of a message of type `kind`."""
 
     async def failing() -> Recording:
         port, played = free_port(), session()
@@ -253,7 +256,7 @@ def proxy_fails(act: Act, kind: str) -> Verdict:
 
 
 class _Clean:
-    """Runs a test's coroutine, and raises what asyncio would only have logged."""
+    """Run a test's coroutine; raise errors that asyncio would only log, and fail if a task is left."""
 
     def __call__(self, work: Awaitable[Any]) -> Any:
         complaints: list[str] = []

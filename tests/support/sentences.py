@@ -1,4 +1,4 @@
-"""Draw sentences at random from docstrings and comments for review: `python -m tests.support.sentences [SEED]`."""
+"""Draw random sentences from docstrings and comments for a review: `python -m tests.support.sentences [SEED]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END: Final = re.compile(r"(?<=[.:;!?])\s+(?=[A-Z`'\"(])")
 
 
 def sentences() -> list[tuple[str, str]]:
-    """Return (location, sentence) of every sentence of five words or more in the Python files."""
+    """Return (location, sentence) of every sentence with at least five words in the Python files."""
     found = []
     for path in files():
         if path.suffix != ".py":

@@ -1,8 +1,8 @@
-"""A stand-in for the real API: the mock behind TLS, a key, and a gate that checks events against the reference.
+"""A stand-in for the real API: the mock with TLS, a key, and a check of events against the reference.
 
-It demands what OpenAI's API demands of a GA client and the mock does not: ``wss://``, ``Authorization: Bearer``, a model
-in the query, ``session.type`` "realtime" in a first `session.update`, and no field that the official models do not have.
-Limitation: the responses, including the texts of refusals, are the mock's.
+Like OpenAI's API, and unlike the mock, it requires ``wss://``, ``Authorization: Bearer``, a model in the query,
+`session.type` "realtime" in a first `session.update`, and events without fields that the official models lack.
+Limitation: the responses, including the texts of refusals, are those of the mock.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Gate(AskedUpstream):
 
     Attributes:
         refused: (type, fault) of events that were refused before the mock received them.
-        unofficial: (type, fault) of the mock's events that the official models do not accept; a fault of the mock.
+        unofficial: (type, fault) of events from the mock that the official models do not accept.
     """
 
     def __init__(self, **words: Any) -> None:
@@ -68,7 +68,7 @@ class Gate(AskedUpstream):
         return self._checked(super().message(sender, payload))
 
     def _wrong(self, event: Mapping[str, Any]) -> str:
-        """Return the fault of an event by the reference; empty if it has none."""
+        """Return the first fault of an event according to the reference, or an empty string."""
         if found := faults(CLIENT_EVENTS, event):
             return found[0]
         if event["type"] == "session.update":
@@ -108,12 +108,12 @@ class _Endpoint(AskedEndpoint):
 
 
 class StandIn:
-    """The stand-in, serving from a separate thread while the context is open.
+    """A context manager that serves the stand-in from a separate thread.
 
     Args:
         key: the key that clients must send.
-        folder: folder for the certificate of its authority, to be trusted through SSL_CERT_FILE.
-        session: the mock's knobs and times.
+        folder: folder for the certificate of the stand-in's authority, which SSL_CERT_FILE must name.
+        session: knobs and times of the mock.
     """
 
     def __init__(self, key: str, folder: Path, session: SessionConfig) -> None:
@@ -124,7 +124,7 @@ class StandIn:
         authority.issue_cert("localhost").configure_cert(self._tls)
         self._key, self._session = key, session
         self._loop = asyncio.new_event_loop()
-        # A client that breaks off TLS is not a fault, so it must not appear in a test's output.
+        # A client that aborts TLS is not a fault, so the error must not appear in a test's output.
         self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
         self._endpoints: list[_Endpoint] = []
@@ -151,5 +151,5 @@ class StandIn:
 
     @property
     def gates(self) -> Sequence[Gate]:
-        """One gate for every accepted connection."""
+        """Return one gate for each accepted connection."""
         return [endpoint.gate for endpoint in self._endpoints if endpoint.gate is not None]

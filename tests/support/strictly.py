@@ -1,7 +1,7 @@
-"""Strict validation with the official models: missing fields, undeclared fields, and fields of the wrong type.
+"""Validate messages strictly with the official models: missing fields, undeclared fields, and fields of the wrong type.
 
-The packages' own clients validate nothing, and their models accept unknown fields; so the model is chosen by `type`,
-pydantic validates strictly, and a field that the model does not declare is a fault at any depth.
+The packages' own clients validate nothing, and their models accept unknown fields. Therefore the model is chosen by
+`type`, pydantic validates strictly, and a field that the model does not declare is a fault at any depth.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def _of_deepgram(*names: str) -> Models:
     }
 
 
-#: Messages that the upstream may send, and messages that it may receive.
+#: Models of the messages that the upstream sends (SERVER_EVENTS) and receives (CLIENT_EVENTS), by type.
 SERVER_EVENTS: Models = _by_type(RealtimeServerEvent)
 CLIENT_EVENTS: Models = _by_type(RealtimeClientEvent)
-#: Messages that the host may send to a Voice Agent, and messages that it may receive.
+#: Models of the messages that a Voice Agent receives (HOST_MESSAGES) and sends (PROXY_MESSAGES), by type.
 HOST_MESSAGES: Models = _of_deepgram("Settings", "InjectUserMessage", "SendFunctionCallResponse", "KeepAlive")
 PROXY_MESSAGES: Models = _of_deepgram(
     "SettingsApplied", "ConversationText", "FunctionCallRequest", "Error", "AgentThinking", "AgentStartedSpeaking",
@@ -57,7 +57,7 @@ def faults(models: Models, message: Mapping[str, Any]) -> list[str]:
     return [each for each in _undeclared(value, "") if (message.get("type"), each) not in _RECORDED]
 
 
-#: Keys that recordings of the real API have (`data/api`) and the models do not declare.
+#: (type, fault) of keys in recordings of the real API (`data/api`) that the models do not declare.
 _RECORDED = {
     (kind, f"{key}: undeclared")
     for kind, key in (
@@ -70,7 +70,7 @@ _RECORDED = {
 
 
 def _undeclared(value: object, path: str) -> Iterator[str]:
-    """Yield fields that no model declares, at any depth."""
+    """Yield ``path: undeclared`` for each field that no model declares, at any depth."""
     prefix = f"{path}." if path else ""
     if isinstance(value, pydantic.BaseModel):
         yield from (f"{prefix}{name}: undeclared" for name in value.model_extra or ())

@@ -1,4 +1,4 @@
-"""Hand-written recordings: the messages of each actor and their times in ms. Links have no delay by default."""
+"""Write recordings by hand: the messages of each actor and their times in ms. Links have no delay by default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALL = ("call_1", "get_weather", '{"city":"Lisbon"}')
 
 
 class Tape:
-    """Events in the order of writing; every method returns the tape."""
+    """A recording under construction. Every method that adds events returns the tape."""
 
     def __init__(self, host_ms: float = 0, upstream_ms: float = 0) -> None:
         self.events: list[Event] = []
@@ -44,7 +44,7 @@ class Tape:
     # -- events of a tool turn -----------------------------------------------------------------------------------------
 
     def asks(self, at_ms: float, text: str = "What is the weather in Lisbon?") -> Tape:
-        """Add the user's text up to the upstream, without a create."""
+        """Add the user's text on the links to the proxy and to the upstream, without a response.create."""
         self.put("component>proxy", at_ms, agent.inject_user_message(text))
         return self.client(at_ms, realtime.create_item(realtime.user_item(text)))
 
@@ -52,7 +52,7 @@ class Tape:
         return self.client(at_ms, realtime.create_response())
 
     def calls(self, at_ms: float, response: str = "resp_1", call: str = "call_1", *, begin: bool = True) -> Tape:
-        """Announce a response and complete its call's arguments, at the same time."""
+        """Announce a response and complete the arguments of its call at the same time."""
         if begin:
             self.created(at_ms, response)
         item = realtime.call_item(f"item_{call}", call, _CALL[1], _CALL[2], "completed")
@@ -67,7 +67,7 @@ class Tape:
     def result(
         self, at_ms: float, call: str = "call_1", content: str = '{"temperature_c":21}', *, confirm: bool = True
     ) -> Tape:
-        """Pass a result over both links and, by default, confirm it at once."""
+        """Add a result on the links to the proxy and to the upstream. By default it is confirmed at once."""
         self.put("component>proxy", at_ms, agent.function_call_response(call, _CALL[1], content))
         self.client(at_ms, realtime.create_item(realtime.output_item(call, content)))
         return self.confirmed(at_ms, call, content) if confirm else self
@@ -80,7 +80,7 @@ class Tape:
         return self.server(at_ms, realtime.conversation_item(realtime.ITEM_DONE, self._event(), None, item))
 
     def says(self, at_ms: float, response: str = "resp_2", text: str = "It is 21 degrees.", *, begin: bool = True) -> Tape:
-        """Announce a reply and send its text up to the host."""
+        """Announce a reply and send its text to the proxy and to the host."""
         if begin:
             self.created(at_ms, response)
         item = realtime.reply_item(f"item_{response}", "in_progress", [])
@@ -94,7 +94,7 @@ class Tape:
         return self.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, self._event(), body))
 
     def refuses(self, at_ms: float, in_the_way: str = "resp_1", *, told: bool = False) -> Tape:
-        """Refuse a create; with `told`, forward the error to the host."""
+        """Refuse a response.create. With `told`, the proxy forwards the error to the host."""
         refusal = realtime.refusal(self._event(), in_the_way, None)
         self.server(at_ms, refusal)
         if told:
@@ -122,5 +122,8 @@ class Tape:
 
 
 def asked(call_done_ms: float = 0) -> Tape:
-    """Return a tape with the user's request and the model's call, complete at that time; its response is still active."""
+    """Return a tape with the user's request and the model's call.
+
+    The call is complete at `call_done_ms`, and its response is still active.
+    """
     return Tape().asks(call_done_ms - 20).creates(call_done_ms - 20).calls(call_done_ms)

@@ -1,4 +1,4 @@
-"""Compare a proxy's log with the traffic on its sockets at the same time."""
+"""Compare a proxy's log with the traffic that was recorded on its sockets at the same time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
 
 
 def types(recording: Recording, link: Link) -> list[str]:
-    """Return the types of the messages that arrived on a link, in the order at the proxy."""
+    """Return the types of the messages that arrived on a link, in their order at the proxy."""
     events = [e for e in recording.on(link) if e.kind == "message" and e.arrived]
     return [e.type for e in recording.ordered("proxy", events)]
 
 
 def differences_from_wire(log: Path, wire: list[Recording], release: str | None = None) -> tuple[Counter[str], list[str]]:
-    """Return the counts of the wire, and every difference between the wire and the log alone.
+    """Return the counts on the wire, and the differences between the wire and the log.
 
-    Sessions are paired by the events from the upstream; among equal ones, by the messages sent to it.
+    A session is paired with the recording that has the same events from the upstream. Among several such recordings, one
+    with the same messages to the upstream is preferred.
     """
     counts: Counter[str] = Counter()
     wrong: list[str] = []
