@@ -109,7 +109,7 @@ _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
-#: Error messages of voicerace's readers that quote no text of the file.
+#: Error messages of voicerace's readers without quotes from the file.
 _ERRORS: Final = re.compile(
     r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
     r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
@@ -117,12 +117,12 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Return whether an error message is one of voicerace's own that quotes no text of the file."""
+    """Return whether voicerace wrote an error message without a quote from the file."""
     return _ERRORS.fullmatch(found) is not None
 
 
 def known_place(observed_at: str) -> str:
-    """Return `observed_at` if it is one of voicerace's values, else ``other``."""
+    """Return `observed_at` if it is in `_OBSERVERS`, else ``other``."""
     return observed_at if observed_at in _OBSERVERS else "other"
 
 

@@ -77,7 +77,7 @@ class ApiTime(NamedTuple):
 
 
 def api_times(recordings: Iterable[Recording] | None = None) -> Iterator[ApiTime]:
-    """Yield the times measured in the given recordings, or in all of ``data/api`` if None."""
+    """Yield the times measured in the recordings; None selects those in ``data/api``."""
     for recording in api_recordings() if recordings is None else recordings:
         yield from _Walk(recording).times()
 

@@ -93,7 +93,7 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
 
 
 class _Tally:
-    """Counts of sessions and values of times in one of the two captures.
+    """Counts and times of one of the two captures.
 
     Attributes:
         outcomes: outcome -> number of sessions.

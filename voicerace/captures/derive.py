@@ -80,7 +80,7 @@ class FlagCleared:
 
 @dataclass(frozen=True)
 class Derived:
-    """A recording completed by the model of one release.
+    """A recording with the messages that the model of one release adds.
 
     Attributes:
         release: the release of the model.
@@ -107,7 +107,7 @@ class Derived:
 
 
 def derive(recording: Recording, release: ProxyRelease, interpretation: Interpretation = SIMPLEST) -> Derived:
-    """Complete a proxy's log by the model of `release`.
+    """Return a proxy's log with the messages that the model of `release` adds.
 
     Args:
         recording: all incoming events and the logged sends, in the order in which the proxy handled them.
@@ -224,7 +224,7 @@ class _Replay:
             return ()
 
     def _flag(self, event: Event, before: bool) -> None:
-        """Count active responses, and store a `FlagCleared` if the event cleared the flag during one."""
+        """Count active responses, and store a `FlagCleared` if the event cleared the flag during a response."""
         if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_CREATED:
             self.active += 1
         if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_DONE:
@@ -249,7 +249,7 @@ class _Replay:
                 self._derived(link, payload, cause)
 
     def _may_be_logged(self, payload: Payload) -> bool:
-        """Return whether the proxy logs this send, so that it is derived only if its record is missing."""
+        """Return whether the release logs a send with this payload."""
         if self.release.context_in != "instructions":
             return False
         kind = payload.get("type") if isinstance(payload, Mapping) else None
@@ -257,7 +257,7 @@ class _Replay:
         return kind == realtime.SESSION_UPDATE or item.get("type") == "function_call_output"
 
     def _logged(self, event: Event) -> None:
-        """Match a logged send with the model's sends and keep it."""
+        """Match a logged send with the model's sends and store the logged send."""
         if event.type in _AUDIO:
             self._settle()  # a later host message or a timer caused this send
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)
@@ -277,7 +277,7 @@ class _Replay:
             self._keep(event)
 
     def _create(self, event: Event) -> None:
-        """Keep a logged response.create; unless it follows a commit, check that the model's timer sends one."""
+        """Store a logged response.create; if no commit precedes it, check that the model's timer sends a response.create."""
         before = self.events[-1] if self.events else None
         if before is None or before.link != PROXY_TO_UPSTREAM or before.type != input_audio.COMMIT:
             effects = self.timers.until((event.sent_ns or 0) + _LATE_NS, self.model)
@@ -363,7 +363,7 @@ class _Replay:
                     self.contradictions.append(Contradiction(self.origin[create.key], what))
 
     def _round_trip(self) -> int | None:
-        """Return the slowest confirmation of an item in ns, an upper bound of the round trip to the API; None without one."""
+        """Return an upper bound of the round trip to the API in ns: the slowest confirmation of an item; None without any."""
         sent: int | None = None
         found: list[int] = []
         for event in self.events:

@@ -19,19 +19,14 @@ _OUTPUT: Final = "function_call_output"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number and its certainty.
-
-    Attributes:
-        value: the number; None if it is unknown.
-        kind: certainty of the number.
-    """
+    """A number, which is None if unknown, and its certainty."""
 
     value: int | None
     kind: Kind
 
 
 class EventIndex:
-    """The messages of a recording by link, and times between them. Times are measured at the proxy and in ms."""
+    """The messages of a recording, grouped by link, and the times between them at the proxy in ms."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording

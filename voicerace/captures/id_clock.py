@@ -30,7 +30,7 @@ __all__ = ["LIFETIME_S", "LONGEST_S", "SPREAD_S", "IdClock", "RefusedAge", "read
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #: Unix time in seconds of the five characters 00000.
 _EPOCH: Final = 1_576_800_000
-#: Id of the API, with 16 characters after the time, or of a recording in ``data/api``, with ``_`` and a short name after it.
+#: Pattern of an id with a time, which 16 characters follow, or in ``data/api`` an underscore and a short name.
 _ID: Final = re.compile(r"(event|resp|item|sess)_([0-9A-Za-z]{5})(?:[0-9A-Za-z]{16}|_[a-z]\d+)")
 #: First plausible time: the Realtime API was released in October 2024.
 _FIRST: Final = int(datetime(2024, 9, 1, tzinfo=UTC).timestamp())
@@ -73,15 +73,15 @@ class RefusedAge:
 
 @dataclass(frozen=True)
 class IdClock:
-    """Times from the ids of one session.
+    """Times that the ids of one session contain.
 
     Attributes:
         seconds: seq of an event -> Unix time in seconds, from its event id, or from the response's id in a
             response.created.
         ids: number of decoded ids.
         refused: age of the active response, for each refusal that names it.
-        offset_s: the capture's absolute clock minus the time in the ids in seconds; None if the capture has no absolute
-            time. It is the minimum over all events, since a message arrives after its id is generated.
+        offset_s: the capture's absolute clock minus the time in the ids in seconds, the minimum over all events since
+            messages arrive after their ids are generated; None if the capture has no absolute time.
     """
 
     seconds: Mapping[int, int]

@@ -22,7 +22,8 @@ __all__ = ["clear_doubts", "doubts_of", "missing"]
 
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API confirmed fewer"
 _TWICE_ITEM: Final = "two records in a row are the same event of an item, and not as many items end as begin"
-#: Type of the event that adds an item -> type of the event that completes it. Two such events within 1 ms have equal records.
+#: Type of the event that adds an item -> type of the event that completes the item. Two events of one type within 1 ms have
+#: equal records.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
 #: Type of an end event -> types of its start events. A complete log has at least as many start events as end events.
@@ -69,7 +70,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record, from which `events` were read; the first record sets `of.trace`."""
+    """Yield the doubts about one readable record that reported `events`; set `of.trace` if this record is the first."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace

@@ -131,7 +131,7 @@ def _otlp(value: object) -> Value:
 
 
 def _with_undefined(value: Mapping[str, Any]) -> dict[str, Value]:
-    """Return a JSON record with null as `NoValue.UNDEFINED`: `redact` writes null for undefined, other programs omit it."""
+    """Return a JSON record with each null replaced by `NoValue.UNDEFINED`, because `redact` writes undefined as null."""
     return {name: NoValue.UNDEFINED if each is None else each for name, each in value.items()}
 
 

@@ -31,7 +31,7 @@ RECORD_KEYS: Final = frozenset(
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Attributes that identify JSON records of the proxy: each has at least one of them, records of other programs have none.
+#: Attributes of JSON records of the proxy. A record with none of these attributes comes from another program.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 

@@ -91,7 +91,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """Yield readable and unreadable records in the order of their last lines; None is a line that is too long."""
+    """Yield readable and unreadable records in the order of their last lines; a line that is too long is None in `lines`."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
@@ -117,10 +117,7 @@ class _Scan:
         self.blocks.clear()
 
     def inside(self, number: int, raw: str) -> bool:
-        """Add an indented line without a prefix to the unfinished record; return whether it was added.
-
-        This avoids the patterns of `line` for most lines of a log.
-        """
+        """Add an indented line to the unfinished record without prefixes, and return whether the line was added."""
         block = self.blocks.get("")
         if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
             return False
@@ -234,10 +231,7 @@ def _read(block: _Block, number: int) -> Record | Unread:
 
 
 def _parsed(parts: list[str]) -> Value:
-    """Return the value of a literal.
-
-    Its ``resource`` is parsed separately and cached, because it is half of each record and equal in all records of a proxy.
-    """
+    """Return the value of a literal; its ``resource``, which is half of most records and rarely changes, is cached."""
     text = "\n".join(parts)
     first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
     if first is None:

@@ -71,7 +71,7 @@ def _line(event_lines: Sequence[tuple[int, int]], seq: int) -> int:
 
 
 def _limitations(session: LoggedSession, inference: ReleaseInference) -> list[str]:
-    """Return the limitations of all proxy logs and of this session, one sentence each."""
+    """Return the limitations of proxy logs and of this session's log, one sentence each."""
     limits = [
         "The response.create after a result or a user text is not logged: the number is derived from the release's model.",
         "Messages from the proxy to the host are not logged: they are derived from the release's model.",

@@ -57,7 +57,7 @@ class LoggedSession:
 class LoggedConnection:
     """A connection during reading.
 
-    Attributes other than those of `LoggedSession`:
+    Attributes that `LoggedSession` does not have:
         open_detail: index of the event that the next record may complete, or None.
         info: whether an INFO record was read.
         waiting_texts: number of user texts that the proxy queues until session.updated.
@@ -146,7 +146,7 @@ class Connections:
 
 
 class UnreadRanges:
-    """Ranges of unread lines, sorted so that those in a range of lines are counted in logarithmic time."""
+    """Unread ranges of lines, sorted so that the unread records in a range are counted in logarithmic time."""
 
     def __init__(self, ranges: list[Unread]) -> None:
         self.by_last = sorted(ranges, key=lambda each: each.line_last)

@@ -47,10 +47,7 @@ class _Head:
 
 
 class ProxyLog:
-    """Collects the records of one file and converts them into sessions.
-
-    Call `feed` or `miss` in the order of the lines, then `sessions`.
-    """
+    """Collects the records of one file in the order of their lines, and converts them into sessions after the last line."""
 
     def __init__(self) -> None:
         self.records = 0

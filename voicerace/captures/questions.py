@@ -1,6 +1,6 @@
 """Answer the letter's questions (docs/background.md#request-1-a-proxy-log) for one session, with line numbers of the file.
 
-The questions are: How many `session.update` and, per turn, how many `response.create` were sent, and in which order? Which
+The questions are: how many `session.update` and, per turn, how many `response.create` were sent, and in which order? Which
 program sent a result twice? Was the proxy's flag cleared before `response.done`? The input is a recording of an engine or
 relay, or of a log that `voicerace.captures.derive` completed.
 """
@@ -24,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Answers", "CapturedTurn", "Cleared", "Submission", "answers", "cleared"]
 
-#: Types of the messages in `Answers.order`: those that decide a race.
+#: Types of the messages that decide a race; `Answers.order` contains only these.
 _ORDER: Final = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", realtime.SESSION_UPDATE, realtime.SESSION_UPDATED,
@@ -93,7 +93,7 @@ class Answers:
     Attributes:
         update_lines: line number of each session.update, or of its cause if it is derived.
         turns: the tool turns.
-        submissions: the results of each call with more than one.
+        submissions: results of each call with more than one result.
         cleared: messages that cleared the flag early; None if the release is unknown or an incoming link was not captured.
         order: tuples of ms since the first message, line number, type, and whether the message is derived, for messages of
             the types in `_ORDER`, in the order at the proxy.
@@ -149,7 +149,7 @@ def _step(event: Event, start: int, line: LineOf) -> tuple[float | None, int, st
 
 
 def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: LineOf) -> tuple[Cleared, ...]:
-    """Return `Answers.cleared` for a recording with derived events; `origin` maps its seqs to those of the log."""
+    """Return `Answers.cleared` for a recording with derived events; `origin` maps seqs in it to seqs in the log."""
     updates = [replace(e, seq=origin[e.seq]) for e in recording.events if e.type == realtime.SESSION_UPDATE]
     return tuple(_cleared(each, updates, line) for each in found)
 
@@ -161,7 +161,7 @@ def _cleared(each: FlagCleared, updates: list[Event], line: LineOf) -> Cleared:
 
 
 def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
-    """Yield the results of each call with more than one."""
+    """Yield a `Submission` for each call with more than one result."""
     index = EventIndex(recording)
     found: dict[str | None, list[Event]] = {}
     for event in index.results:
@@ -183,7 +183,7 @@ def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
 
 
 def _by(contents: list[object]) -> str:
-    """Return a description of the sender of repeated results: contents that are the component's own error identify it."""
+    """Return a description of the sender of repeated results; only the component sends the component's own error."""
     if NOT_LOGGED in contents:
         return "unknown: ids and contents are not logged"
     own = [agent.is_default_error(each) for each in contents]

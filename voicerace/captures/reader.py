@@ -43,7 +43,7 @@ _ALLOWED: Final = "the proxy's console log, a HAR file, a WebSocket cassette (YA
 #: Text that every release prints when it starts, at any log level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
-#: Function of the activity ("reading" or "deriving"), the amount done and the total: bytes or files read, sessions derived.
+#: Function that is called with the activity ("reading" bytes or files, or "deriving" sessions), the amount done, and the total.
 Progress: TypeAlias = Callable[[str, int, int], object]
 _LONGEST_NS: Final = 1 << 63
 
@@ -302,7 +302,7 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return UTF-16 if the file has its byte order mark, which a Windows shell writes when it redirects output, else UTF-8."""
+    """Return the text encoding: UTF-16 if the file has a UTF-16 byte order mark (Windows shells write one), else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 

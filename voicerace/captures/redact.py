@@ -211,7 +211,7 @@ class Redactor:
     # -- records of a log ----------------------------------------------------------------------------------------------
 
     def body(self, body: str, kind: object = None, *, error: bool = False) -> str:
-        """Return a redacted body of a log record: the proxy's own text, and a payload redacted field by field.
+        """Return the body of a log record with all text of the conversation redacted.
 
         Args:
             body: body of the record.

@@ -27,7 +27,7 @@ _DECIDING: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEvidence:
-    """Evidence for or against a release, with the line number that shows it; 0 if it concerns several lines."""
+    """Evidence for or against a release, and its line number; 0 if the evidence concerns several lines."""
 
     what: str
     line: int
@@ -70,7 +70,7 @@ class ReleaseInference:
 
 
 def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[ProxyRelease]:
-    """Return the releases, one per program, that no fingerprint and no session excludes.
+    """Return the releases, one per program, that neither a fingerprint nor a session excludes.
 
     Args:
         marks: fingerprints in all sessions of one file.
@@ -83,7 +83,7 @@ def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) ->
 
 
 def infer_release(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None) -> ReleaseInference:
-    """Infer the release of one session of a log.
+    """Return the release of one session of a log, and the values derived from its model.
 
     Args:
         session: the session.

@@ -24,7 +24,7 @@ class TimerTable:
         self._due[actor, name] = (due, self._count)
 
     def cancel(self, actor: str, name: str) -> None:
-        """Stop a timer; do nothing if it is not running."""
+        """Stop a timer if it is running."""
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:

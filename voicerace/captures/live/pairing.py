@@ -61,12 +61,7 @@ class PairedSession:
 
 
 class _Fit(NamedTuple):
-    """Result of the comparison of two connections.
-
-    Attributes:
-        net: number of effects with a cause minus number of effects without.
-        delay_ns: mean delay from cause to effect in ns.
-    """
+    """Number of effects with a cause minus number of effects without a cause, and mean delay from cause to effect in ns."""
 
     net: int
     delay_ns: float
@@ -117,10 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain; None if it is certain or `h` is unmatched.
-
-    A pair is uncertain if its contents do not match, or if an exchange with another pair matches equally well.
-    """
+    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally; None if it is certain."""
     if h not in chosen:
         return None
     u = chosen[h]
