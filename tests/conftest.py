@@ -28,6 +28,7 @@ os.environ["VOICERACE_CACHE"] = "off"
 settings.register_profile(
     "repeatable",
     deadline=None,
+    max_examples=50,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -114,6 +115,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         own = MARKS & {mark.name for mark in item.iter_markers()}
         for name in marks_of(item.path.stem, own) - own:
             item.add_marker(name)
+    # A group runs in one process for minutes. It comes first, so that the other process has work until it ends.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 #: A failed test on the real clock is repeated if a concurrent sleep ended later than this.

@@ -339,7 +339,7 @@ def test_a_gap_is_not_measured_to_the_end_of_another_response(path: Path) -> Non
 
 
 def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> None:
-    """Other output interrupts the Settings record. The model then lacks Settings, whatever the release is."""
+    """Other output interrupts the Settings record. The model of every release then lacks Settings."""
     settings = log_text([host(1, "Settings")])
     rest = log_text([record(2, "session.update sent to upstream (tools=1)"), came(3, "session.updated"), closed(9)])
     whole = only(read(path, log_text([opened()]) + settings + rest))
