@@ -202,7 +202,7 @@ def off_time(session: SessionConfig, recording: Recording) -> str | None:
     """
     if session.schedule is not None:
         return None
-    # The expected delays are measured in virtual time: a handler that answers at once has no tool time, even if `tool_ms` is set.
+    # The expected delays are measured in virtual time: a handler that answers at once has no tool time.
     due = {(each.name, each.index): each.ns / 1e6 for each in measurements(simulate(session))}
     for each in measurements(recording):
         asked, took = due.get((each.name, each.index)), each.ns / 1e6
