@@ -116,7 +116,7 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
 
 
 def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
-    """Align two captures of one session to the proxy's clock.
+    """Return two captures of one session aligned to the proxy's clock.
 
     A proxy's log contains messages to the host only as derived events. Their times are those of log records, in whole ms.
     """
@@ -128,7 +128,7 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
         at_host = other.at_ns("component")
         if at_proxy is None or at_host is None:
             continue
-        # A message from the host gives an upper bound, a message to the host a lower bound.
+        # A message from the host gives an upper bound, and a message to the host gives a lower bound.
         (highs if other.link == COMPONENT_TO_PROXY else lows).append(at_proxy - at_host)
     # A log truncates times to milliseconds, so the true time may be up to 1 ms later. A browser that reports whole
     # milliseconds truncates or rounds, so the true time may be up to 1 ms earlier or later.

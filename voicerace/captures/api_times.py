@@ -201,7 +201,7 @@ class _Walk:
         self.committed = None
 
     def _confirmed(self, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
-        """Process an added item: of the client (items of the same kind are confirmed in order), or the model's first."""
+        """Yield the time that ends with an added item; items of the client with equal type and role are confirmed in order."""
         item = realtime.item_of(message)
         if (identifier := str(item.get("id"))) in self.known:
             return

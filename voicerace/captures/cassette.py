@@ -60,7 +60,7 @@ def is_cassette(head: bytes) -> bool:
 
 
 def read_cassette(stream: IO[bytes], where: str) -> Cassette:
-    """Read the session of a cassette.
+    """Return the session of a cassette.
 
     Raises:
         InputError: the stream is not YAML, or contains no message of the Realtime API.

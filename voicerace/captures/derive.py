@@ -219,7 +219,7 @@ class _Replay:
         try:
             return self.model.message(event.link.sender, event.payload)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # An untrusted file may have messages of any shape.
+            # An untrusted file can contain messages of any structure.
             self._contradict(event, f"the model cannot process this {known_type(event.type)} ({type(error).__name__})")
             return ()
 

@@ -74,7 +74,7 @@ class Capture:
 
 
 def read_capture(path: Path | str, release: str | None = None, progress: Progress | None = None) -> Capture:
-    """Read a capture of any format, or all recordings of a run's folder.
+    """Return a capture of any format, or all recordings in a run's folder as one capture.
 
     Args:
         path: file or folder.

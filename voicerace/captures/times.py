@@ -105,7 +105,7 @@ def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
 
 @dataclass(frozen=True)
 class Network:
-    """The round trip between proxy and API.
+    """Estimate of the round trip between proxy and API.
 
     Attributes:
         rtt_ms: round trip in ms, or an upper bound of it; 0 if it is unknown.

@@ -99,7 +99,7 @@ def capture(
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
     refused: Callable[[str], None] = lambda _: None,
 ) -> Captured:
-    """Run a command with relays on one or both sides of its proxy.
+    """Run a command with relays on one or both sides of its proxy, and return the finished capture.
 
     Args:
         command: program and arguments; its environment has the relays' URLs in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL.
