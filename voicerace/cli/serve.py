@@ -189,8 +189,8 @@ class Serving:
         about: description of the server in responses to plain HTTP requests.
         listen: address to listen on, ``[HOST:]PORT``.
         path: path of the printed URL.
-        parameters: field of `run.json`.
-        targets: field of `run.json`.
+        parameters: ``parameters`` of `run.json`.
+        targets: ``targets`` of `run.json`.
         tls: TLS settings; None serves ``ws://``.
         limits: limits of connections and messages.
         origins: accepted web pages and host names.

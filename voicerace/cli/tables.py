@@ -1,7 +1,7 @@
 """Prints tables with aligned columns and without borders.
 
-Cells of a table that is too wide for the terminal wrap. In a pipe each row is one line. This module imports only the standard
-library, so that `voicerace releases` starts fast.
+On a narrow terminal cells wrap; in a pipe each row is one line. This module imports only the standard library, so that
+`voicerace releases` starts fast.
 """
 
 from __future__ import annotations

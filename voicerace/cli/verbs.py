@@ -46,7 +46,7 @@ class Verb(NamedTuple):
         place: ``module:name`` in `voicerace.cli`; the name of a function, or of a `typer.Typer` with several commands.
         summary: one sentence for the list of verbs; the first sentence of the function's docstring.
         panel: heading of the verb's group in the list.
-        starts_bare: whether it is called directly without options, because parsing options imports pydantic.
+        starts_bare: whether the function is called directly if no option is given, because options import pydantic.
     """
 
     place: str

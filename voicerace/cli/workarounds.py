@@ -106,7 +106,7 @@ _Found = tuple[dict[str, Any], list[Effect]]
 
 
 def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
-    """Return the parameters of the stored exploration and its effects; write both to `out` if it is given.
+    """Return (parameters, effects) of the stored exploration, and write them to `out` if it is given.
 
     Raises:
         InputError: an effect is not stored.
@@ -130,7 +130,7 @@ def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
 
 
 def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: int, out: Path | None) -> _Found:
-    """Explore every workaround on every release; return (parameters, effects). `out` is written after each."""
+    """Explore every workaround on every release; return (parameters, effects). Each effect is written to `out`."""
     effects: list[Effect] = []
     record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *bounds]}
     with Steps(len(tags) * len(names), "workaround") as steps:

@@ -1,9 +1,9 @@
 """Outcome frequencies of a tool turn with the times recorded at the real API, per release and handler style.
 
 The sessions have the scenario `single` (one function call, one tool result), the profile `recorded-2026` and independent
-draws. A cell is a combination of release, handler style and modality. All cells use the draws of a sweep with the same seed,
-so they can be compared draw by draw. Releases whose proxies have the same settings share a cell. Handler styles also share a
-cell if the component sends the same messages at the same times.
+draws. A cell is a combination of release, handler style and modality. All cells use the same draws, those of a sweep with the
+same seed, so they can be compared draw by draw. Releases whose proxies have the same settings share a cell, and so do handler
+styles for which the component sends the same messages at the same times.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
     """Return the cells of releases, handler styles and modalities. An empty argument selects all.
 
     Raises:
-        InputError: an unknown name.
+        InputError: a name is unknown.
     """
     for name, given, allowed in (("handlers", handlers, HANDLERS_ASKED), ("modalities", modalities, MODALITIES)):
         for each in given:

@@ -25,15 +25,15 @@ _OWN: Final = ("release", "component")
 def paired_interval(both: int, first: int, second: int, neither: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval (low, high) of the difference of two shares of the same draws, first minus second.
 
-    It combines Wilson's limits of both shares with their correlation phi, which has a continuity correction if its numerator is
-    positive: method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
-    paired data", Statistics in Medicine 17 (1998) 2635-2650.
+    Wilson's limits of both shares are combined with their correlation phi, which has a continuity correction if its numerator
+    is positive. Source: method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions
+    based on paired data", Statistics in Medicine 17 (1998) 2635-2650.
 
     Args:
-        both: number of draws with the event in both samples. The sum of the four numbers is at least 1.
+        both: number of draws with the event in both samples.
         first: number of draws with the event only in the first sample.
         second: number of draws with the event only in the second sample.
-        neither: number of draws without the event.
+        neither: number of draws without the event. The sum of the four numbers is at least 1.
         level: coverage.
     """
     of = both + first + second + neither

@@ -1,8 +1,8 @@
 """Plays the chunks of a sweep in this process, in several processes, or on a dask cluster.
 
 The executor does not affect the results. If a process on this machine dies, or the scheduler of a cluster is lost, the sweep
-ends with an error and can be continued with ``--resume``. Dask plays the chunk of a lost worker on another worker. A process
-starts a chunk after its previous chunk was written, so ``--resume`` replays at most one chunk per process.
+ends with an error and can be resumed. Dask plays the chunk of a lost worker on another worker. A process starts a chunk after
+its previous chunk was written, so a resumed sweep replays at most one chunk per process.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ class Executor:
     """The processes or the cluster that play chunks.
 
     Attributes:
-        jobs: number of processes; -1 for one per core. A script with several processes needs ``if __name__ == "__main__":``,
-            as with `multiprocessing`.
+        jobs: number of processes; -1 for one per core. A script with several needs ``if __name__ == "__main__":``.
         dask: address of a dask scheduler, ``tcp://HOST:PORT``; this process and the workers need the extra ``cluster``.
 
     Raises (on creation):
-        InputError: an invalid number of processes.
+        InputError: the number of processes is invalid.
     """
 
     jobs: int = 1
@@ -66,8 +65,8 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # joblib would start chunks before earlier results are read. `concurrent.futures` would block forever if a worker is
-        # killed while it sends a result.
+        # joblib starts chunks before earlier results are read. `concurrent.futures` blocks forever if a worker is killed
+        # while it sends a result.
         count = cpu_count() if self.jobs == -1 else self.jobs
         with ExitStack() as workers:
             busy: list[Connection] = []

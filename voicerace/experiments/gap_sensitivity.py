@@ -1,8 +1,7 @@
 """Computes which gaps change the outcome of a tool turn, with all other times as recorded.
 
 No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This module computes how long a gap
-must be to change an outcome: for each draw of the other times, only the gap varies. The results are not frequencies of
-outcomes, which `answers` estimates.
+must be to change an outcome: for each draw of the other times, only the gap varies. The results are not frequencies.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from voicerace.units import ms, ns
 __all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "rows_of_sensitivity", "sensitivity"]
 
 _GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
-assert isinstance(_GAP, Uniform)  # noqa: S101  # the profile defines it so
+assert isinstance(_GAP, Uniform)  # noqa: S101  # a uniform distribution in the profile
 #: The shortest and the longest recorded gap in ms.
 RECORDED_MS: Final = (_GAP.low, _GAP.high)
 LONGEST_RECORDED_MS: Final = _GAP.high
@@ -45,9 +44,9 @@ class Sensitivity:
         cell: release, handler style, modality.
         draws: number of draws of all other times.
         bad: gap in ms -> number of draws with a bad outcome.
-        to_bad: the gap in ms, to 1 ms, from which a draw has a bad outcome, for each draw whose outcome is good at the longest
-            recorded gap and bad at a longer gap; sorted.
-        to_good: the same from a bad to a good outcome.
+        to_bad: gap, to 1 ms, at which the outcome becomes bad, for each draw with a good outcome at the longest recorded gap
+            and a bad outcome at a longer gap; sorted.
+        to_good: the same with good and bad exchanged.
     """
 
     cell: Cell

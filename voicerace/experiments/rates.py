@@ -56,7 +56,7 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    # With a count of 0 or `of` a limit is exactly 0 or 1; the formula has rounding errors.
+    # A limit of 0 or 1 is exact; the formula has rounding errors.
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
@@ -91,10 +91,10 @@ def summarise(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the count and share of each outcome per cell.
 
     Returns:
-        One row per cell and outcome. An outcome of any cell has a row in every cell, also with the count 0. Columns: the
-        cell's columns, ``outcome``, ``count``, ``sessions``, ``judged`` (sessions with another outcome than `unknown`),
-        ``ties`` (sessions with a tie that have this outcome in one order), ``share`` (of ``judged``; NaN for `unknown` and
-        if ``judged`` is 0), ``low`` and ``high`` (Wilson, 95 %, drawn times only) and ``kind``: computed, estimated or unknown.
+        One row per cell and outcome that occurs in any cell: the cell's columns, ``outcome``, ``count``, ``sessions``,
+        ``judged`` (sessions with another outcome than `unknown`), ``ties`` (sessions with a tie that have this outcome in one
+        order), ``share`` (of ``judged``; NaN for `unknown` and if ``judged`` is 0), ``low`` and ``high`` (Wilson, 95 %, drawn
+        times only) and ``kind``: computed, estimated or unknown.
 
     Raises:
         InputError: `trials` is not a table of trials, or a cell with drawn times has a seed twice.

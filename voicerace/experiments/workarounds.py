@@ -29,9 +29,9 @@ from voicerace.trace.recording import APP_TO_COMPONENT, Recording
 
 __all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
-#: The workaround that all others include. They are compared with a handler that uses only this workaround.
+#: The workaround that all others include. The others are compared with a handler that uses only `BASELINE`.
 BASELINE: Final = "await-and-return"
-#: Handlers with which `BASELINE` is compared. With these handlers the component sends a second result.
+#: Handlers with which `BASELINE` is compared; with them the component sends a second result.
 _BARE: Final = ("async_ref", "void_ref")
 STORIES: Final = ("single", "parallel", "double", "chained")
 #: Intervals of the explored times in ms. `host_ms` has several values, because actions of an app on callbacks can be
@@ -121,7 +121,7 @@ def effect_of(
     limit: int = 20_000,
     cached: bool = False,
 ) -> Effect:
-    """Compute the effect of the workaround `name` on `release`.
+    """Return the effect of the workaround `name` on `release`.
 
     Args:
         stories: scenarios to explore.

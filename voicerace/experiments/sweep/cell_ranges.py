@@ -77,7 +77,7 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
 
 
 def _varies(outcomes: pd.DataFrame, name: str, target: str) -> bool:
-    """Return whether a column has several values; the column ``component``, for one value of `target`."""
+    """Return whether a column has several values; for ``component``, within one value of `target`."""
     if name == "component":
         return bool(outcomes.groupby(target)[name].nunique().gt(1).any())
     return bool(outcomes[name].nunique(dropna=False) > 1)

@@ -1,8 +1,7 @@
-"""Chunks of a sweep, each of which one worker plays at a time.
+"""Chunks of a sweep, which workers play.
 
 A chunk is a range of consecutive trials. Its size depends only on the plan, and its content only on its number, so the table
-does not depend on the workers or on the order of the chunks. A worker does not write files. The process that has locked the
-folder writes them.
+does not depend on the workers or on the order of the chunks. Only the process that has locked the folder writes files.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Work:
-    """A function of a worker that plays one chunk.
+    """A function that plays one chunk in a worker.
 
     Attributes:
         plan: plan of the sweep.
@@ -92,7 +91,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Rows:
-    """A function of a worker that plays one chunk and returns only its rows (see `trials.row_of`)."""
+    """A function that plays one chunk in a worker and returns its rows (see `trials.row_of`)."""
 
     plan: Plan
 
@@ -107,7 +106,7 @@ class Rows:
 
 
 def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-    """Return (recording, outcome of the other order of a tie); the outcome is None without a tie or `with_ties`."""
+    """Return (recording, outcome of the other order of a tie). It is None without a tie, or if `with_ties` is False."""
     return ties(session, lambda each: judge(each).outcome) if with_ties else (simulate(session), None)
 
 

@@ -29,8 +29,8 @@ class LiveSweep:
         proxies: one or more proxies, in the order of the table.
         upstream: upstream of all proxies; None for the mock, or for the own, unobserved upstream of a running proxy.
         at_once: number of simultaneous sessions per proxy. They can delay each other, which their achieved times include.
-        jobs: number of simultaneous proxies. The proxy of a checkout has its own process. If there are fewer targets, each
-            target has several proxies. The order of the rows is not affected.
+        jobs: number of simultaneous proxies. The proxy of a checkout has its own process. With fewer targets, each target has
+            several proxies. The rows are the same.
         max_sessions: maximum number of sessions; required for an API that costs money.
         listen, silence_s: see `voicerace.engine.live.play.Live`.
         canary: whether to play a session with a known outcome with each target before the first trial
@@ -119,7 +119,7 @@ class LiveSweep:
     ) -> Generator[tuple[int, Recording, str | None]]:
         """Play the trials `left` of all `planned` trials. Yield (number, recording, None) when a session ends.
 
-        The output of a checkout's proxy is written to ``proxy-NAME.log`` in the folder, that of a second process to
+        The output of a checkout's proxy is written to ``proxy-NAME.log`` in the folder, the output of a second process to
         ``proxy-NAME-2.log``.
         """
         size = planned // len(self.proxies)

@@ -45,7 +45,7 @@ class SweepResult:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """The table with one row per trial and times in ms, read at first access. For a very large run use `columns`.
+        """The table with one row per trial and times in ms. For a very large run use `columns`.
 
         The column of a drawn time has the session's first draw, and the column ``drawn`` has the names of drawn times. A
         per-call time with different values also has the columns ``tool_ms_2``, ...
@@ -93,8 +93,8 @@ class SweepResult:
         """Read a run folder.
 
         Raises:
-            InputError: `path` is not a run folder, its sweep has not ended, its table does not fit its `run.json`, or a part
-                of the table is damaged (if the run has checksums).
+            InputError: `path` is not a run folder, its sweep has not ended, or its table is damaged or has another number of
+                rows than trials were played.
         """
         folder = path_of("run", path)
         if (schema := read_run(folder)["voicerace_run"]) != SCHEMA:

@@ -3,7 +3,7 @@
 The session has a gap of 400 ms and an immediate result, so that delays of a busy machine do not change the outcome. The check
 verifies that configured delays are kept, that messages arrive after they were sent, that every `response.create` during an
 active response is refused, and that a known release has the outcome of its model. A session with a fault is not checked,
-because a sweep records faults as outcomes. The check uses the mock if the upstream costs money.
+because a sweep records faults. If the upstream costs money, the mock is used.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _TRIES: Final = 3
 
 
 def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: bool) -> str | None:
-    """Play the session up to three times; return the last violation, or None if one session has none.
+    """Play the session up to three times. Return the last violation, or None if a session has no violation.
 
     Args:
         engine: creates the engine of the target.
         release: tag of the release of the component and the other models.
         mocked: whether the upstream is the mock, whose times are configured.
-        known: whether the release of the proxy is known, so that the outcome is compared with that of the models.
+        known: whether the release of the proxy is known, so that the models give the outcome.
     """
     session = SessionConfig.of(release=release, times=_TIMES)
     found = None

@@ -59,17 +59,17 @@ class SweepSpec(BaseModel):
         modalities: ``text``, ``audio``, or ``session`` (as configured by `session.update`).
         calls: function calls per response, for scenarios without a fixed number (``parallel``); empty for the default.
         component: tag of the component; None for the default component of each proxy.
-        times: time name -> text as in `model.parameters`, or numbers as in `SessionConfig.of`. Every grid is an axis of the
-            sweep. A list of values is also an axis if the time has no values per call.
+        times: time name -> text as in `model.parameters`, or numbers as in `SessionConfig.of`. A grid is an axis of the
+            sweep, and so is a list of values if the time has no values per call.
         profile: source of the times that are not given.
         knobs: name -> value of an undocumented behaviour of the API.
         provider: the API that the mock imitates (`model.catalog.providers`).
         trials: sessions per cell if a time is drawn. With fixed times all sessions of a cell are equal, so one is played.
-        seed: seed of all draws. The seed of a trial depends only on this seed and on the trial's number in its cell, so all
+        seed: seed of all draws. The seed of a trial depends only on this seed and the trial's number in its cell, so all
             cells use the same draws.
         ties: whether to look for pairs of simultaneous events whose order changes the outcome, with several sessions per
-            trial. None looks for them only if no time has a continuous distribution, with which events are not simultaneous.
-        keep: all recordings are kept if the sweep has at most this number of trials; see `experiments.sweep.sweep.sweep`.
+            trial. None: only if no time has a continuous distribution, with which events are not simultaneous.
+        keep: maximum number of trials of which all recordings are kept; see `experiments.sweep.sweep.sweep`.
 
     Raises (on creation):
         InputError: a field is unknown, or a value is invalid; the error names the field or the time.
@@ -231,7 +231,7 @@ class Plan:
         sessions, which differ on a real clock.
 
         Raises:
-            InputError: too many trials, or times that contradict each other.
+            InputError: there are too many trials, or times contradict each other.
         """
         values = parse_times(spec.times, spec.profile)
         stories = tuple(
@@ -318,7 +318,7 @@ def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Sessi
 
 
 def _seed(seed: int, trial: int) -> int:
-    """Return the seed of a trial, which has 48 bits so that a float can represent it. Other sweep seeds give other seeds."""
+    """Return the 48-bit seed of a trial, which a float can represent. Each sweep seed gives other seeds."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
 
 

@@ -115,14 +115,14 @@ def sweep(
     (`Verdict.bad`) and a fixed sample of the rest. `SweepResult.again` reproduces the others. `run.json` contains this rule.
 
     Args:
-        spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead of `spec.releases`.
+        spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead.
         out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
         progress: whether to show a progress bar on standard error.
         live: targets of a live sweep; None for a sweep in virtual time.
         resume: whether to continue the stopped or killed sweep in `out`, whose spec and targets must be equal. Changed files
             are reported on standard error, and their trials are replayed.
-        executor: plays the chunks in virtual time; None for this process. It does not affect the folder.
-        cached: whether to use `result_cache` in virtual time. It does not affect the folder.
+        executor: plays the chunks in virtual time; None for this process.
+        cached: whether to use `result_cache` in virtual time.
 
     Raises:
         InputError: the spec is invalid, the folder is in use, or it has no sweep to resume.

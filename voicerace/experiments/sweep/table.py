@@ -115,12 +115,12 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
-    """Return the number of each outcome per cell, which is the content of `summary.csv`. Parts are read one by one.
+    """Return the number of each outcome per cell, which is the content of `summary.csv`.
 
     Args:
         folder: folder of the run.
         axes: names of the times that are grids.
-        live: whether the sessions were played on a real clock. With fixed times they are then observed, not computed.
+        live: whether the sessions are live; with fixed times their ``kind`` is then observed, not computed.
 
     Returns:
         One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
