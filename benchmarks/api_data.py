@@ -1,11 +1,11 @@
-"""Make `data/api` from recordings of the Realtime API: condensed, one file per provider, reproducible from the same sources.
+"""Make `data/api` from recordings of the Realtime API: one file of condensed sessions per provider.
 
     git clone https://github.com/pydantic/pydantic-ai CLONE
     python benchmarks/api_data.py --clone CLONE
 
-`data/api/sources.tsv` names each session's file and commit. A session of form ``table`` was copied by hand from a newer file
-or a log, as a table of its messages without their texts. It is made from the file if the clone has it, else from a
-folder of such tables (`--tables`), else kept unchanged from `data/api`.
+The same sources give the same files. `data/api/sources.tsv` names each session's file and commit. A session of form ``table``
+was copied by hand from a newer file or a log, as a table of its messages without their texts. The script reads the session from
+the clone if the clone has the file, else from a folder of tables (`--tables`), else from the existing `data/api`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _made(source: Mapping[str, str], clone: Path | None, tables: Path | None) -> Recording | None:
-    """Return a session from the clone or its table; None if neither has it."""
+    """Return a session from the clone or from its table, or None if neither exists."""
     if clone is not None and source["commit"] and source["path"].endswith(".yaml"):
         name = f"{source['commit']}:{source['path']}"
         shown = subprocess.run(["git", "-C", clone, "cat-file", "blob", name], capture_output=True)
@@ -82,9 +82,10 @@ def _with_source(recording: Recording, source: Mapping[str, str], more: Mapping[
 
 
 def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
-    """Return the messages of a table: n, direction, at_s, type, ids, item's type, call, role, status, detail.
+    """Return (events, provenance) of a table with the columns of `_message`.
 
-    Also return the rows' numbers if they differ from the events', and the events before which rows are missing.
+    The provenance contains ``rows``, the numbers of the rows, if they differ from those of the events, and ``breaks``, the
+    numbers of the events before which rows are missing.
     """
     events: list[Event] = []
     rows: list[int | None] = []
@@ -97,7 +98,7 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
             continue
         direction, at, kind = row[1:4]
         if "condensed)" in row[11] or at in shared:
-            at = ""  # one line for many messages has no time of a single one
+            at = ""  # the row's time is that of several messages
         elif row[11].endswith("on one line)"):
             shared = (at,)
         at_ns = round(float(at) * 1e9) if at else None
@@ -110,7 +111,7 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
         elif direction == "received" and not kind.startswith("<"):
             events.append(Event(len(events), _RECEIVED, "message", None, at_ns, _message(row), "table"))
         else:
-            continue  # the client's own log lines, and HTTP
+            continue  # the row is a log line of the client or an HTTP exchange
         rows.append(int(row[0]) if row[0] else None)
     more: dict[str, Any] = {} if rows == list(range(1, len(rows) + 1)) else {"rows": rows}
     return events, {**more, **({"breaks": breaks} if breaks else {})}
@@ -146,7 +147,7 @@ def _message(row: Sequence[str]) -> dict[str, Any]:
 
 
 def _details(text: str) -> Iterator[tuple[str, str]]:
-    """``key=value`` pairs of a row's last column; an error's message may hold anything."""
+    """Yield the (key, value) pairs of a row's last column. The message of an error can contain any text."""
     text, _, message = text.partition("message=")
     if message:
         yield "message", message.split("; event_id=")[0]

@@ -1,11 +1,11 @@
-"""Condense a recorded session of the Realtime API to its protocol content: no texts, no audio, no instructions.
+"""Condense a recorded session of the Realtime API to its protocol content, without texts, audio and instructions.
 
-Every key of every message is kept, so that sets of keys can be compared; so are types, states, roles, error codes
-and messages, numbers and booleans. A text that is not a term of the protocol becomes ``…`` (an empty one stays empty,
-arguments become ``{}``), a tool's schema becomes ``{}``.
+The condensed session keeps every key of every message, types, states, roles, error codes and messages, numbers and booleans. A
+text that is not a term of the protocol becomes ``…``, but an empty text stays empty. Arguments and the schema of a tool
+become ``{}``.
 
-Ids become relational: ``r1``, ``i1``, ``call1``, ``e12`` (of the 12th row), ``s1``, ``c1`` (made by a client); equal ids
-get equal names. An id of the form that `voicerace.captures.id_clock` reads keeps its prefix and its five characters:
+An id becomes a short name: ``r1``, ``i1``, ``call1``, ``e12`` (an event in row 12), ``s1``, ``c1`` (made by a client). Equal
+ids get equal names. An id of the form that `voicerace.captures.id_clock` reads keeps its prefix and its five characters:
 ``resp_Dz2pi_r1``.
 """
 
@@ -21,7 +21,7 @@ from voicerace.trace.recording import Event, Recording
 __all__ = ["condensed"]
 
 _TEXT: Final = "…"
-#: Keys whose texts are terms of the protocol.
+#: Keys whose values are terms of the protocol.
 _WORDS: Final = frozenset(
     {
         "type", "object", "status", "role", "model", "code", "reason", "param", "phase", "tool_choice", "truncation",
@@ -30,16 +30,16 @@ _WORDS: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"[\w.:/\[\]-]{1,60}")
-#: Objects whose keys and values belong to an application.
+#: Keys of objects whose content an application defines.
 _SCHEMAS: Final = ("parameters",)
 _CLOCKED: Final = re.compile(r"((?:event|resp|item|sess|conv)_)([0-9A-Za-z]{5})[0-9A-Za-z]{15,18}")
 _ID: Final = re.compile(r"(?:^|_)id$")
-#: An id within a text of the API.
+#: Pattern of an id within a text of the API.
 _NAMED: Final = re.compile(r"\b(?:event|resp|item|sess|call)_[0-9A-Za-z]{8,}")
 
 
 def condensed(recording: Recording) -> Recording:
-    """Return the condensed session; deterministic."""
+    """Return the condensed session. Equal recordings give equal sessions."""
     names = _Names(recording)
     events = tuple(_event(event, names) for event in recording.events)
     return replace(recording, events=events)
@@ -53,7 +53,7 @@ def _event(event: Event, names: _Names) -> Event:
 
 
 class _Names:
-    """Relational names of the ids of one session."""
+    """Assigns short names to the ids of one session."""
 
     def __init__(self, recording: Recording) -> None:
         self.row = 0
@@ -67,7 +67,7 @@ class _Names:
         }
 
     def name(self, identifier: str, kind: str) -> str:
-        """Return the name of an id; `kind` is the letter of its family."""
+        """Return the name of an id. `kind` is the prefix of a new name, unless a client made the id."""
         if identifier not in self._names:
             kind = "c" if identifier in self._sent else kind
             self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -88,7 +88,7 @@ def _value(value: Any, key: str, names: _Names, inside: str) -> Any:
     if isinstance(value, Mapping):
         if key in _SCHEMAS:
             return {}
-        # An application's metadata keeps its keys and loses its texts.
+        # The keys of an application's metadata stay, and its texts are removed.
         return _object(value, names, "metadata" if "metadata" in (key, inside) else key)
     if isinstance(value, list):
         return [_value(each, key, names, inside) for each in value]
@@ -106,7 +106,7 @@ def _value(value: Any, key: str, names: _Names, inside: str) -> Any:
 
 
 def _kind(key: str, inside: str) -> str:
-    """Return the letter of an id's family, from the field that contains it."""
+    """Return the prefix of an id's name, from the field that contains the id and the object that contains the field."""
     if key == "id":
         return {"response": "r", "session": "s", "item": "i", "output": "i", "conversation": "v"}.get(inside, "x")
     return {"event_id": "e", "response_id": "r", "item_id": "i", "previous_item_id": "i", "call_id": "call"}.get(

@@ -1,9 +1,9 @@
 """Kill a sweep with `kill -9` at random moments, resume it, and compare the tables row by row.
 
-`kills.py 20` plays a sweep undisturbed, then 20 times anew: each is killed shortly after a random number of parts is
-written, with one and two processes alternately, and resumed with ``--resume``; then the two tables are compared. Chunks that
-workers began twice are counted. A second sweep in the folder, during and after the first, has to be refused.
-Exit status 1 if anything is lost, doubled or different.
+`kills.py 20` plays a sweep once without a kill and 20 times with a kill. Each of the 20 is killed shortly after it has written
+a random number of parts, with one and two processes alternately, and resumed with ``--resume``. The script compares the tables
+and counts the chunks that workers began twice. A second sweep in the folder, during or after the first, must be refused. The
+exit status is 1 if a row is lost, doubled or different.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ SPEC: dict[str, Any] = {
     "trials": TRIALS // 2,
     "ties": False,
 }
-#: Maximum delay of the kill after the newest part; a chunk takes about as long.
+#: Maximum delay in s of the kill after the newest part, about the duration of a chunk.
 LATER_S = 0.3
 PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Work that records each chunk it begins."""
+    """A function that appends the number of each chunk to a file before it runs `work`."""
 
     work: Callable[[int], Any]
     file: str
 
     def __call__(self, number: int) -> Any:
-        with open(self.file, "a", encoding="utf-8") as file:  # one append is one write, also of several processes
+        with open(self.file, "a", encoding="utf-8") as file:  # appends of several processes do not mix
             file.write(f"{number}\n")
         return self.work(number)
 
 
 @dataclass(frozen=True)
 class Noting(Executor):
-    """An executor whose chunks are recorded in `file`."""
+    """An executor that records in `file` which chunks it began."""
 
     file: str = ""
 
@@ -65,7 +65,7 @@ class Noting(Executor):
 
 
 def play(folder: str, began: str, jobs: str, *more: str) -> int:
-    """Play the sweep in a process that may be killed; return 2 if it is refused."""
+    """Play the sweep in this process, which can be killed. Return the exit status: 2 if the sweep is refused, else 0."""
     try:
         sweep(SPEC, out=folder, progress=False, resume="resume" in more, executor=Noting(int(jobs), file=began))
     except InputError as error:
@@ -79,18 +79,18 @@ def command(folder: Path, began: Path, jobs: int, *more: str) -> list[str]:
 
 
 def refused(folder: Path, began: Path, saying: str) -> bool:
-    """Return whether another sweep in the folder is refused."""
+    """Start another sweep in the folder, and return whether it is refused with this error text."""
     done = subprocess.run(command(folder, began, 1), capture_output=True, text=True, check=False)
     return done.returncode == 2 and saying in done.stderr
 
 
 def parts(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return the written parts: name -> (inode, time)."""
+    """Return name of a written part -> (inode, time of modification in ns)."""
     return {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in (folder / "table").glob("[0-9]*.parquet")}
 
 
 def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> bool:
-    """Start the sweep and kill it after so many parts; return False if it had ended before."""
+    """Start the sweep and kill it `later_s` after it has written `after` parts. Return False if it ended before the kill."""
     with subprocess.Popen(command(folder, began, jobs)) as child:
         until = time.monotonic() + PATIENCE_S
         while child.poll() is None and len(parts(folder)) < after and time.monotonic() < until:
@@ -101,7 +101,7 @@ def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> 
 
 
 def one(place: Path, whole: SweepResult, jobs: int, after: int, later_s: float, *, second: bool) -> dict[str, Any]:
-    """Kill, resume, compare. `second`: also try a second sweep in the folder."""
+    """Kill a sweep, resume it, and return a row with the comparison. If `second`, also start a second sweep in the folder."""
     folder, began = place / "run", place / "began"
     was_killed = killed(folder, began, jobs, after, later_s)
     before = parts(folder)
@@ -121,7 +121,7 @@ def one(place: Path, whole: SweepResult, jobs: int, after: int, later_s: float, 
 
 
 def compared(rows: pd.DataFrame, expected: pd.DataFrame) -> dict[str, int]:
-    """Return how many trials a table lacks, has more than once, and has with other values than `expected`."""
+    """Return the numbers of trials that are missing in a table, that it contains twice, and that differ from `expected`."""
     keys = ["release", "trial"]
     once = rows.drop_duplicates(keys).set_index(keys)
     known = expected.set_index(keys)
@@ -138,7 +138,7 @@ def _numbers(began: Path) -> list[int]:
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    """Return all files of a run that must not depend on interruptions."""
+    """Return path -> content of the files of a run that must not depend on interruptions."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("run.json", ".lock"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

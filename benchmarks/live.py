@@ -1,8 +1,8 @@
-"""Measure how late the live engine's delays end, compared with bare sleeps; ratios within one run.
+"""Measure how late the live engine's delays end, relative to bare sleeps in the same run.
 
-Sessions of the model proxy and the mock run on real sockets, all on one event loop. Measured are the excess of `tool_ms` and
-`gap_ms` over the configured values, and the time of messages on links with a delay of 0. Bare sleeps of the same durations
-run at the same time: on the same loop, and in an otherwise idle process with a loop of the same kind.
+Sessions of the model proxy and the mock run on real sockets, all on one event loop. The benchmark measures the excess of
+`tool_ms` and `gap_ms` over the configured values, and the time of messages on links without a delay. Bare sleeps of the same
+durations run at the same time on the same loop, and in an otherwise idle process with a loop of the same kind.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from voicerace.trace.recording import Recording
 T = TypeVar("T")
 AT_ONCE = (1, 50, 200)
 ROUNDS = 3
-#: Maximum ratios at p99 with this number of sessions.
+#: Number of concurrent sessions for which `GOALS` apply.
 GOALS_AT = 50
+#: Bare sleeps -> maximum ratio of the lateness at p99.
 GOALS = {"same loop": 1.5, "idle": 5.0}
 
-#: A range of delays, four calls in a response, and replies of an ordinary length; a session lasts about 3 s.
+#: Times in ms of several concurrent sessions, with a range of delays and long replies. A session lasts about 3 s.
 TIMES = {"tool_ms": "uniform(50,500)", "gap_ms": "uniform(50,500)", "reply_ms": 1000, "deadline_ms": 1000}
-#: A single session has short replies, so that there are enough samples.
+#: Times in ms of a single session, with short replies, so that there are enough samples.
 ALONE = {**TIMES, "reply_ms": 100, "deadline_ms": 600}
 
 
 def at(quantile: float, values: Sequence[float]) -> float:
-    """Return the value that this share of them does not exceed."""
+    """Return the value that a share `quantile` of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run as the engine runs: on its loop."""
+    """Run a coroutine on an event loop of the engine's kind and return its result."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work)
 
 
 async def bare_sleeps(count: int, seconds: float) -> list[float]:
-    """Return the lateness in ms of the sleeps of `count` sleepers that repeatedly sleep for tool times."""
+    """Return the lateness in ms of each sleep of `count` concurrent tasks that repeatedly sleep for tool times."""
     errors: list[float] = []
     until = time.monotonic() + seconds
 
@@ -77,12 +78,12 @@ def session(seed: int, *, alone: bool = False) -> SessionConfig:
 
 
 async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
-    """Return the lateness in ms of the delays of `at_once` concurrent live sessions, and of bare sleeps beside them."""
+    """Return the lateness in ms of the delays in `at_once` concurrent live sessions, and of concurrent bare sleeps."""
     played: list[tuple[SessionConfig, Recording]] = []
     until = time.monotonic() + seconds
 
     async def one_after_another(number: int) -> None:
-        # Spread over the length of a session, so that their events are not simultaneous.
+        # The starts are spread over the length of a session, so that events of different sessions are not simultaneous.
         await asyncio.sleep(number * min(3.0, seconds) / at_once)
         seed = number
         while seed == number or time.monotonic() < until:
@@ -98,7 +99,7 @@ async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
 
 
 def late(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
-    """Return achieved minus configured time in ms of every tool and every gap."""
+    """Return the achieved minus the configured time in ms of every tool and every gap."""
     return [
         (each.ns - asked.times.ns(each.name, each.index, asked.seed)) / 1e6
         for asked, recording in played
@@ -119,16 +120,16 @@ def underway(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
 
 @contextlib.contextmanager
 def idle_process(seconds: float) -> Iterator[Callable[[], list[float]]]:
-    """Run bare sleeps in an otherwise idle process at the same time; yield a function that waits for their lateness."""
+    """Run bare sleeps in an idle process during the context. Yield a function that waits for and returns their lateness."""
     with subprocess.Popen([sys.executable, __file__, "sleeps", str(seconds)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         line = child.stdout.readline
-        line()  # it has started
+        line()  # the process has started
         yield lambda: json.loads(line())
 
 
 def delays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, seconds: float = 3.0) -> list[dict[str, Any]]:
-    """Return one row per number of sessions; times in ms and ratios, medians over the rounds."""
+    """Return one row per number of sessions, with times in ms and ratios as medians over the rounds."""
     found: dict[int, list[dict[str, list[float]]]] = {count: [] for count in at_once}
     for _ in range(rounds):
         for count in at_once:

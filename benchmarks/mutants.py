@@ -1,12 +1,13 @@
-"""Mutation testing of the core: put small faults into a module, and list those that its tests do not detect (docs/mutation.md).
+"""Test the tests of the core by mutation: put small faults into a module and list the undetected ones (docs/mutation.md).
 
-In an environment of its own, with `pip install cosmic-ray==8.7.0` and all of requirements/dev.lock, from the repository's root:
+Run it from the repository's root, in a separate environment with cosmic-ray==8.7.0 and all of requirements/dev.lock:
 
-    PYTHONPATH=. SEED=0 python benchmarks/mutants.py       all modules of SUITES, or those given as arguments
+    PYTHONPATH=. SEED=0 python benchmarks/mutants.py       all modules of SUITES, or the modules given as arguments
 
-The mutants are cosmic-ray's and deleted statements. Each runs in a fork in which the mutated function gets other code; for a
-mutant outside functions the package is imported anew. No file changes. The tests that execute a mutated line run, the
-fastest first, until one fails; if no test executes one, all tests run. Survivors are printed as differences.
+The mutants are those of cosmic-ray and deleted statements. Each mutant runs in a fork, in which the mutated function gets other
+code. For a mutant outside functions, the fork imports the package again. No file changes. The tests that execute a mutated
+line run until one fails, with the fastest first. If no test executes a mutated line, all tests run. The output contains each
+undetected mutant as a diff.
 """
 
 import ast
@@ -27,7 +28,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-#: Module below voicerace/ -> number of mutants drawn, test files.
+#: Module in voicerace/ -> (number of mutants to draw, names of the test files).
 SUITES = {
     "model/protocol/ledger": (100, "test_ledger test_informed test_verdict"),
     "model/protocol/ledger_entries": (100, "test_ledger"),
@@ -39,13 +40,14 @@ SUITES = {
     "model/actors/reference_gate": (70, "test_gate"),
     "experiments/explore/zone": (80, "test_explore_zone"),
 }
-#: Skipped: identity in place of equality, which is equivalent for most values here; arithmetic that only raises TypeError.
+#: Pattern of the operators that are not used: identity in place of equality, which is equivalent for most values here, and
+#: arithmetic that only raises TypeError.
 SKIPPED = re.compile(
     r"Comparison.*(?<!_Is)_IsNot$|Comparison.*(?<!_IsNot)_Is$|(Is|IsNot)_(Eq|NotEq|Lt|LtE|Gt|GtE)$|Invert|UAdd|Variable"
     r"|Binary.*_(?!Add_Sub|Sub_Add|Mul_FloorDiv|FloorDiv_Mul|Div_Mul|BitAnd_BitOr|BitOr_BitAnd)[A-Za-z]+_[A-Za-z]+$"
 )
 PYTEST = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
-SLOW_S = 2.0  # tests that take longer, under a tracer, are skipped
+SLOW_S = 2.0  # maximum duration under a tracer of a test that is run
 
 
 def deletable(tree: ast.Module) -> list[Any]:
@@ -55,7 +57,7 @@ def deletable(tree: ast.Module) -> list[Any]:
 
 
 def all_mutants(source: str) -> list[tuple[int, str, int]]:
-    """Return (line, operator, occurrence) of each mutant, without annotations, which nothing evaluates."""
+    """Return (line, operator, occurrence) of each mutant outside annotations, which are never evaluated."""
     tree, nodes = ast.parse(source), [*ast_nodes(get_ast(source))]
     notes = [e for n in ast.walk(tree) for e in (getattr(n, "annotation", None), getattr(n, "returns", None)) if e]
     spans = [((e.lineno, e.col_offset), (e.end_lineno, e.end_col_offset)) for e in notes]
@@ -74,7 +76,7 @@ def mutated(source: str, operator: str, number: int) -> str:
 
 
 def place(tree: ast.Module, line: int) -> tuple[set[int], list[str]]:
-    """Return the lines of the statement at a line, any of which a tracer reports, and the names of its function and class."""
+    """Return (lines of the statement at a line, names of its class and function). A tracer can report any of the lines."""
     within = [e for e in ast.walk(tree) if isinstance(e, ast.stmt) and e.lineno <= line <= (e.end_lineno or 0)]
     simple = [{*range(e.lineno, (e.end_lineno or 0) + 1)} for e in within if "body" not in e._fields]
     scopes = [e for e in within if isinstance(e, ast.ClassDef | ast.FunctionDef)]

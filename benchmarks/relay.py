@@ -1,9 +1,9 @@
-"""Measure the cost of recording in a relay: time per message relative to a relay that only forwards, within one run.
+"""Measure the time per message of a relay that records, relative to a relay that only forwards, in the same run.
 
-Compared are voicerace's relay, recording in memory (as in a live session) and in a file (as in `capture`), and a bare relay
-with the same settings; each in its own process, alternately, under the same load. "cpu" is the relay's own time per message in
-a burst, "wall" the burst's time per message, "trip" the time of a single message and its echo through an otherwise idle
-relay.
+The benchmark compares voicerace's relay, which records in memory (as in a live session) or in a file (as in `capture`), with a
+bare relay that has the same settings. Each relay runs in its own process, alternately and under the same load. "cpu" is the
+relay's CPU time per message in a burst. "wall" is the burst's time per message. "trip" is the time of a single message and its
+echo through an otherwise idle relay.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PER_MESSAGE = ("cpu", "wall", "trip p50", "trip p99")
 
 
 def at(quantile: float, values: Sequence[float]) -> float:
-    """Return the value that this share of them does not exceed."""
+    """Return the value that a share `quantile` of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]
 
 
@@ -68,7 +68,7 @@ async def to_file(port: int) -> None:
 
 
 async def bare(port: int) -> None:
-    """Run a relay with the same settings that only forwards."""
+    """Run a relay that has the same settings and only forwards, until standard input ends."""
     settings: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": MAX_FRAME, "max_queue": None}
 
     async def pump(source: Connection, sink: Connection) -> None:
@@ -86,19 +86,19 @@ async def bare(port: int) -> None:
 
 
 async def _tell(port: int) -> None:
-    """Print the port, then the CPU time used so far for every input line."""
+    """Print the port. Then print the CPU time of the process in s for every line on standard input."""
     print(port, flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         print(time.process_time(), flush=True)
 
 
-#: The recording relay, that of `capture`, and the baseline of both.
+#: Name of a relay -> function that runs it. "bare" is the baseline.
 RELAYS = {"ours": ours, "to a file": to_file, "bare": bare}
 
 
 @contextlib.contextmanager
 def relay(kind: str, port: int) -> Iterator[tuple[int, Callable[[], float]]]:
-    """Run a relay in its own process; yield its port, and a function that returns its CPU time in s."""
+    """Run a relay in its own process during the context. Yield (port, function that returns the relay's CPU time in s)."""
     command = [sys.executable, __file__, kind, str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
         assert child.stdin is not None
@@ -112,7 +112,7 @@ def relay(kind: str, port: int) -> Iterator[tuple[int, Callable[[], float]]]:
         child.stdin.close()
 
 
-# -- the load, as cheap as possible so that the relay dominates --------------------------------------------------------
+# -- the load, which uses little time so that the relay dominates ------------------------------------------------------
 
 PAYLOAD = json.dumps(
     {
@@ -121,13 +121,14 @@ PAYLOAD = json.dumps(
     }
 ).encode()  # fmt: skip
 _LENGTH = len(PAYLOAD).to_bytes(2, "big")
-#: A text frame of a client (masked with zeros), and of a server.
+#: A text frame of a client, with a mask of zeros.
 UP = b"\x81" + bytes([128 + 126]) + _LENGTH + bytes(4) + PAYLOAD
+#: A text frame of a server.
 DOWN = b"\x81" + bytes([126]) + _LENGTH + PAYLOAD
 
 
 class Echo(asyncio.Protocol):
-    """The target: answers every frame with one of the same payload."""
+    """The server that the relays connect to. It answers every frame with a frame of the same payload."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -152,7 +153,7 @@ class Echo(asyncio.Protocol):
 
 
 class Sender(asyncio.Protocol):
-    """A client: sends frames and waits until as many have come back."""
+    """A client that sends frames and waits for the same number of answers."""
 
     def __init__(self) -> None:
         self.opened = asyncio.get_running_loop().create_future()
@@ -182,7 +183,7 @@ class Sender(asyncio.Protocol):
 
 
 async def burst(senders: Sequence[Sender], used: Callable[[], float], messages: int) -> dict[str, float]:
-    """Send all messages at once and wait for the echoes; return ms per message of the relay's CPU and of the wall clock."""
+    """Send all messages at once, wait for the echoes, and return the ms per message of the relay's CPU and the wall clock."""
     each = max(1, messages // len(senders))
     cpu, wall = used(), time.perf_counter()
     await asyncio.gather(*(sender.there_and_back(each) for sender in senders))
@@ -192,7 +193,7 @@ async def burst(senders: Sequence[Sender], used: Callable[[], float], messages: 
 
 
 async def lone(senders: Sequence[Sender], messages: int) -> dict[str, float]:
-    """Send one message at a time, each over another connection; return ms until its echo."""
+    """Send one message at a time, each over another connection, and return the ms until the echo."""
     trips = []
     for number in range(messages):
         before = time.perf_counter()
@@ -202,7 +203,7 @@ async def lone(senders: Sequence[Sender], messages: int) -> dict[str, float]:
 
 
 async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, messages: int = 2500) -> list[dict[str, Any]]:
-    """Return one row per number of connections; times in ms and ratios, medians over the rounds; the relays alternate."""
+    """Return one row per number of connections, with times in ms and ratios as medians over the rounds."""
     loop = asyncio.get_running_loop()
     target = await loop.create_server(Echo, "127.0.0.1", 0)
     port = target.sockets[0].getsockname()[1]
@@ -223,7 +224,7 @@ async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, message
                     found[kind].append(burst_times | await lone(senders[kind], messages // 10))
             for sender in itertools.chain(*senders.values()):
                 sender.transport.abort()
-            await asyncio.sleep(0.2)  # until the relays notice, because an ended relay waits for its connections
+            await asyncio.sleep(0.2)  # the relays handle the closes, because at its end a relay waits for its connections
             rows.append({"connections": count} | _medians(found))
     target.close()
     return rows
@@ -259,7 +260,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main(words: Sequence[str]) -> None:
     match words:
         case [kind, port]:
-            # A process that only forwards has the set-up of a long-running voicerace process.
+            # The bare relay has the same garbage collection and event loop as a long-running voicerace process.
             with Collecting(), asyncio.Runner(loop_factory=new_loop) as runner:
                 runner.run(RELAYS[kind](int(port)))
         case _:

@@ -1,14 +1,15 @@
-"""Measure the speed and memory of virtual time in one table: `make bench`, for larger sweeps ``make bench TRIALS=1000000``.
+"""Measure the speed and memory of virtual time: `make bench`, or ``make bench TRIALS=1000000`` for larger sweeps.
 
-The baseline is SimPy with as many bare numbers through the same relay of three actors and four links with a delay, in this
-process, alternately. The fastest rounds are compared, because any disturbance makes a round longer; garbage collection is
-off, as in the chunks of a sweep. The fair baseline is the link with latency of SimPy's documentation ("Event Latency", a
-process for each message in flight), in which several messages can be in flight at once, as here. A minimal one stands beside
-it (the receiver waits the delay), which is no such link: of two messages sent together the second arrives a delay after the
-first. voicerace's sessions carry the protocol, record every message and keep the user's state.
+The baseline is SimPy, which passes the same number of messages through three actors and four links with a delay. The messages
+are bare numbers, while voicerace's sessions contain the protocol, record every message and keep the user's state. Both run
+alternately in this process. The fastest rounds are compared, because any disturbance makes a round longer. Garbage collection
+is off, as in the chunks of a sweep. The link is the example "Event Latency" of SimPy's documentation, with a process for each
+message in flight. In a minimal link, as a second baseline, the receiver waits for the delay. If two messages are sent together,
+the second arrives a delay after the first.
 
-Further rows: a trial of a sweep by sweep size, with the memory peak; the same cells on real sockets, with real proxies if
-``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Absolute figures depend on the machine.
+Further rows give the cost of a trial by sweep size with the memory peak, the same cells on real sockets, and the explorer. If
+``VOICERACE_CHECKOUTS`` names a folder of checkouts, the cells also run with real proxies. Absolute figures depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from voicerace.experiments.sweep.sweep import sweep
 
 ROUNDS = 50
 TURNS = 10
-#: Sessions per round: a small number, so that some rounds are undisturbed on a busy machine.
+#: Number of sessions per round. It is small, so that some rounds are undisturbed on a busy machine.
 SESSIONS = 1
-#: Trials of the smallest sweep; each larger one has ten times as many.
+#: Number of trials of the smallest sweep. Each larger sweep has ten times as many trials.
 FIRST = 100
 MOST = 10_000
-#: Number of states after which an exploration ends.
+#: Maximum number of states of an exploration.
 STATES = 4_000
 RELEASES = ("0.9.1", "0.11.1")
 LINKS = 4
@@ -52,7 +53,7 @@ DELAY = 10
 
 
 class Cable:
-    """SimPy's "Event Latency" example: every message waits in its own process."""
+    """The link of SimPy's "Event Latency" example, in which every message waits in its own process."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
@@ -70,7 +71,7 @@ class Cable:
 
 
 class Bare:
-    """The minimal link: the receiver waits the delay."""
+    """A minimal link, in which the receiver waits for the delay of each message."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
@@ -86,7 +87,7 @@ class Bare:
 
 
 def relay(link: type[Cable] | type[Bare], messages: int) -> int:
-    """Pass messages from host to proxy to upstream and back, until so many have passed a link; return their number."""
+    """Pass messages from host to proxy to upstream and back, until `messages` have passed a link. Return the exact number."""
     env = simpy.Environment()
     links = [link(env) for _ in range(LINKS)]
     passed = 0
@@ -124,7 +125,7 @@ def repeat(work: Callable[[], object]) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: the quantity, its value here, and the ratio to the baseline."""
+    """A line of the table. `ratio` is the ratio of the value `here` to the value of `against`."""
 
     what: str
     here: str = ""
@@ -133,7 +134,7 @@ class Row:
 
 
 def against_simpy() -> list[Row]:
-    """Return messages and sessions per second relative to SimPy's, each of the fastest round."""
+    """Return rows with the messages and sessions per second in the fastest round, relative to SimPy's."""
     session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     each = len(simulate(session).events)
     messages = each * SESSIONS
@@ -167,7 +168,7 @@ def against_simpy() -> list[Row]:
 
 
 def sweeps(most: int, place: Path) -> list[Row]:
-    """Return the cost of a trial by sweep size, with drawn times and all findings kept, and the memory peak of its process."""
+    """Return rows with the CPU time of a trial and the memory peak by sweep size. The sweeps keep all findings."""
     rows, first = [], None
     trials = FIRST
     while trials <= most:
@@ -181,7 +182,7 @@ def sweeps(most: int, place: Path) -> list[Row]:
 
 
 def on_sockets() -> list[Row]:
-    """Return the time of the same cells on real sockets, one session after the other, relative to virtual time."""
+    """Return rows with the time of consecutive sessions on real sockets, relative to the same sessions in virtual time."""
     folder = os.environ.get("VOICERACE_CHECKOUTS")
     rows = [against_virtual(f"model:{tag}", tag) for tag in RELEASES]
     for tag in RELEASES:
@@ -208,7 +209,7 @@ def against_virtual(target: str, tag: str) -> Row:
 
 
 def exploring() -> list[Row]:
-    """Return states per second of an exploration, relative to messages per second of sessions."""
+    """Return rows with the states per second of an exploration, relative to the messages per second of sessions."""
     session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     messages = len(simulate(session).events)
     a_message = min(seconds(lambda: simulate(session)) for _ in range(ROUNDS)) / messages
@@ -224,11 +225,11 @@ def _judged(cells: Sequence[SessionConfig]) -> None:
         judge(simulate(session))
 
 
-# -- each in its own process, so that it has its own memory peak ----------------------------------------------------------
+# -- measurements in a separate process, which has its own memory peak -----------------------------------------------------
 
 
 def alone(*words: object) -> tuple[float, float]:
-    """Return the CPU time of a trial or a state in ms, and the memory peak in MB."""
+    """Run this script with arguments and return (CPU time of a trial or a state in ms, memory peak in MB)."""
     done = subprocess.run([sys.executable, __file__, *map(str, words)], check=True, capture_output=True, text=True)
     cost_ms, peak_mb = done.stdout.split()
     return float(cost_ms), float(peak_mb)

@@ -1,6 +1,6 @@
-"""Measure how long a slider move takes in the kernel: the session, its verdict, its picture; p50 and p95 over many moves.
+"""Measure the time from a slider move to the new verdict and picture, as p50 and p95 over many moves.
 
-The browser's time is not included.
+The time is that of the kernel, without the browser.
 """
 
 from __future__ import annotations

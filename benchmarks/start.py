@@ -1,6 +1,6 @@
-"""Measure how long the command line takes to start: CPU time per command relative to importing typer, rich and pydantic.
+"""Measure the CPU time of the command line's start, relative to the import of typer, rich and pydantic.
 
-Runs alternate, so that a change of the machine's speed affects both; the table gives medians and the median of the ratios.
+The runs alternate, so that a change of the machine's speed affects both. The table contains medians of times and of ratios.
 
     python benchmarks/start.py [RUNS]
 """
@@ -17,7 +17,7 @@ BARE = ["-c", "import typer, rich, pydantic"]
 
 
 def cpu_s(arguments: list[str]) -> float:
-    """User and system time of one Python process, in seconds."""
+    """Run one Python process and return its user and system time in seconds."""
     child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     if status:

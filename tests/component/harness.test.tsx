@@ -1,14 +1,13 @@
 // @ts-nocheck
 /**
- * Plays scripts against the real component and records everything that crosses its two interfaces: its messages to the proxy
- * and its callbacks to the app.
+ * Plays scripts to the real component and records its messages to the proxy and its callbacks to the app.
  *
- * Runs inside a checkout of voice-agent-react with installed dependencies, under that checkout's Jest set-up: see
- * data/README.md. The component and its WebSocketManager are the checkout's; the harness supplies a WebSocket that follows the
- * script, an audio device without sound (jsdom has none), and the app. Time is Jest's fake clock, so a
- * run is byte-identical every time; 0 is the moment the connection opens.
+ * The harness runs inside a checkout of voice-agent-react with installed dependencies, with the checkout's Jest configuration
+ * (see data/README.md). It uses the component and the WebSocketManager of the checkout. It supplies a WebSocket that follows
+ * the script, an audio device without sound (jsdom has none), and the app. Times are those of Jest's fake clock, so every run
+ * gives the same bytes. Time 0 is the moment when the connection opens.
  *
- * VOICERACE_CASES names the file with the cases, VOICERACE_RESULTS the file to write.
+ * VOICERACE_CASES is the path of the file with the cases, VOICERACE_RESULTS the path of the results.
  */
 import { readFileSync, writeFileSync } from 'fs';
 import { TextDecoder } from 'util';
@@ -64,10 +63,10 @@ globalThis.WebSocket = window.WebSocket = ScriptedSocket;
 let openedAt = 0;
 let log = [];
 const now = () => Date.now() - openedAt;
-// KeepAlive, sent every 5 s after Settings, is irrelevant to a race.
+// The component sends KeepAlive every 5 s after Settings. It has no effect on a race, so it is not recorded.
 const record = (to, message) => { if (message.type !== 'KeepAlive') log.push({ at: now(), to, ...message }); };
 
-/** Every public callback of every release, with the arguments that are recorded. */
+/** Name of each public callback of every release -> function that returns the arguments to record. */
 const CALLBACKS = {
   onReady: (ready) => ({ ready }),
   onConnectionStateChange: (service, state) => ({ service, state }),
@@ -95,7 +94,7 @@ const attempt = (what, act) => {
   try { return act(); } catch (error) { record('app', { type: '(thrown)', by: what, message: error.message }); }
 };
 
-/** The app's handler of a style: its return value, its way to answer, and whether it answers at once. */
+/** Returns the app's handler of the script's style. The handler records its calls. */
 function handlerOf({ handler, tool_end: end = 'result', tool_ms: times = [50], repeats = 0, repeat_ms: pause = 0 }, ref) {
   let calls = 0;
   const body = end === 'result' ? { result: { temperature_c: 21 } } : { error: 'the weather service is down' };
@@ -124,7 +123,7 @@ function handlerOf({ handler, tool_end: end = 'result', tool_ms: times = [50], r
 }
 
 async function play(script) {
-  jest.resetModules(); // the component keeps state in its modules
+  jest.resetModules(); // the component keeps state in its modules, and each script needs a new component
   const React = require('react');
   const { createRoot } = require('react-dom/client');
   const Component = require('../src/components/DeepgramVoiceInteraction').default;
@@ -151,9 +150,9 @@ async function play(script) {
     options: ({ options: more }) => render(options(more), handler),
     start: () => { ref.current.start({ agent: true, transcription: false }); },
     stop: () => { ref.current.stop(); },
-    // Simulates another component with a connection on the same page: both share a mark on the window.
+    // Simulates another component with a connection on the same page, which sets the same variable of the window.
     another: () => { window.globalSettingsSent = true; },
-    // Messages that the manager of `ref.getAgentManager()` passes to a listener: reachable, but not in the published type.
+    // Records the messages that `ref.getAgentManager()` passes to a listener. The published type does not contain this method.
     listen: () => ref.current.getAgentManager().addEventListener((event) => {
       if (event.type === 'message') record('app', { type: '(manager)', of: event.data?.type });
     }),

@@ -25,9 +25,9 @@ __all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
 
 Observed = dict[str, Any]
 
-#: Delay of the real component before Settings. The model has no delay.
+#: Delay in ms of the real component before Settings. The model has no delay.
 SETTINGS_MS: Final = 50
-#: Delay of the real component between `stop()` and the close of the connection. The model has no delay.
+#: Delay in ms of the real component between `stop()` and the close of the connection. The model has no delay.
 STOP_MS: Final = 1000
 #: Callbacks that the model omits, because they do not concern the conversation.
 NOT_COMPARED: Final = frozenset({"onReady", "onIdleTimeoutActiveChange", "onAgentOptionsUsedForSettings"})

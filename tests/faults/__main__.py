@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     given = parser.parse_args()
     good = True
-    # A fresh process each, so that each has its own memory peak.
+    # Each target runs in a new process, so that its memory peak is its own.
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = [
             pool.submit(play, name, given.inputs, given.seed, given.first) for name in given.only or [*TARGETS, *SERVERS]

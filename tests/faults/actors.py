@@ -1,7 +1,7 @@
-"""Sessions with damaged messages for the mock upstream and for the proxy model of every release.
+"""Plays sessions with damaged messages to the mock upstream and to the proxy model of every release.
 
-A session is one recorded at a running proxy (data/conformance), with some of its messages mutated, lost, doubled,
-or sent in a frame of the other kind. The actor's timers fire in between, in any order.
+The sessions were recorded at running proxies (data/conformance). Some of their messages are mutated, lost, doubled, or sent
+in a frame of the other kind. The actor's timers end at random points between the messages, in any order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["proxy", "upstream"]
 
 ROOT = Path(__file__).parents[2]
 _TAGS: Final = ("0.9.1", "0.9.4", "0.11.1")
-#: Codes that a close frame may have, and the two values for no code.
+#: Valid codes of a close frame, and the two values for a close without a code (None and 1006).
 _CODES: Final = {None, 1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011}
 _KNOBS: Final[tuple[dict[str, str], ...]] = (
     {},
@@ -40,7 +40,7 @@ _KNOBS: Final[tuple[dict[str, str], ...]] = (
 
 @cache
 def sessions() -> tuple[tuple[tuple[str, str, Payload], ...], ...]:
-    """Return (sender, receiver, payload) of all messages in each of the kept cases."""
+    """Return (sender, receiver, payload) of every message, grouped by recorded case."""
     found = []
     for tag in _TAGS:
         for recording in read_recordings(ROOT / "data" / "conformance" / f"{tag}.jsonl.gz"):
@@ -55,18 +55,18 @@ def _ends(link: Any) -> tuple[str, str]:
 
 @cache
 def said() -> tuple[Any, ...]:
-    """Return one message of every kind, as a source of pieces for other messages."""
+    """Return one message of each sender and type. Mutations copy parts of these messages into other messages."""
     kinds = {(sender, str(payload.get("type"))): payload for each in sessions() for sender, _, payload in each
              if isinstance(payload, dict)}  # fmt: skip
     return tuple(kinds.values())
 
 
 class Table(Interpreter):
-    """Runs one actor without neighbours: checks each effect, and keeps the names of the running timers.
+    """Runs one actor without the other actors, checks each effect, and keeps the names of the running timers.
 
     Args:
-        session: gives the durations of the timers.
-        name: the actor's name; its class comes from `session`.
+        session: configuration with the actors and the durations of their timers.
+        name: name of the actor.
     """
 
     def __init__(self, session: SessionConfig, name: str) -> None:
@@ -81,14 +81,14 @@ class Table(Interpreter):
         self.apply(self.name, effects)
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
-        """Check that the message can be encoded for a socket."""
+        """Check that a socket can send the message, and count the message."""
         frame = frame_of(payload)
         frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
         kind = payload.get("type") if isinstance(payload, dict) else None
         self.counts["error" if kind in ("error", "Error") else "sent"] += 1
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        """Check that the duration has a value."""
+        """Check that the duration has a value, and keep the timer's name."""
         assert self.session.times.ns(timer.after, timer.index, 0) >= 0
         self.timers.add(timer.name)
 
@@ -96,7 +96,7 @@ class Table(Interpreter):
         self.timers.discard(name)
 
     def close(self, actor: str, to: str, code: int | None) -> None:
-        """Check that the close code is valid."""
+        """Check that the close code is valid, and set `closed`."""
         assert code in _CODES, f"close code {code}"
         self.closed = True
 
@@ -107,7 +107,7 @@ class Table(Interpreter):
 
 
 def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
-    """Return what arrives in place of a message, in the form that an engine passes to an actor."""
+    """Return the messages that arrive in place of a message, in the form that an engine passes to an actor."""
     turn = rng.randrange(100)
     if turn < 50:
         return [payload]
@@ -123,7 +123,7 @@ def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
         return [payload_of(rng.choice(("", "[1]", "null", '"x"', "7", "{}", "NaN", '{"type":{}}', "\x00")))]
     if turn < 72:
         return [payload_of(binary_for_text(payload, rng))]
-    # As decoded from a socket: NaN and lone surrogates survive Python's own JSON.
+    # The message is encoded and decoded as on a socket. Python's JSON preserves NaN and lone surrogates.
     return [payload_of(json.dumps(mutated_json(payload, rng, said())))]
 
 

@@ -1,9 +1,9 @@
-"""Damaged captures never have wrong counts that are marked as certain: `python -m tests.faults.damage` tests every sample.
+"""Tests that a damaged capture has no wrong count that is marked as certain: `python -m tests.faults.damage`.
 
-Each sample is cut at 200 places, has lines dropped, doubled and moved, bytes flipped, and `<script>` and terminal escapes in
-names and texts. The rest must be read or refused in one line, every count and outcome marked as certain must equal that of
-the complete file, and unread parts must be reported. `make faults` runs all of it; `tests/test_capture_damage.py` runs
-a part.
+Each sample is cut at 200 places. Its lines are dropped, doubled and moved, its bytes are flipped, and `<script>` and terminal
+escapes are inserted in its names and texts. The reader must read the rest or refuse the file with an error of one line. Every
+count and outcome that is marked as certain must equal that of the complete file. The reader must report unread parts. `make
+faults` runs every sample, and `tests/test_capture_damage.py` runs some.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ EVIL: Final = ("<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", 
 
 @dataclass(frozen=True)
 class Sample:
-    """A complete capture: its uncompressed bytes and the result of reading it."""
+    """A complete capture.
+
+    Attributes:
+        name: name of its file.
+        data: its uncompressed bytes.
+        truth: the result of reading it.
+    """
 
     name: str
     data: bytes
@@ -48,7 +54,7 @@ class Sample:
 
 
 def samples() -> Iterator[Path]:
-    """Yield every kept capture, and those in the folder of shared captures if it exists."""
+    """Yield the path of every capture in the repository, and in the folder of shared captures if this folder exists."""
     yield from sorted((ROOT / "data" / "logs").glob("**/*.gz"))
     yield from sorted(each for each in (ROOT / "tests" / "data").iterdir() if each.suffix in (".log", ".har"))
     yield from sorted((ROOT.parent / "shared" / "captures").glob("*.log"))
@@ -89,7 +95,7 @@ DAMAGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
 
 
 def evil(data: bytes, word: str) -> bytes:
-    """Replace connection names and message texts."""
+    """Return the data with `word` in connection names and in place of message texts."""
     text = data.decode()
     for name in ("c1", "c2", "c3"):
         text = text.replace(f"connection_id: '{name}'", f"connection_id: `{name}{word}`")
@@ -98,11 +104,11 @@ def evil(data: bytes, word: str) -> bytes:
 
 
 def damaged(sample: Sample, cuts: int, others: int) -> Iterator[tuple[str, bytes]]:
-    """Yield (kind of damage, damaged bytes) of one sample, deterministically."""
+    """Yield (kind of damage, damaged bytes) of one sample. The sample's name determines the random choices."""
     rng = random.Random(sample.name)
     for number in range(cuts):
         yield "cut", sample.data[: len(sample.data) * (number + 1) // (cuts + 1)]
-    # A flipped byte in a recording or a HAR gives another valid message, which no reader can detect.
+    # A flipped byte in a recording or a HAR file can give another valid message, which no reader can detect.
     kinds = [name for name in DAMAGES if name != "flipped" or sample.truth.format == CONSOLE]
     for name in kinds:
         for _ in range(others):
@@ -115,7 +121,7 @@ def damaged(sample: Sample, cuts: int, others: int) -> Iterator[tuple[str, bytes
 
 
 def read(path: Path, data: bytes) -> Capture | None:
-    """Return the capture, or None if the file is refused. Either result must be printable."""
+    """Read a file with these bytes and check that the result is printable. Return the capture, or None for a refused file."""
     path.write_bytes(data)
     try:
         capture = read_capture(path)
@@ -134,7 +140,7 @@ def counts(capture: Capture) -> dict[str, dict[str, tuple[int | None, str]]]:
 
 
 def wrong(capture: Capture, truth: Capture) -> list[str]:
-    """Return counts and outcomes that are marked as certain and differ from those of the complete file."""
+    """Return a description of each count or outcome that is marked as certain but differs from the complete file."""
     true, found = counts(truth), []
     outcomes = {of.connection: of.outcome for of in truth.sessions}
     for of in capture.sessions:
@@ -148,7 +154,7 @@ def wrong(capture: Capture, truth: Capture) -> list[str]:
 
 
 def silent(capture: Capture, sample: Sample, kind: str, data: bytes) -> list[str]:
-    """Return records that are missing without a report."""
+    """Return a description of records that are missing although the capture reports no unread records."""
     if sample.truth.format != CONSOLE or capture.unread_records:
         return []
     if kind == "cut":
@@ -160,21 +166,21 @@ def silent(capture: Capture, sample: Sample, kind: str, data: bytes) -> list[str
 
 @dataclass
 class DamageResult:
-    """Results of a sample's damages."""
+    """The results of the damaged versions of a sample. `found` contains descriptions of the failures."""
 
     counts: Counter[str] = field(default_factory=Counter)
     found: list[str] = field(default_factory=list)
 
 
 def try_all(sample: Sample, cuts: int, others: int, folder: Path) -> DamageResult:
-    """Damage one sample with every kind of damage."""
+    """Read a sample with every kind of damage and return the results."""
     result = DamageResult()
     path = folder / sample.name.removesuffix(".gz")
     for number, (kind, data) in enumerate(damaged(sample, cuts, others)):
         try:
             capture = read(path, data)
             said = [] if capture is None else silent(capture, sample, kind, data)
-            # Replaced names give other connections, so their counts are not compared.
+            # With replaced names, connections differ from those of the complete file, so their counts are not compared.
             said += [] if capture is None or kind == "evil" else wrong(capture, sample.truth)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -199,7 +205,7 @@ def main() -> int:
             try:
                 sample = Sample.of(path)
             except InputError:
-                continue  # a log without a record; other tests check that it is refused
+                continue  # the log has no records, and other tests check that the reader refuses it
             result = try_all(sample, given.cuts, given.others, Path(folder))
             kinds = sum(result.counts[each] for each in ("cut", "evil", *DAMAGES))
             total, bad = total + kinds, bad + len(result.found)

@@ -1,7 +1,7 @@
-"""Raw bytes and damaged frames for running servers: `voicerace serve upstream`, and `serve proxy` in front of one.
+"""Sends raw bytes and damaged frames to running servers: `voicerace serve upstream`, alone or with a `serve proxy`.
 
-The servers are processes, started from the command line; an input is one connection to them. In between and at the end
-a regular session is played there: it must have its usual outcome and a complete recording.
+The servers are processes of the command line. An input is one connection to a server. Between the inputs and at the end, a
+regular session is played to the servers. It must have its usual outcome and a complete recording.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["SERVERS", "Servers", "frame"]
 
 #: Number of inputs between two checks of the servers.
 LOOK_EVERY: Final = 250
-#: A server hangs if it has not ended a connection this long after its client has gone.
+#: Maximum time until a server ends a connection whose client has disconnected.
 PATIENCE_S: Final = 20.0
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _HANDSHAKE: Final = (
@@ -47,13 +47,13 @@ def frame(
     data: bytes, opcode: int = _TEXT, *, end: bool = True, reserved: int = 0, mask: bool = True, length: int | None = None,
     wide: int = 0,
 ) -> bytes:  # fmt: skip
-    """Return a frame of RFC 6455, 5.2, valid or not.
+    """Return a valid or invalid frame of RFC 6455, section 5.2.
 
     Args:
         end: the FIN bit.
-        reserved: RSV1 to RSV3.
-        length: the length in the header, if it is not that of the data.
-        wide: bytes of the extended length, if more than needed: 2 or 8.
+        reserved: the bits RSV1 to RSV3.
+        length: length in the header; by default that of the data.
+        wide: size of the extended length in bytes, if larger than necessary (2 or 8).
     """
     said = len(data) if length is None else length
     first = bytes([(end << 7) | (reserved << 4) | opcode])
@@ -66,7 +66,7 @@ def frame(
         head = bytes([bit | 127]) + struct.pack(">Q", said)
     if not mask:
         return first + head + data
-    return first + head + b"\0\0\0\0" + data  # masked with zeros, which leaves the bytes unchanged
+    return first + head + b"\0\0\0\0" + data  # a mask of zeros leaves the bytes unchanged
 
 
 def _whole(payload: object) -> bytes:
@@ -74,14 +74,14 @@ def _whole(payload: object) -> bytes:
     return frame(said, _BINARY) if isinstance(said, bytes) else frame(said.encode("utf-8", "surrogatepass"))
 
 
-#: Byte sequences that are no valid frame, or no valid frame at that point.
+#: Functions that return the bytes of frames, most of them invalid or invalid at this point of the stream.
 _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
     lambda rng: frame(b"x", rng.choice((3, 4, 5, 6, 7, 11, 12, 13, 14, 15))),
     lambda rng: frame(b"{}", reserved=rng.randint(1, 7)),
     lambda rng: frame(b"{}", mask=False),
     lambda rng: frame(b"{}", length=rng.choice((3, 126, 65_536, MAX_FRAME, MAX_FRAME + 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1))),
     lambda rng: frame(b"{}", wide=rng.choice((2, 8))),
-    # Fragments of a message that never ends, and fragments without a message.
+    # Fragments of a message without an end, and fragments without a start.
     lambda rng: frame(b'{"type":', end=False) + frame(b"1", 0, end=False) * rng.choice((0, 1, 50, 2_000)),
     lambda rng: frame(b"1" * 60_000, end=False) + frame(b"1" * 60_000, 0, end=False) * rng.choice((1, 20)),
     lambda rng: frame(b"", end=False) + frame(b"", 0, end=False) * rng.choice((1, 5_000)),
@@ -96,7 +96,7 @@ _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
     lambda rng: frame(b"nobody asked", _PONG) * rng.choice((1, 500)),
     lambda rng: frame(rng.choice((b"", b"\x03", b"\x03\xe8\xff\xfe", struct.pack(">H", rng.randrange(2**16)))), _CLOSE),
     lambda rng: frame(struct.pack(">H", 1000) + b"bye", _CLOSE) + frame(b"{}"),
-    # Text that is invalid, too deep, too long, or of another type.
+    # Messages that are invalid UTF-8, too deep, too long, or not objects.
     lambda rng: frame(rng.choice((b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"ok\x80"))),
     lambda rng: frame(b"\xe2", end=False) + frame(b"\x82\xac", 0),
     lambda rng: frame(deep(rng).encode()),
@@ -109,7 +109,7 @@ _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
 
 
 def _greeting(rng: random.Random) -> bytes:
-    """Return an opening handshake, valid or not."""
+    """Return a valid or invalid opening handshake."""
     whole = _HANDSHAKE.format(path=rng.choice(("/", "/v1/realtime?model=gpt-realtime", "/openai")), more="").encode()
     turn = rng.randrange(100)
     if turn < 80:
@@ -127,7 +127,7 @@ def _greeting(rng: random.Random) -> bytes:
 
 
 def _said(rng: random.Random, receiver: str) -> bytes:
-    """Return the bytes after the handshake: part of a real session, damaged, with odd frames in between."""
+    """Return the bytes after the handshake: a part of a recorded session with damaged messages and with `_FRAMES`."""
     real = [payload for _, to, payload in rng.choice(sessions()) if to == receiver][: rng.choice((0, 1, 3, 12))]
     frames = [_whole(each) for payload in real for each in damaged(payload, rng)]
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
@@ -140,8 +140,8 @@ class _Serve:
     """A `voicerace serve` process.
 
     Args:
-        words: its arguments.
-        folder: folder for its run.
+        words: arguments of `voicerace serve`.
+        folder: folder for the recordings.
     """
 
     def __init__(self, words: list[str], folder: Path) -> None:
@@ -151,7 +151,7 @@ class _Serve:
         command = [sys.executable, "-m", "voicerace", "serve", *words, "--listen", "127.0.0.1:0", "--out", str(folder)]
         with self.errors.open("wb") as errors, self.lines.open("wb") as lines:
             self.process = subprocess.Popen(command, stdout=lines, stderr=errors)
-        deadline = time.monotonic() + 180  # a busy machine starts programs slowly
+        deadline = time.monotonic() + 180  # the start can take long on a busy machine
         while "listening on" not in (said := self.lines.read_text()):
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < deadline, "does not begin to listen"
@@ -166,11 +166,11 @@ class _Serve:
 
     @property
     def ended(self) -> int:
-        """Number of sessions that it has judged."""
+        """Number of sessions for which the server has printed a verdict."""
         return self.lines.read_bytes().count(b"\n") - 1
 
     def memory_mib(self) -> float:
-        """Return the peak so far; 0 if the system does not report it."""
+        """Return the process's peak memory in MiB, or 0 if the system does not report it."""
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -178,7 +178,7 @@ class _Serve:
         return 0.0
 
     def stop(self) -> str:
-        """End it as Ctrl-C does; return a description of any fault in how it ended."""
+        """End the process as Ctrl-C does. Return a description of the fault if it did not end normally, else an empty text."""
         self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(PATIENCE_S)
@@ -191,18 +191,18 @@ class _Serve:
 
 
 def _talk(address: tuple[str, int], greeting: bytes, said: bytes, rng: random.Random) -> str:
-    """Make one connection; return how it ended.
+    """Open a connection, send the bytes, disconnect, and return a description of the server's answer.
 
     Raises:
-        AssertionError: the server keeps the connection of a client that has gone.
+        AssertionError: the server did not end the connection after the client disconnected.
     """
     leaving = rng.choice(("goes", "goes", "closes", "is lost"))
     answered = bytearray()
     with socket.create_connection(address, PATIENCE_S) as client, contextlib.suppress(OSError):
         client.sendall(greeting)
         if rng.random() < 0.8:
-            answered += _until_quiet(client)  # the rest comes when the connection is open
-        # Sent in one piece, or split as a network may split it.
+            answered += _until_quiet(client)  # the remaining bytes are then sent on an open connection
+        # Sometimes the bytes are split at a random position, as a network can split them.
         cut = rng.randrange(len(said) + 1) if rng.random() < 0.3 else len(said)
         client.sendall(said[:cut])
         client.sendall(said[cut:])
@@ -217,14 +217,14 @@ def _talk(address: tuple[str, int], greeting: bytes, said: bytes, rng: random.Ra
         try:
             while piece := client.recv(65_536):
                 answered += piece
-        except TimeoutError:  # which would be an OSError too
+        except TimeoutError:  # a subclass of OSError, which is suppressed
             raise AssertionError(f"the server holds on to a client that has gone, {PATIENCE_S:g} s long") from None
         return _ending(bytes(answered))
     return "lost by the server"
 
 
 def _until_quiet(client: socket.socket) -> bytes:
-    """Return the bytes that arrive until none arrive for a moment."""
+    """Return the received bytes. The end is the first interval of 10 ms without bytes."""
     came = bytearray()
     client.settimeout(0.01)
     with contextlib.suppress(TimeoutError):
@@ -240,7 +240,7 @@ def _ending(answered: bytes) -> str:
     if not head:
         return "no answer"
     if head[0] == 0x80 | _PONG:
-        return "a ping answered before the handshake"  # by the library; such a client has lost the connection in any case
+        return "a ping answered before the handshake"  # the websockets library does this, and the connection fails anyway
     assert head.startswith(b"HTTP/1.1 "), f"no answer of HTTP: {head[:60]!r}"
     status = head.split(b" ", 2)[1].decode("ascii", "replace")
     if status != "101":
@@ -260,8 +260,8 @@ class Servers:
     """The servers under test for one target.
 
     Args:
-        folder: folder for their runs.
-        proxy: send the inputs to a `serve proxy` in front of the `serve upstream` instead of to the latter.
+        folder: folder for the recordings of the servers.
+        proxy: whether the target is a `serve proxy` that uses a `serve upstream`. If False, the target is `serve upstream`.
     """
 
     def __init__(self, folder: Path, *, proxy: bool) -> None:
@@ -276,7 +276,7 @@ class Servers:
         self.target = self.all[-1]
 
     def __enter__(self) -> Self:
-        self.look()  # imports of the first session do not count as an input's memory
+        self.look()  # the memory of the first session's imports must not count for an input
         self._before = self._memory_mib()
         return self
 
@@ -290,7 +290,7 @@ class Servers:
         return sum(each.memory_mib() for each in self.all)
 
     def input(self, rng: random.Random, folder: Path) -> str:
-        """Make one connection; return how it ended."""
+        """Play one input and return a description of the server's answer. Check the servers after every `LOOK_EVERY` inputs."""
         self._inputs += 1
         found = _talk(self.target.address, _greeting(rng), _said(rng, self.receiver), rng)
         if self._inputs % LOOK_EVERY == 0:
@@ -298,7 +298,7 @@ class Servers:
         return found
 
     def look(self) -> None:
-        """Check that every connection has ended, every recording is readable, and a regular session is played and recorded."""
+        """Play a regular session and check that it is recorded, every connection has ended, and every recording is readable."""
         asyncio.run(_session(self.target.url, proxy=self.receiver == "proxy"))
         for each in self.all:
             files = each.recordings
@@ -310,16 +310,16 @@ class Servers:
             for file in files:
                 judge(Recording.read(file))
                 if file != files[-1]:
-                    file.unlink()  # one check is enough, and this saves disk space
+                    file.unlink()  # this saves disk space, and one check is enough
         good = Recording.read(self.target.recordings[-1])
         assert good.complete, f"the good session is not recorded whole: {judge(good).fault}"
-        # Every turn at a served upstream has a call, including the last.
+        # Every turn at the served upstream has a call, including the last turn.
         refused = sum(event.type == "error" for event in good.events)
         assert refused in (1, 2), f"the good session is refused {refused} times"
         self.grown_mib = max(0.0, self._memory_mib() - self._before)
 
     def stop(self) -> None:
-        """Check the servers after the last input, and end them as Ctrl-C does."""
+        """Check the servers after the last input, end them as Ctrl-C does, and check how they end."""
         self.look()
         for each in reversed(self.all):
             wrong = each.stop()
@@ -330,14 +330,14 @@ class Servers:
 
 
 async def _session(url: str, *, proxy: bool) -> None:
-    """Play the regular session: its result comes in the gap, so its request is refused."""
+    """Play the regular session. Its result arrives in the gap, so the API refuses the request."""
     session = played(tool_ms=10, gap_ms=400, reply_ms=20, deadline_ms=1_500)
     target = ProxyTarget.of(url if proxy else "model:0.9.1")
     async with Live(target, None if proxy else UpstreamTarget.of(url), silence_s=2.0) as live:
         await live.play(session)
 
 
-#: Name -> function that opens the servers in a folder, for the inputs.
+#: Name of a target -> function that returns its servers, with a folder for the recordings.
 SERVERS: Final[dict[str, Callable[[Path], Servers]]] = {
     "serve-upstream": lambda folder: Servers(folder, proxy=False),
     "serve-proxy": lambda folder: Servers(folder, proxy=True),

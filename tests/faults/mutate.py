@@ -1,4 +1,4 @@
-"""Turn valid inputs into invalid ones: values of other types, huge and deep values, lost and doubled pieces, flipped bits."""
+"""Makes invalid inputs from valid ones: values of other types, huge and deep values, lost or doubled pieces, flipped bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 __all__ = ["binary_for_text", "deep", "mutated_bytes", "mutated_json"]
 
-#: Values in place of the expected ones; each is created anew.
+#: Functions that return a new value of a wrong type, size or depth.
 _WRONG: Final[tuple[Callable[[random.Random], Any], ...]] = (
     lambda rng: None,
     lambda rng: rng.random() < 0.5,
@@ -28,7 +28,7 @@ _WRONG: Final[tuple[Callable[[random.Random], Any], ...]] = (
     lambda rng: [{"type": "function_call"}] * rng.choice((2, 3_000)),
     lambda rng: nested(rng.choice((10, 100, 200)), rng.random() < 0.5),
 )
-#: Byte sequences that are difficult for byte readers.
+#: Byte sequences with a special meaning in JSON, JavaScript, YAML, terminals or text encodings.
 _TOKENS: Final = (
     b"{", b"}", b"[", b"]", b'"', b"'", b"`", b"\\", b"\\u", b"\\x", b",", b":", b"null", b"NaN", b"-Infinity", b"1e999",
     b"9" * 5_000, b"0x1n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r", b"\r\n", b"\n\n", b"\x1b[31m", b"{\n",
@@ -45,14 +45,14 @@ def nested(depth: int, lists: bool = False) -> Any:
 
 
 def deep(rng: random.Random) -> str:
-    """Return JSON text deeper than any parser's stack, closed or not."""
+    """Return JSON text that is deeper than the stack of any parser. The brackets are closed or not."""
     depth = rng.choice((1_500, 20_000, 100_000))
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}"), ('{"type":"x","item":', "}")))
     return opening * depth + "1" + closing * (depth if rng.random() < 0.5 else 0)
 
 
 def _paths(value: Any, limit: int = 400) -> list[tuple[Any, Any]]:
-    """Return (container, key) of every node below a value."""
+    """Return (container, key) of the nodes below a value; about `limit` at most."""
     found: list[tuple[Any, Any]] = []
     waiting = [value]
     while waiting and len(found) < limit:
@@ -65,7 +65,7 @@ def _paths(value: Any, limit: int = 400) -> list[tuple[Any, Any]]:
 
 
 def mutated_json(value: Any, rng: random.Random, others: Sequence[Any] = (), most: int = 3) -> Any:
-    """Return a copy of a JSON value with one to `most` nodes lost, replaced, renamed, exchanged or taken from another value."""
+    """Return a copy of a JSON value in which one to `most` nodes are removed, renamed, doubled, exchanged or replaced."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, most)):
         paths = _paths(value)
@@ -93,7 +93,7 @@ def mutated_json(value: Any, rng: random.Random, others: Sequence[Any] = (), mos
 
 
 def mutated_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = (), most: int = 4) -> bytes:
-    """Return a copy with one to `most` pieces flipped, lost, doubled, moved, cut off, or replaced with odd ones."""
+    """Return a copy of the bytes in which one to `most` pieces are flipped, lost, doubled, moved, cut off or replaced."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, most)):
         size = len(changed)
@@ -130,7 +130,7 @@ def mutated_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = (),
 
 
 def binary_for_text(message: Any, rng: random.Random) -> str | bytes:
-    """Return a message in a wrong frame: its JSON as binary, cut, as invalid UTF-8, or as a string in a string."""
+    """Return the JSON of a message as binary, cut off, as invalid UTF-8, or as a string in a string."""
     text = json.dumps(message)
     match rng.randrange(5):
         case 0:

@@ -1,4 +1,4 @@
-"""Damaged files for the readers of captures: a console log, one stored by a collector, a HAR, a recording, a cassette."""
+"""Reads damaged captures: console logs, logs in the format of a collector, HAR files, recordings and cassettes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from voicerace.trace.recording import Link, read_recordings
 __all__ = ["cassette", "collected", "har", "jsonl", "log"]
 
 ROOT = Path(__file__).parents[2]
-#: Maximum length of a reader's error, which is one line on a terminal.
+#: Maximum length of a reader's error in characters.
 _LONGEST = 1_500
 
 
 @cache
 def logs() -> tuple[bytes, ...]:
-    """Return one connection of every sample log: the records that contain its name."""
+    """Return the records of one connection of every sample log, as one log each."""
     found = []
     for path in sorted((ROOT / "data" / "logs").glob("*.log.gz")):
         records = gzip.decompress(path.read_bytes()).split(b"\n{\n")
@@ -41,7 +41,7 @@ def logs() -> tuple[bytes, ...]:
 
 @cache
 def recordings() -> tuple[bytes, ...]:
-    """Return one recording of the wire of each sample log, and some of the conformance cases."""
+    """Return some recordings of the sample logs and of the conformance cases, as the bytes of one file each."""
     found = []
     for path in sorted((ROOT / "data").glob("*/*[0-9].jsonl.gz")):
         each = read_recordings(path)
@@ -51,7 +51,7 @@ def recordings() -> tuple[bytes, ...]:
 
 @cache
 def hars() -> tuple[Any, ...]:
-    """Return the HAR file that Playwright wrote, and recordings of the host's side in that form."""
+    """Return the content of a HAR file that Playwright wrote, and recordings of the host's side in the same form."""
     found = [json.loads((ROOT / "tests" / "data" / "playwright-chromium.har").read_bytes())]
     host = {Link("component", "proxy"): "send", Link("proxy", "component"): "receive"}
     for path in sorted((ROOT / "data" / "logs").glob("*.jsonl.gz"))[::3]:
@@ -69,7 +69,7 @@ def hars() -> tuple[Any, ...]:
 
 @cache
 def cassettes() -> tuple[Any, ...]:
-    """Return sessions of `data/api` in the form of a cassette, without times and with them."""
+    """Return sessions of `data/api` in the form of cassettes, with and without times."""
     found = []
     for path in sorted((ROOT / "data" / "api").glob("*.jsonl.gz")):
         for one in read_recordings(path)[:2]:
@@ -92,7 +92,10 @@ def cassette_files() -> tuple[bytes, ...]:
 
 
 def shown(path: Path, rng: random.Random) -> str:
-    """Read and show a file in every form; return the result. Any exception but `InputError` is a finding for the caller."""
+    """Read a file, format it in every form, and return ``read``, ``read, with gaps`` or ``refused``.
+
+    Any exception other than `InputError` is a failure of the reader, which the caller records.
+    """
     try:
         capture = read_capture(path)
         json.dumps(inspect_json(capture), allow_nan=False)
@@ -117,7 +120,7 @@ def _reading(name: str, make: Callable[[random.Random], bytes]) -> Callable[[ran
     def one(rng: random.Random, folder: Path) -> str:
         path = folder / name
         data = make(rng)
-        # Some files are compressed, and some of those are damaged after compression.
+        # Some files are compressed, and some compressed files are damaged after the compression.
         if rng.random() < 0.05:
             data, path = gzip.compress(data, 1), folder / f"{name}.gz"
             data = data if rng.random() < 0.5 else mutated_bytes(data, rng, most=1)
@@ -133,17 +136,17 @@ def _log(rng: random.Random) -> bytes:
 
 @cache
 def records() -> tuple[tuple[dict[str, Any], ...], ...]:
-    """Return the records of the sample logs in OTLP form."""
+    """Return the records of each sample log in OTLP form."""
     lines = (each.decode().split("\n") for each in logs())
     return tuple(tuple(otlp(record) for record in scan(of) if isinstance(record, Record)) for of in lines)
 
 
-#: Representations of numbers in the JSON of other programs.
+#: Valid and invalid representations of numbers in JSON of other programs.
 _NUMBERS = ("--5", "\u00b2", "9" * 5_000, "-", "1e5", "0x10", " 7", "NaN", 1.5, -1, 2**64, True, None, [], {})
 
 
 def _collected(rng: random.Random) -> bytes:
-    """Return a log stored by a collector, or OTLP, damaged in the log, in the collector's JSON, or in the bytes."""
+    """Return a log in a collector's format or as OTLP, with damage in the log, in the JSON or in the bytes."""
     name = rng.choice(("otlp", "otlp", "one a line", *WRAPPERS))
     if name in ("otlp", "one a line"):
         lines = _documents(rng, name)
@@ -161,7 +164,7 @@ def _collected(rng: random.Random) -> bytes:
 
 
 def _documents(rng: random.Random, name: str) -> list[str]:
-    """Return OTLP in batches, over several lines or not, or one JSON record per line, with some damaged records."""
+    """Return lines of OTLP batches or of one JSON record each, with some damaged records. A batch can have several lines."""
     own: list[Any] = [*rng.choice(records())]
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(own))
@@ -191,7 +194,7 @@ def _micros(time_ns: Any) -> Any:
 
 
 def _plain_record(record: Any) -> Any:
-    """Return an OTLP record with the field names of the console."""
+    """Return an OTLP record with the field names of the console log."""
     attributes, body = record.get("attributes"), record.get("body")
     pairs = attributes if isinstance(attributes, list) else []
     return {
@@ -214,7 +217,7 @@ def _jsonl(rng: random.Random) -> bytes:
             lines[at] = deep(rng).encode()
             break
         if isinstance(inner := record.get("json", record.get("provenance")), dict) and rng.random() < 0.7:
-            # Damage within a message, so that every line is still an event.
+            # The damage is within a message, so that every line is still an event.
             inner = mutated_json(inner, rng)
             record["json" if "json" in record else "provenance"] = inner if isinstance(inner, dict) else {}
         else:
@@ -253,12 +256,12 @@ def _cassette(rng: random.Random) -> bytes:
     if rng.random() < 0.5:
         return mutated_bytes(files[chosen], rng, files)
     changed = mutated_json(cassettes()[chosen], rng, cassettes(), most=6)
-    # JSON is YAML too, but a cassette with a changed beginning is no longer recognised.
+    # JSON is valid YAML. The first line stays unchanged, because a reader recognises a cassette by its beginning.
     return _yaml(changed) if rng.random() < 0.7 else b"interactions:\n" + _dumped(changed)
 
 
 def _multiplied(data: bytes, rng: random.Random) -> bytes:
-    """Return a cassette whose aliases refer to each other or to themselves."""
+    """Return a cassette whose YAML aliases refer to each other or to themselves."""
     levels = rng.randint(1, 40)
     lines = ["- kind: message", "  direction: received", "  data:", "    type: error", "    a0: &a0 [x, x, x, x]"]
     lines += [f"    a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, levels)]

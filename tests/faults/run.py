@@ -1,4 +1,4 @@
-"""Play a number of inputs of one target within limits of time and memory, and count the results."""
+"""Plays a number of inputs of one target within limits of time and memory, and counts the results."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "upstream": actors.upstream,
     "proxy": actors.proxy,
 }
-#: CPU time, which does not depend on the machine's load. Inputs have at most a few hundred kB, so more time is a hang.
+#: Maximum CPU time in s of an input of a few hundred kB. CPU time does not depend on the machine's load.
 LONGEST_S: Final = 20
-#: Wall-clock time, for inputs that wait.
+#: Maximum wall-clock time in s of an input, for inputs that hang without using CPU time.
 PATIENCE_S: Final = 300
-#: Maximum growth of the process's memory over all inputs of a target.
+#: Maximum growth in MiB of the process's memory over all inputs of a target.
 MOST_MIB: Final = 400
 
 
 @dataclass(frozen=True)
 class Found:
-    """An input that made its target fail."""
+    """An input that made its target fail. `where` is the place in the code, or empty for a hang."""
 
     number: int
     what: str
@@ -50,14 +50,14 @@ class Found:
 
 @dataclass
 class Result:
-    """Results of a target's inputs.
+    """The results of a target's inputs.
 
     Attributes:
-        counts: number of inputs per result.
+        counts: result of an input -> number of inputs.
         found: inputs that crashed or hung.
-        slowest_s: the longest time of one input.
-        grown_mib: growth of the peak of the process's memory.
-        seconds: the total time.
+        slowest_s: longest time of one input.
+        grown_mib: growth of the process's memory peak.
+        seconds: total time.
     """
 
     target: str
@@ -73,7 +73,7 @@ class Result:
 
 
 class HungError(BaseException):
-    """An input took too long. A BaseException, so that no handler catches it by accident."""
+    """An input took too long. The class is a BaseException, so that no handler in the target catches it."""
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def within(seconds: int) -> Iterator[None]:
 
 
 def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
-    """Play the inputs from `first` on of a target; the seed determines them."""
+    """Play `inputs` inputs of a target, from number `first` on, and return the results. The seed determines the inputs."""
     result = Result(target)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -120,7 +120,7 @@ def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
 
 @contextmanager
 def noted(number: int, found: list[Found]) -> Iterator[None]:
-    """Record the failure of an input as a finding, so that the next input can run."""
+    """Suppress an exception in the context and append it to `found`, so that the next input can run."""
     try:
         yield
     except HungError:
@@ -132,7 +132,7 @@ def noted(number: int, found: list[Found]) -> Iterator[None]:
 
 
 def _warm(one: Callable[[Random, Path], str], folder: Path) -> None:
-    """Run a few inputs first, so that one-time reads and imports do not count as an input's memory."""
+    """Run a few inputs, so that the memory of one-time reads and imports does not count for the inputs that follow."""
     for number in range(3):
         with contextlib.suppress(Exception):
             one(Random(f"warm {number}"), folder)

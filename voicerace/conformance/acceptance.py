@@ -40,12 +40,7 @@ _TRIES: Final = 3
 
 
 class Wrong(NamedTuple):
-    """A fault of a session.
-
-    Attributes:
-        word: an outcome or one of `experiments.checks.WORDS`.
-        why: the reason.
-    """
+    """A fault of a session. `word` is an outcome or one of `experiments.checks.WORDS`, and `why` is the reason."""
 
     word: str
     why: str

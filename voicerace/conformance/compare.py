@@ -55,11 +55,7 @@ class Difference:
 
 @dataclass
 class Signatures:
-    """Converts messages to signatures for the comparison.
-
-    Attributes:
-        calls: call id -> number of the call.
-    """
+    """Converts messages to signatures for the comparison. `calls` maps a call id to the number of the call."""
 
     calls: dict[str, int] = field(default_factory=dict)
 

@@ -165,15 +165,7 @@ def held_actions(recording: Recording) -> tuple[HeldAction, ...]:
 
 
 class _Action(NamedTuple):
-    """An action whose result is not known yet.
-
-    Attributes:
-        what: ``session.update`` or ``commit``.
-        event: the sent action, or the input that causes the held action.
-        response: the active response.
-        end: seq of the end of the response's text or audio; None if it is not done.
-        sent: whether the proxy sent the action.
-    """
+    """An action without its result. `end` is the seq of the end of the response's text or audio, or None if it is not done."""
 
     what: Literal["session.update", "commit"]
     event: Event

@@ -31,13 +31,7 @@ class ExchangeStep:
 
 @dataclass(frozen=True)
 class Script:
-    """A named exchange.
-
-    Attributes:
-        name: unique name.
-        steps: inputs of the proxy, in order.
-        reachable: whether the upstream accepts the proxy's connection.
-    """
+    """A named exchange. If `reachable` is False, the upstream refuses the proxy's connection."""
 
     name: str
     steps: tuple[ExchangeStep, ...]

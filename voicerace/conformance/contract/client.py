@@ -48,12 +48,7 @@ class ConnectionGoneError(InconclusiveError):
 
 
 class Patience(NamedTuple):
-    """Timeouts in seconds.
-
-    Attributes:
-        answer_s: timeout for an expected event.
-        quiet_s: timeout for an event that should not arrive.
-    """
+    """Timeouts in seconds: `answer_s` for an expected event, `quiet_s` for an event that should not arrive."""
 
     answer_s: float
     quiet_s: float
