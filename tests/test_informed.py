@@ -68,7 +68,7 @@ PLAYED = (
         lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
     )
     .filter(
-        # The reference gate requests again as soon as it is refused. If the slot is freed late and the network takes no time, it
+        # The reference gate requests again when it is refused. If the slot is freed late and the network takes no time, it
         # does so without end within one nanosecond.
         lambda words: not ("slot_lag_ms" in words["times"] and words["release"] == REFERENCE.tag)
     )

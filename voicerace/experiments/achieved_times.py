@@ -69,6 +69,9 @@ def measured(recording: Recording) -> dict[str, list[float]]:
     """Return name -> measured values in ms, in the order of `Measured.index`.
 
     Names without a value are missing. ``tool_ms`` has one value per call with a result of the app, in call order.
+
+    Args:
+        recording: the session to measure.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for each in sorted(measurements(recording), key=lambda each: each.index):

@@ -100,7 +100,12 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
 
 
 def show_table(frame: pd.DataFrame, caption: str) -> None:
-    """Show a DataFrame as a table with a caption and scoped header cells."""
+    """Show a DataFrame as a table with scoped header cells.
+
+    Args:
+        frame: the rows.
+        caption: text above the table.
+    """
     data, _ = table_bundle(frame, caption)
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
