@@ -133,7 +133,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for tried in range(1, TRIES + 1):
         with Lateness() as late:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        if not any(report.failed for report in reports) or late.most_ms < LATE_MS:
+        # A `quiet` test allows fewer milliseconds than a late machine is measured by, so it is repeated like the sanity check.
+        punctual = late.most_ms < LATE_MS and not item.get_closest_marker("quiet")
+        if punctual or not any(report.failed for report in reports):
             break
         if tried < TRIES:
             item._initrequest()  # type: ignore[attr-defined]  # create its fixtures again
