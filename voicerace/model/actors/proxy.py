@@ -197,6 +197,9 @@ class Proxy(ProxySender):
                 kind = javascript.field(event, "type")
             self._event(kind, fields, payload)
             if self.release.gate is not None:
+                if kind == realtime.RESPONSE_DONE:
+                    # Without output text or audio, for example in a cancelled response, nothing else clears the flag.
+                    self.state.flag = False
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
             # The event is not JSON, or its handler threw. Effects from before the throw remain.
