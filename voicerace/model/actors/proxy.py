@@ -198,8 +198,9 @@ class Proxy(ProxySender):
             self._event(kind, fields, payload)
             if self.release.gate is not None:
                 if kind == realtime.RESPONSE_DONE:
-                    # Without output text or audio, for example in a cancelled response, nothing else clears the flag.
+                    # In a response without output text or audio, for example a cancelled one, nothing else clears the flag.
                     self.state.flag = False
+                    self._out += proxy_audio.response_done(self.state.audio, self.release)
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
             # The event is not JSON, or its handler threw. Effects from before the throw remain.

@@ -86,12 +86,22 @@ run((checkout, modules) => {
     "the handler of the API's messages, `upstream.on('message', …)`",
     (node) => ts.isExpressionStatement(node) && /^upstream\.on\('message', /.test(source.code(node)),
   );
+  const rearmed = source.all(
+    (node) => ts.isVariableDeclaration(node) && source.code(node.name) === 'rearmPendingAudioCommitAfterResponse',
+  ).length;
   source.after(handler, [
     "upstream.on('message', (data: Buffer | ArrayBuffer | Buffer[]) => {",
     '  if (clientWs.readyState !== WebSocket.OPEN) return;',
     '  try {',
     '    const event = JSON.parse(data.toString()) as { type?: string } | null;',
-    "    if (event?.type === 'response.done') responseInProgress = false;",
+    ...(rearmed
+      ? ["    if (event?.type === 'response.done') responseInProgress = false;"]
+      : [
+          "    if (event?.type === 'response.done') {",
+          '      responseInProgress = false;',
+          '      if (hasPendingAudio) scheduleAudioCommit();',
+          '    }',
+        ]),
     '    sendRequests(gate.event(event));',
     '  } catch {',
     '    // not JSON; the handler above has reported it',
