@@ -47,10 +47,19 @@ def refusal(random_: random.Random) -> dict[str, Any]:
 def event(random_: random.Random) -> Any:
     """Draw an event of the server: mostly events that the gate handles, sometimes events with missing or odd fields."""
     response, call = random_.choice(RESPONSES), random_.choice(CALLS)
-    item = random_.choice([
-        {"type": "function_call_output", "call_id": call}, {"type": "message", "role": "user"}, {"type": "message", "role": "assistant"},
-        {"type": "function_call", "call_id": call},
-    ])  # fmt: skip
+    call_item = {"type": "function_call", "call_id": call}
+    messages = [{"type": "message", "role": role} for role in ("user", "assistant")]
+    item = random_.choice([{"type": "function_call_output", "call_id": call}, *messages, call_item])
+    error = {"code": "unknown_item", "message": f"no call {call}", "event_id": random_.choice([None, "create", "x"])}
+    odd = [
+        {"type": "error"},
+        {"type": "response.created"},
+        {"type": 7},
+        [],
+        "text",
+        None,
+        {"type": "response.done", "response": 1},
+    ]
     return random_.choice([
         {"type": "response.created", "response": {"id": response}},
         {"type": "response.created", "response": {"id": response, "conversation_id": random_.choice(["conv", None])}},
@@ -58,13 +67,13 @@ def event(random_: random.Random) -> Any:
         {"type": "response.output_text.done", "response_id": response},
         {"type": "response.output_audio.done", "response_id": response},
         {"type": "response.output_item.added", "response_id": response, "item": item},
-        {"type": "response.output_item.added", "response_id": response, "item": {"type": "function_call", "call_id": call}},
-        {"type": random_.choice(["conversation.item.added", "conversation.item.created", "conversation.item.done"]), "item": item},
+        {"type": "response.output_item.added", "response_id": response, "item": call_item},
+        {"type": f"conversation.item.{random_.choice(['added', 'created', 'done'])}", "item": item},
         refusal(random_),
-        {"type": "error", "error": {"code": "unknown_item", "message": f"no call {call}", "event_id": random_.choice([None, "create", "x"])}},
+        {"type": "error", "error": error},
         {"type": "error", "error": {"message": "user text is too long"}},
         {"type": "rate_limits.updated"},
-        random_.choice([{"type": "error"}, {"type": "response.created"}, {"type": 7}, [], "text", None, {"type": "response.done", "response": 1}]),
+        random_.choice(odd),
     ])  # fmt: skip
 
 
