@@ -69,6 +69,7 @@ def event(random_: random.Random) -> Any:
         {"type": "response.output_item.added", "response_id": response, "item": item},
         {"type": "response.output_item.added", "response_id": response, "item": call_item},
         {"type": f"conversation.item.{random_.choice(['added', 'created', 'done'])}", "item": item},
+        {"type": f"input_audio_buffer.{random_.choice(['committed', 'timeout_triggered'])}"},
         refusal(random_),
         {"type": "error", "error": error},
         {"type": "error", "error": {"message": "user text is too long"}},

@@ -21,7 +21,10 @@ _PARTS: Final = {
 }
 # The result is Markdown, not HTML.
 _TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701
+    keep_trailing_newline=True,
 )
 
 

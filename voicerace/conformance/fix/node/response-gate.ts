@@ -60,12 +60,14 @@ export class ResponseGate {
   private active = '';
   /** Whether all items sent so far had been confirmed when `active` was announced. */
   private knows = false;
+  /** Whether all items sent so far had been confirmed when the server last decided to start a response by itself. */
+  private decided = false;
   /** Id of the last response that is done. */
   private over = '';
   /** Whether a request was refused because of a response that is not done yet. */
   private refused = false;
-  /** Whether a request is unanswered. */
-  private asked = false;
+  /** Number of unanswered requests. */
+  private asked = 0;
   /** What the unanswered request covers. */
   private askedWishes: string[] = [];
   private askedGiven: string[] = [];
@@ -88,7 +90,7 @@ export class ResponseGate {
   /** Handle a result that was passed on. A result of an unknown call, or a second result, does not need a response. */
   result(callId: string): number {
     this.unconfirmed.add(callId);
-    this.knows = false;
+    this.knows = this.decided = false;
     const response = this.open.get(callId);
     if (response !== undefined) {
       this.open.delete(callId);
@@ -102,7 +104,7 @@ export class ResponseGate {
 
   /** Handle user input that was passed on: text, or audio that was committed. */
   userInput(kind: 'text' | 'audio'): number {
-    this.knows = false;
+    this.knows = this.decided = false;
     if (kind === 'text') this.unconfirmed.add(TEXT);
     this.wishes.push(kind);
     return this.due();
@@ -129,6 +131,10 @@ export class ResponseGate {
       else if (item.role === 'user') this.unconfirmed.delete(TEXT);
     } else if (type === 'error') {
       this.error(fieldsOf(event.error));
+    } else if (type === 'input_audio_buffer.committed' || type === 'input_audio_buffer.timeout_triggered') {
+      // With server VAD, the server decides here which items its response covers, and announces it later.
+      this.decided = this.unconfirmed.size === 0;
+      return 0;
     } else {
       return 0;
     }
@@ -138,13 +144,13 @@ export class ResponseGate {
   private created(response: Fields): void {
     if (response.conversation_id === null) return; // an out-of-band response does not take the slot
     this.active = String(response.id);
-    this.knows = this.unconfirmed.size === 0;
-    if (!this.asked && this.knows && this.rules.has('unless_known')) {
+    this.knows = this.asked > 0 ? this.unconfirmed.size === 0 : this.decided;
+    if (this.asked === 0 && this.knows && this.rules.has('unless_known')) {
       // The server started the response after it had confirmed all items, so the response covers these inputs.
       this.given = [];
       this.wishes = this.wishes.filter((each) => each !== 'text');
     }
-    this.asked = false;
+    this.asked = Math.max(this.asked - 1, 0);
   }
 
   private done(responseId: string): void {
@@ -161,14 +167,16 @@ export class ResponseGate {
     this.unconfirmed = new Set([...this.unconfirmed].filter((each) => !text.includes(each)));
     if (error.code !== 'conversation_already_has_active_response') {
       // An error without a client event id can be the answer to the request. The next input sends a new request.
-      if (error.event_id === REQUEST_ID || error.event_id == null) this.asked = false;
+      if (error.event_id === REQUEST_ID || error.event_id == null) this.asked = 0;
       return;
     }
+    // The announced response was taken for the answer to the request, but the server started it.
+    if (this.asked === 0) this.knows = this.decided;
     const wishes = this.askedWishes;
     const given = this.askedGiven;
     this.askedWishes = [];
     this.askedGiven = [];
-    this.asked = false;
+    this.asked = Math.max(this.asked - 1, 0);
     const holder = responseNamedBy(error);
     const announced = holder === null || this.active === holder;
     if (holder !== null && holder !== this.over) {
@@ -184,17 +192,18 @@ export class ResponseGate {
 
   /** Return the number of requests to send now, and note the inputs that they cover. */
   private due(): number {
-    const busy = this.rules.has('when_free') ? this.active !== '' || this.asked : this.refused;
+    const busy = this.rules.has('when_free') ? this.active !== '' || this.asked > 0 : this.refused;
     if (busy) return 0;
     const waiting = new Set(this.rules.has('every_call') ? this.open.values() : []);
     const ready = this.given.filter((each) => !waiting.has(each));
     const wanted = this.wishes.length + ready.length;
     if (wanted === 0) return 0;
-    this.asked = true;
+    const sent = this.rules.has('coalesce') ? 1 : wanted;
+    this.asked += sent;
     this.askedWishes = this.wishes;
     this.askedGiven = ready;
     this.wishes = [];
     this.given = this.given.filter((each) => waiting.has(each));
-    return this.rules.has('coalesce') ? 1 : wanted;
+    return sent;
   }
 }
