@@ -81,8 +81,13 @@ def event(random_: random.Random) -> Any:
 def sequence(random_: random.Random) -> list[tuple[str, Any]]:
     return [
         random_.choices(
-            [("event", event(random_)), ("result", random_.choice(CALLS)), ("userInput", random_.choice(["text", "audio"]))],
-            weights=[6, 2, 1],
+            [
+                ("event", event(random_)),
+                ("result", random_.choice(CALLS)),
+                ("userInput", random_.choice(["text", "audio"])),
+                ("resume", None),
+            ],
+            weights=[12, 4, 2, 1],
         )[0]
         for _ in range(random_.randrange(1, 40))
     ]
@@ -94,6 +99,8 @@ def decisions(rules: frozenset[Any], steps: list[tuple[str, Any]]) -> list[int]:
     for name, argument in steps:
         if name == "event":
             found.append(gate.event(argument if isinstance(argument, dict) else {}))
+        elif name == "resume":
+            found.append(gate.resume())
         else:
             found.append(gate.result(argument) if name == "result" else gate.user_input(argument))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -301,10 +302,22 @@ def test_a_refused_request_is_repeated_when_the_active_response_is_done(in_the_w
         assert send(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
 
 
-def test_a_refusal_naming_a_finished_response_is_repeated_at_once() -> None:
+def test_a_refusal_naming_a_finished_response_is_repeated_after_a_pause() -> None:
     gate = after_calls("call_1")
     gate.result("call_1")
-    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [1]
+    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
+    assert (gate.state.paused, gate.user_input("text"), gate.resume(), gate.state.paused) == (True, 0, 1, False)
+
+
+@pytest.mark.parametrize("slot_lag_ms", [1, 40, 49, 50, 51, 200])
+def test_a_slot_that_becomes_free_late_delays_the_request(slot_lag_ms: int) -> None:
+    """Without a network, the request after a refusal would otherwise be sent again in the same nanosecond."""
+    recording = simulate(
+        SessionConfig.of(release="reference", times={"gap_ms": 150, "tool_ms": 10, "slot_lag_ms": slot_lag_ms})
+    )
+    verdict = judge(recording)
+    assert (verdict.outcome, verdict.wedged) == ("noisy", False)
+    assert verdict.turns[0].refusals == math.ceil(slot_lag_ms / 50)
 
 
 @pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])

@@ -32,6 +32,8 @@ class GateState:
         decided: whether all items sent so far had been confirmed when the server last decided to start a response by itself.
         over: id of the last response that is done. A refusal can name it if the slot becomes free later.
         refused: whether a request was refused because of a response that is not done yet.
+        paused: whether a request was refused because of a response that is done. No event announces when the slot becomes
+            free, so the proxy calls `Gate.resume` after `gate_retry_ms`.
         asked: number of unanswered requests.
         asked_for: (`wishes`, `given`) that the unanswered request covers.
         wishes: user inputs that need a response, each ``text`` or ``audio``.
@@ -46,6 +48,7 @@ class GateState:
     decided: bool = False
     over: str = ""
     refused: bool = False
+    paused: bool = False
     asked: int = 0
     asked_for: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     wishes: tuple[str, ...] = ()
@@ -87,6 +90,11 @@ class Gate:
         if kind == "text":
             self.state.unconfirmed.add(_TEXT)
         self.state.wishes += (kind,)
+        return self._due()
+
+    def resume(self) -> int:
+        """End a pause."""
+        self.state.paused = False
         return self._due()
 
     # -- from the server ---------------------------------------------------------------------------------------------
@@ -155,6 +163,8 @@ class Gate:
         announced = holder is None or state.active == holder
         if holder is not None and holder != state.over:
             state.active, state.refused = holder, True
+        elif holder is not None:
+            state.paused = True
         known = announced and state.knows and "unless_known" in self.rules
         if "retry" in self.rules and not known:
             state.wishes, state.given = wishes + state.wishes, given + state.given
@@ -165,7 +175,7 @@ class Gate:
         """Return the number of requests to send now, and move the inputs that they cover to `asked_for`."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
-        if busy:
+        if busy or state.paused:
             return 0
         waiting = set(state.open.values()) if "every_call" in self.rules else set()
         ready = tuple(each for each in state.given if each not in waiting)

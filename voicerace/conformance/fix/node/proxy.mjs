@@ -14,7 +14,7 @@ run((checkout, modules) => {
 
   const imports = source.tree.statements.filter(ts.isImportDeclaration);
   if (!imports.length) throw new PlaceError(`${source.file}: no import declaration`);
-  source.after(imports[imports.length - 1], ["import { REQUEST_ID, ResponseGate } from './response-gate';"]);
+  source.after(imports[imports.length - 1], ["import { REQUEST_ID, ResponseGate, RETRY_MS } from './response-gate';"]);
 
   // One gate per connection to the API.
   const connection = source.one(
@@ -26,10 +26,17 @@ run((checkout, modules) => {
   source.after(connection, [
     '/** Decides when `response.create` is sent, so that it does not arrive while a response is active. */',
     'const gate = new ResponseGate();',
+    'let retryTimer: ReturnType<typeof setTimeout> | null = null;',
     'const sendRequests = (count: number): void => {',
     '  for (let sent = 0; sent < count; sent++) {',
     "    upstream.send(JSON.stringify({ type: 'response.create', event_id: REQUEST_ID }));",
     starts ? '    onResponseStarted();' : '    responseInProgress = true;',
+    '  }',
+    '  if (gate.paused && !retryTimer) {',
+    '    retryTimer = setTimeout(() => {',
+    '      retryTimer = null;',
+    '      if (upstream.readyState === WebSocket.OPEN) sendRequests(gate.resume());',
+    '    }, RETRY_MS);',
     '  }',
     '};',
     ...(queued ? [] : ['/** User texts that arrived before the session was configured. */', 'const earlyTexts: Buffer[] = [];']),

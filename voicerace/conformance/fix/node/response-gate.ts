@@ -12,6 +12,9 @@
 /** Client event id of each request. An error that names it is the answer to a request. */
 export const REQUEST_ID = 'create';
 
+/** Delay in ms after which a paused gate is resumed. */
+export const RETRY_MS = 50;
+
 /** The rules of the gate. */
 export const RULES = {
   server_events:
@@ -66,6 +69,11 @@ export class ResponseGate {
   private over = '';
   /** Whether a request was refused because of a response that is not done yet. */
   private refused = false;
+  /**
+   * Whether a request was refused because of a response that is done. No event announces when the slot becomes free, so call
+   * `resume` after `RETRY_MS`.
+   */
+  paused = false;
   /** Number of unanswered requests. */
   private asked = 0;
   /** What the unanswered request covers. */
@@ -107,6 +115,12 @@ export class ResponseGate {
     this.knows = this.decided = false;
     if (kind === 'text') this.unconfirmed.add(TEXT);
     this.wishes.push(kind);
+    return this.due();
+  }
+
+  /** End a pause. */
+  resume(): number {
+    this.paused = false;
     return this.due();
   }
 
@@ -182,6 +196,8 @@ export class ResponseGate {
     if (holder !== null && holder !== this.over) {
       this.active = holder;
       this.refused = true;
+    } else if (holder !== null) {
+      this.paused = true;
     }
     const known = announced && this.knows && this.rules.has('unless_known');
     if (this.rules.has('retry') && !known) {
@@ -193,7 +209,7 @@ export class ResponseGate {
   /** Return the number of requests to send now, and note the inputs that they cover. */
   private due(): number {
     const busy = this.rules.has('when_free') ? this.active !== '' || this.asked > 0 : this.refused;
-    if (busy) return 0;
+    if (busy || this.paused) return 0;
     const waiting = new Set(this.rules.has('every_call') ? this.open.values() : []);
     const ready = this.given.filter((each) => !waiting.has(each));
     const wanted = this.wishes.length + ready.length;
