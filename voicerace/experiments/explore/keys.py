@@ -134,7 +134,8 @@ def _gate(gate: GateState, base: Base) -> Hashable:
 
     return (
         calls((gate.active, gate.over)), gate.knows, gate.decided, gate.refused, gate.paused, gate.asked,
-        requested(*gate.asked_for), requested(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
+        requested(*gate.asked_for), requested(gate.wishes, gate.given),
+        tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
         calls(call for call in gate.answered if _new(call, base)), tuple(sorted(map(str, calls(gate.unconfirmed)))),
     )  # fmt: skip
 
