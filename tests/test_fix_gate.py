@@ -68,6 +68,7 @@ def event(random_: random.Random) -> Any:
         {"type": "response.output_audio.done", "response_id": response},
         {"type": "response.output_item.added", "response_id": response, "item": item},
         {"type": "response.output_item.added", "response_id": response, "item": call_item},
+        {"type": "response.function_call_arguments.done", "response_id": response, "call_id": call},
         {"type": f"conversation.item.{random_.choice(['added', 'created', 'done'])}", "item": item},
         {"type": f"input_audio_buffer.{random_.choice(['committed', 'timeout_triggered'])}"},
         refusal(random_),

@@ -154,6 +154,13 @@ def test_a_refused_request_is_repeated_if_the_server_decided_before_it_accepted_
     assert send(gate, COMMITTED, confirmed("call_1"), created("resp_2"), refused, done("resp_2"))[-1] == 1
 
 
+def test_a_call_without_an_item_event_is_known_from_its_arguments() -> None:
+    gate = Gate(frozenset(RULES), GateState())
+    call = {"type": realtime.ARGUMENTS_DONE, "response_id": "resp_1", "call_id": "call_1"}
+    assert send(gate, call) == [0]
+    assert (gate.result("call_1"), gate.result("call_1")) == (1, 0)
+
+
 def test_a_late_result_of_another_connection_sends_no_request() -> None:
     assert Gate(frozenset(RULES), GateState()).result("call_of_yesterday") == 0
 

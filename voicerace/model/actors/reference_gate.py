@@ -113,6 +113,9 @@ class Gate:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call" and (call := str(item.get("call_id"))) not in state.answered:
                     state.open[call] = str(event.get("response_id"))
+            case realtime.ARGUMENTS_DONE if (call := str(event.get("call_id"))) not in {*state.open, *state.answered}:
+                # A server that sends no output_item.added.
+                state.open[call] = str(event.get("response_id"))
             case realtime.ITEM_ADDED | realtime.ITEM_CREATED | realtime.ITEM_DONE:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call_output":

@@ -139,6 +139,11 @@ export class ResponseGate {
       const item = fieldsOf(event.item);
       const call = String(item.call_id);
       if (item.type === 'function_call' && !this.answered.has(call)) this.open.set(call, String(event.response_id));
+    } else if (type === 'response.function_call_arguments.done') {
+      const call = String(event.call_id);
+      if (this.open.has(call) || this.answered.has(call)) return 0;
+      // A server that sends no output_item.added.
+      this.open.set(call, String(event.response_id));
     } else if (ITEM_EVENTS.includes(type)) {
       const item = fieldsOf(event.item);
       if (item.type === 'function_call_output') this.unconfirmed.delete(String(item.call_id));
