@@ -1,0 +1,203 @@
+"""Runs the reproduction's React app in Chromium, records both sides of its proxy, and judges the sessions.
+
+    browser -> the checkout's forwarder -> relay -> the checkout's proxy -> relay -> the mock
+
+`run.mjs` of the app starts forwarder and browser. It is the command of a `capture`, so its recordings, pairing and verdicts are
+those of `voicerace capture`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from voicerace.analysis.verdict import judge
+from voicerace.captures.live.app_folder import Programs
+from voicerace.captures.live.mock_thread import MockThread
+from voicerace.captures.live.record import Captured, WatchedSession, capture
+from voicerace.engine.live.backend import Backend, free_port
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import VirtualEngine
+from voicerace.errors import InputError
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.scenarios import REPRO
+from voicerace.model.protocol import agent
+from voicerace.trace.recording import Recording
+from voicerace.units import ms, ns
+
+__all__ = ["ACT_MS", "CAUSES", "AppRun", "Expected", "Result", "expected", "play_app", "results"]
+
+#: Name of what the app does besides -> description.
+CAUSES: Final[Mapping[str, str]] = {
+    "none": "nothing else",
+    "retry": "the app sends each result again after repeat_ms",
+    "leaky_effect": "an effect subscribes to calls and never unsubscribes; StrictMode runs it twice",
+    "remount": "the app's component gets another key while the tool runs",
+    "two_components": "two components are mounted and started",
+    "hot_handler": "a hot reload renders a new handler function while the tool runs",
+    "hot_remount": "a hot reload replaces the app's component, with its state, while the tool runs",
+}
+#: Time in ms from the call to `remount`, `hot_handler` or `hot_remount`.
+ACT_MS: Final = 100
+_REALTIME: Final = "/v1/realtime?model=gpt-realtime"
+_LOG: Final = "app.jsonl"
+#: Time in ms added to the session's deadline, so that the browser leaves after it.
+_MARGIN_MS: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result at the proxy.
+
+    Attributes:
+        after_ms: time in ms since the request for the call passed the relay.
+        default_error: whether it is the component's default error.
+    """
+
+    after_ms: float
+    default_error: bool
+
+
+@dataclass(frozen=True)
+class AppRun:
+    """A finished run of the app.
+
+    Attributes:
+        captured: the capture.
+        sessions: its sessions with a recording; one per connection of a component.
+        notes: what the app saw and did, ``{"at", "type", "text"}``.
+    """
+
+    captured: Captured
+    sessions: tuple[tuple[WatchedSession, Recording], ...]
+    notes: tuple[Mapping[str, Any], ...]
+
+    def errors(self) -> list[str]:
+        """Return the code and text of each `onError`."""
+        return [str(each["text"]) for each in self.notes if each["type"] == "error"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The outcome of the models for the same session.
+
+    Attributes:
+        outcome: the outcome in virtual time.
+        host_rtt_ms: round trip in ms between component and proxy that was measured and used.
+    """
+
+    outcome: str
+    host_rtt_ms: float
+
+
+def play_app(
+    app: Path,
+    checkout: Path,
+    proxy: Path,
+    session: SessionConfig,
+    found: Programs,
+    out: Path,
+    *,
+    strict: bool = False,
+    cause: str = "none",
+) -> AppRun:
+    """Run the app once and return what was recorded.
+
+    Args:
+        app: folder of the app with installed packages.
+        checkout: checkout with the built component and the forwarder.
+        proxy: checkout with the proxy.
+        session: handler, times, and the mock's plan.
+        found: programs to run.
+        out: folder for the capture, which must not exist.
+        strict: whether the app is rendered under StrictMode.
+        cause: a name of `CAUSES`.
+
+    Raises:
+        InputError: a program did not start, a port is in use, or the page had an error.
+    """
+    port = free_port()
+    log = app.parent / f"{out.name}-{_LOG}"
+    command = [found.node, str(app / "run.mjs"), "--once", "--port", "0", "--handler", session.handler, "--cause", cause]
+    command += [f"--{name}={value:g}" for name, value in _options(session).items()] + ["--log", str(log.absolute())]
+    command += ["--strict"] if strict else []
+    with (
+        MockThread(replace(session, scenario=REPRO)) as mock,
+        Backend(proxy, f"ws://127.0.0.1:{port}{_REALTIME}", log=app.parent / f"{out.name}-proxy.log") as backend,
+        _variables(CHECKOUT=str(checkout), CHROMIUM=found.chromium),
+    ):
+        host, upstream = f"0=ws://127.0.0.1:{backend.port}", f"{port}={mock.url}"
+        done = capture(command, host=host, upstream=upstream, out=out)
+    notes = _notes(log)
+    if done.status != 0:
+        why = next((str(each.get("text")) for each in notes if each.get("type") == "failed"), f"exit status {done.status}")
+        raise InputError("app", why, f"the app's notes are in {log}")
+    sessions = tuple((each, Recording.read(each.file)) for each in done.sessions)
+    return AppRun(done, sessions, tuple(notes))
+
+
+def results(recording: Recording) -> list[Result]:
+    """Return the results of the first call in a recording, in order."""
+    requested, call, found = None, None, []
+    for event in recording.events:
+        if not isinstance(event.payload, Mapping) or event.sent_ns is None:
+            continue
+        if event.type == "FunctionCallRequest" and requested is None and (calls := event.payload.get("functions")):
+            requested, call = event.sent_ns, calls[0].get("id")
+        elif event.type == "FunctionCallResponse" and requested is not None and event.payload.get("id") == call:
+            found.append(Result(ms(event.sent_ns - requested), agent.is_default_error(event.payload.get("content"))))
+    return found
+
+
+def expected(session: SessionConfig, found: Sequence[Result], *, strict: bool, cause: str) -> Expected | None:
+    """Return the outcome of the models with the times of a run; None if they do not cover the cause or no result was sent.
+
+    Args:
+        session: handler and times of the run.
+        found: the results of the run. The first one gives the round trip between component and proxy.
+        strict, cause: as in `play_app`.
+    """
+    repeats = {"none": 0, "retry": 1, "leaky_effect": int(strict and session.handler != "return")}.get(cause)
+    if repeats is None or not found:
+        return None
+    handler = HANDLERS[session.handler]
+    at_once = found[0].default_error or handler.at_once
+    tool_ms = 0.0 if at_once else ms(session.times.ns("tool_ms", 0, session.seed))
+    rtt_ms = max(0.0, round(found[0].after_ms - tool_ms, 3))
+    times = session.times.with_ns("host_rtt_ms", ns(rtt_ms))
+    played = replace(session, scenario=replace(REPRO, repeats=repeats), times=times)
+    return Expected(judge(VirtualEngine(played).run()).outcome, rtt_ms)
+
+
+def _options(session: SessionConfig) -> dict[str, float]:
+    """Return the options of `run.mjs` with times in ms."""
+    names = {"tool-ms": "tool_ms", "retry-ms": "repeat_ms", "deadline-ms": "deadline_ms"}
+    given = {option: ms(session.times.ns(name, 0, session.seed)) for option, name in names.items()}
+    return given | {"act-ms": ACT_MS, "deadline-ms": given["deadline-ms"] + _MARGIN_MS}
+
+
+def _notes(log: Path) -> list[Mapping[str, Any]]:
+    try:
+        return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _variables(**values: str) -> Iterator[None]:
+    """Set environment variables for the command of a capture."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
