@@ -20,9 +20,10 @@ from voicerace.errors import InputError, one_of
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
-    from voicerace.captures.live.app_run import AppRun, Expected, Result
+    from voicerace.captures.live.app_run import AppRun, Expected
     from voicerace.captures.live.record import WatchedSession
     from voicerace.cli.targets import Targets
+    from voicerace.engine.given_results import GivenResult
     from voicerace.engine.live.targets import ProxyTarget
     from voicerace.engine.session import SessionConfig
     from voicerace.trace.recording import Recording
@@ -148,7 +149,7 @@ def _print(request: AppRequest, app: Path, run: AppRun) -> None:
     rows = []
     for watched, recording in run.sessions:
         found = app_run.results(recording)
-        models = app_run.expected(request.session, found, strict=request.strict, cause=request.cause)
+        models = app_run.expected(request.session, recording, strict=request.strict, cause=request.cause)
         rows.append((watched, recording, found, models))
     if request.as_json:
         sessions = [_json(*row) for row in rows]
@@ -174,7 +175,7 @@ def _print(request: AppRequest, app: Path, run: AppRun) -> None:
     print_lines(["", "by hand:", *_by_hand(request, app)])
 
 
-def _lines(watched: WatchedSession, recording: Recording, found: list[Result], models: Expected | None) -> Iterator[str]:
+def _lines(watched: WatchedSession, recording: Recording, found: list[GivenResult], models: Expected | None) -> Iterator[str]:
     yield ""
     settings = sum(event.type == "Settings" for event in recording.events)
     shown = ", ".join(
@@ -183,19 +184,25 @@ def _lines(watched: WatchedSession, recording: Recording, found: list[Result], m
     yield from facts(settings=settings, sent=shown or "no result")
     yield from text.verdict_lines(watched.verdict)
     if models is not None:
-        same = "the same" if models.outcome == watched.verdict.outcome else "ANOTHER"
-        yield from facts(models=f"{models.outcome}, {same} (with the measured host round trip of {models.host_rtt_ms:.1f} ms)")
+        first, *others = models.outcomes
+        same = "the same" if first == (seen := watched.verdict.outcome) else "as close" if seen in others else "ANOTHER"
+        also = f", or {' or '.join(others)} if a message is 4 ms later or earlier" if others else ""
+        count = "" if models.results in (None, len(found)) else f"; the model of the component sends {models.results} results"
+        yield from facts(
+            models=f"{first} ({same}){also}; with these results and the measured gap of {models.gap_ms:.1f} ms{count}"
+        )
     yield from (f"note           {printable(each, 300)}" for each in watched.notes)
     yield from facts(recording=watched.file)
 
 
-def _json(watched: WatchedSession, recording: Recording, found: list[Result], models: Expected | None) -> dict[str, Any]:
+def _json(watched: WatchedSession, recording: Recording, found: list[GivenResult], models: Expected | None) -> dict[str, Any]:
     return {
         **summary(recording, watched.verdict),
         "settings": sum(event.type == "Settings" for event in recording.events),
         "results": [{"after_ms": each.after_ms, "default_error": each.default_error} for each in found],
-        "model_outcome": None if models is None else models.outcome,
-        "host_rtt_ms": None if models is None else models.host_rtt_ms,
+        "model_outcomes": None if models is None else list(models.outcomes),
+        "model_results": None if models is None else models.results,
+        "gap_ms": None if models is None else models.gap_ms,
         "recording": str(watched.file),
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,17 +20,19 @@ from voicerace.analysis.verdict import judge
 from voicerace.captures.live.app_folder import Programs
 from voicerace.captures.live.mock_thread import MockThread
 from voicerace.captures.live.record import Captured, WatchedSession, capture
+from voicerace.engine.given_results import GivenResult, with_results
 from voicerace.engine.live.backend import Backend, free_port
 from voicerace.engine.session import SessionConfig
-from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.errors import InputError
+from voicerace.experiments.achieved_times import measured
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.scenarios import REPRO
-from voicerace.model.protocol import agent
+from voicerace.model.parameters import MAX_CALLS
+from voicerace.model.protocol import agent, realtime
 from voicerace.trace.recording import Recording
 from voicerace.units import ms, ns
 
-__all__ = ["ACT_MS", "CAUSES", "AppRun", "Expected", "Result", "expected", "play_app", "results"]
+__all__ = ["ACT_MS", "CAUSES", "AppRun", "Expected", "expected", "play_app", "results"]
 
 #: Name of what the app does besides -> description.
 CAUSES: Final[Mapping[str, str]] = {
@@ -48,19 +50,8 @@ _REALTIME: Final = "/v1/realtime?model=gpt-realtime"
 _LOG: Final = "app.jsonl"
 #: Time in ms added to the session's deadline, so that the browser leaves after it.
 _MARGIN_MS: Final = 1_000
-
-
-@dataclass(frozen=True)
-class Result:
-    """One result at the proxy.
-
-    Attributes:
-        after_ms: time in ms since the request for the call passed the relay.
-        default_error: whether it is the component's default error.
-    """
-
-    after_ms: float
-    default_error: bool
+#: Uncertainty in ms of the measured times. A relay does not see when a program beside it handles a message.
+_ROOM_MS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -84,15 +75,18 @@ class AppRun:
 
 @dataclass(frozen=True)
 class Expected:
-    """The outcome of the models for the same session.
+    """The models' answer to the results of a run.
 
     Attributes:
-        outcome: the outcome in virtual time.
-        host_rtt_ms: round trip in ms between component and proxy that was measured and used.
+        outcomes: outcomes in virtual time, if the host sends the same results at the same times. The first is that of the
+            measured times, the others those of times that differ by up to `_ROOM_MS`.
+        gap_ms: gap in ms that was measured and used.
+        results: number of results that the model of the component sends; None if it does not cover the cause.
     """
 
-    outcome: str
-    host_rtt_ms: float
+    outcomes: tuple[str, ...]
+    gap_ms: float
+    results: int | None
 
 
 def play_app(
@@ -141,37 +135,57 @@ def play_app(
     return AppRun(done, sessions, tuple(notes))
 
 
-def results(recording: Recording) -> list[Result]:
-    """Return the results of the first call in a recording, in order."""
-    requested, call, found = None, None, []
+def results(recording: Recording) -> list[GivenResult]:
+    """Return the results of the first call in a recording, in order; without a call all results, from the first one on."""
+    since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:
             continue
-        if event.type == "FunctionCallRequest" and requested is None and (calls := event.payload.get("functions")):
-            requested, call = event.sent_ns, calls[0].get("id")
-        elif event.type == "FunctionCallResponse" and requested is not None and event.payload.get("id") == call:
-            found.append(Result(ms(event.sent_ns - requested), agent.is_default_error(event.payload.get("content"))))
+        if event.type == "FunctionCallRequest" and call is None and (calls := event.payload.get("functions")):
+            since, call = event.sent_ns, calls[0].get("id")
+        elif event.type == "FunctionCallResponse" and call in (None, event.payload.get("id")):
+            since = event.sent_ns if since is None else since
+            found.append(GivenResult(ms(event.sent_ns - since), agent.is_default_error(event.payload.get("content"))))
     return found
 
 
-def expected(session: SessionConfig, found: Sequence[Result], *, strict: bool, cause: str) -> Expected | None:
-    """Return the outcome of the models with the times of a run; None if they do not cover the cause or no result was sent.
+def expected(session: SessionConfig, recording: Recording, *, strict: bool, cause: str) -> Expected | None:
+    """Return the models' answer to the results of a recording; None without a call and a result.
 
     Args:
         session: handler and times of the run.
-        found: the results of the run. The first one gives the round trip between component and proxy.
+        recording: the run. Its results and its gap are used.
         strict, cause: as in `play_app`.
     """
-    repeats = {"none": 0, "retry": 1, "leaky_effect": int(strict and session.handler != "return")}.get(cause)
-    if repeats is None or not found:
+    found = _at_api(recording)
+    if not found:
         return None
-    handler = HANDLERS[session.handler]
-    at_once = found[0].default_error or handler.at_once
-    tool_ms = 0.0 if at_once else ms(session.times.ns("tool_ms", 0, session.seed))
-    rtt_ms = max(0.0, round(found[0].after_ms - tool_ms, 3))
-    times = session.times.with_ns("host_rtt_ms", ns(rtt_ms))
-    played = replace(session, scenario=replace(REPRO, repeats=repeats), times=times)
-    return Expected(judge(VirtualEngine(played).run()).outcome, rtt_ms)
+    usual = {name: ms(session.times.ns(name, 0, session.seed)) for name in ("gap_ms", "ack_ms")}
+    gap_ms, ack_ms = ({**usual, **{name: values[-1] for name, values in measured(recording).items()}}[name] for name in usual)
+    played = replace(session, scenario=REPRO)
+
+    def outcome(gap_more_ms: float, ack_more_ms: float) -> str:
+        times = session.times.with_ns("gap_ms", ns(max(0.0, gap_ms + gap_more_ms))).with_ns("ack_ms", ns(ack_ms + ack_more_ms))
+        return judge(with_results(replace(played, times=times), found[:MAX_CALLS])).outcome
+
+    outcomes = dict.fromkeys(outcome(gap, ack) for ack in (0, _ROOM_MS) for gap in (0, -_ROOM_MS, _ROOM_MS))
+    twice = {"none": 0, "retry": 1, "leaky_effect": int(strict and session.handler != "return"), "hot_handler": 0}.get(cause)
+    sent = None if twice is None else HANDLERS[session.handler].submissions + twice
+    return Expected(tuple(outcomes), gap_ms, sent)
+
+
+def _at_api(recording: Recording) -> list[GivenResult]:
+    """Return the results of the first call, with the times at which they reached the API, from the end of its arguments on."""
+    since, call, found = None, None, []
+    for event in recording.events:
+        if not isinstance(event.payload, Mapping) or event.sent_ns is None:
+            continue
+        item = realtime.item_of(event.payload)
+        if event.type == realtime.ARGUMENTS_DONE and since is None:
+            since, call = event.sent_ns, event.payload.get("call_id")
+        elif event.type == realtime.ITEM_CREATE and since is not None and item.get("call_id") == call:
+            found.append(GivenResult(ms(event.sent_ns - since), agent.is_default_error(item.get("output"))))
+    return found
 
 
 def _options(session: SessionConfig) -> dict[str, float]:

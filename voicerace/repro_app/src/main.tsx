@@ -12,7 +12,7 @@ import { allNotes, note, onNotes } from './notes';
 
 /**
  * none: nothing else. retry: the result is sent again. leaky_effect: an effect subscribes to calls and does not unsubscribe.
- * remount: the component gets another key while the tool runs. two_components: two are mounted and started. hot_handler: the app
+ * remount: voice-agent-react gets another key while the tool runs. two_components: two are mounted and started. hot_handler: the app
  * is rendered again with a new handler function while the tool runs, as a hot reload does. hot_remount: the type of the app's
  * own component changes, as a hot reload does that cannot keep the state.
  */
@@ -43,14 +43,25 @@ const AGENT: AgentOptions = {
 
 let asked = false;
 let acted = false;
-let act = (): void => undefined;
+let reload = (): void => undefined;
+let remount = (): void => undefined;
+
+/** Does what `cause` says while the tool runs. */
+function act(): void {
+  if (cause !== 'remount' && cause !== 'hot_handler' && cause !== 'hot_remount') return;
+  note('acts', cause);
+  if (cause === 'remount') remount();
+  else reload();
+}
 
 /** The customer's component: it starts the agent when it is mounted, asks once, and answers calls. */
 function Agent({ name, asks }: { name: string; asks: boolean }): ReactNode {
   const ref = useRef<DeepgramVoiceInteractionHandle>(null);
+  const [key, setKey] = useState(0);
   const own = handlerOf(style, ref, retryMs);
   useEffect(() => {
     note('mounted', name);
+    if (asks) remount = () => setKey((before) => before + 1);
     if (cause === 'leaky_effect') subscribers.push(own); // by mistake there is no function that removes it
     void ref.current?.start({ agent: true, transcription: false });
     const late = setTimeout(ask, 3000); // some forwarders drop Settings, and SettingsApplied never comes
@@ -58,7 +69,7 @@ function Agent({ name, asks }: { name: string; asks: boolean }): ReactNode {
       note('unmounted', name);
       clearTimeout(late);
     };
-  }, []);
+  }, [key]);
   const ask = (): void => {
     if (asked || !asks) return;
     asked = true;
@@ -68,6 +79,7 @@ function Agent({ name, asks }: { name: string; asks: boolean }): ReactNode {
   const answer = cause === 'leaky_effect' ? toSubscribers : own;
   return (
     <DeepgramVoiceInteraction
+      key={key}
       ref={ref}
       proxyEndpoint={`ws://${location.host}/openai`}
       agentOptions={AGENT}
@@ -79,7 +91,7 @@ function Agent({ name, asks }: { name: string; asks: boolean }): ReactNode {
       onFunctionCallRequest={(call, sendResponse) => {
         if (!acted) {
           acted = true;
-          setTimeout(() => act(), actMs);
+          setTimeout(act, actMs);
         }
         return answer(call, sendResponse);
       }}
@@ -95,15 +107,11 @@ const TYPES: ComponentType<{ name: string; asks: boolean }>[] = [Agent, (props) 
 
 function App(): ReactNode {
   const [version, setVersion] = useState(0);
-  act = () => {
-    if (cause === 'none' || cause === 'retry' || cause === 'leaky_effect' || cause === 'two_components') return;
-    note('acts', cause);
-    setVersion((before) => before + 1);
-  };
+  reload = () => setVersion((before) => before + 1);
   const One = TYPES[cause === 'hot_remount' ? version : 0] ?? Agent;
   return (
     <>
-      <One key={cause === 'remount' ? version : 0} name="first" asks />
+      <One name="first" asks />
       {cause === 'two_components' && <Agent name="second" asks={false} />}
       <Notes />
     </>
