@@ -122,8 +122,8 @@ _TAIL: Final = """
   because it takes the unmount for one of StrictMode (`isMountedRef` is never set to false before). So after a remount there are
   two sessions. The old one goes on, and its reply is passed to the old callbacks. It was still open after 20 s, although the
   idle timeout is 10 s.
-- **The new connection sends no Settings**, because a flag on the window says that they were sent. So its session has no functions
-  and no instructions, and the user's next text goes there.
+- **The new connection sends no Settings**, because a flag on the window says that they were sent. So its session has no
+  functions and no instructions, and the user's next text goes there.
 - A result through a ref that outlives the remount goes to the new connection, where the call id is unknown. A ref inside the
   remounted part is null: the call throws, or with `?.` nothing is sent. The old connection then gets no result of the app.
 - A hot reload that keeps the state (React Fast Refresh) changes nothing: the old handler ends, and its result is the only one.

@@ -1,0 +1,158 @@
+"""Runs `voicerace repro --app` with many options, and makes the tables of docs/repro-app.md from the results.
+
+``python -m tests.component.app_runs CHECKOUT...`` writes data/repro-app.csv, and replaces the rows of these checkouts. Each has
+its built component and its backend's packages. Chromium, Node.js 20 and npm are needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from voicerace.captures.live.app_run import CAUSES
+from voicerace.cli import main as voicerace
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.files import shipped, write_text
+from voicerace.model.catalog.handlers import HANDLERS
+
+__all__ = ["FILE", "OPTIONS", "plan", "read", "tables"]
+
+FILE: Final = "data/repro-app.csv"
+#: Times of every run: the gap of a published log, and a tool behind HTTP.
+OPTIONS: Final = ("--gap-ms", "8", "--tool-ms", "300", "--reply-ms", "1500", "--repeat-ms", "200")
+_HEADS: Final = (
+    "release", "cause", "handler", "strict", "connections", "settings", "results", "errors", "outcome", "models", "gap_ms",
+)  # fmt: skip
+#: Handler styles of the runs with a cause: results that are returned, sent by `sendResponse`, and by the ref.
+_SOME: Final = ("return", "async_send", "async_ref", "void_ref")
+
+Row = Mapping[str, str]
+
+
+def plan() -> Iterator[tuple[str, str, bool]]:
+    """Yield (cause, handler style, StrictMode) of each run."""
+    for handler in HANDLERS:
+        for strict in (True, False):
+            yield "none", handler, strict
+    for cause in CAUSES:
+        if cause != "none":
+            for handler in _SOME:
+                yield cause, handler, True
+    yield "leaky_effect", "async_send", False
+
+
+def run(checkout: Path, tag: str, cause: str, handler: str, strict: bool, out: Path) -> Row:
+    """Run the app once and return its row."""
+    words = ["repro", "--app", "--checkout", str(checkout), *OPTIONS, "--handler", handler, "--cause", cause]
+    words += ["--strict" if strict else "--no-strict", "--out", str(out), "--json"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        status = voicerace(words)
+    if status != 0:
+        raise RuntimeError(f"{tag} {cause} {handler}: exit status {status}")
+    return _row(tag, json.loads(printed.getvalue()))
+
+
+def _row(tag: str, found: Mapping[str, Any]) -> Row:
+    # The session with the call is the first; later connections follow.
+    sessions = found["sessions"]
+    first = next(each for each in sessions if each["turns"] or each["results"])
+    return {
+        "release": tag,
+        "cause": found["cause"],
+        "handler": found["handler"],
+        "strict": "yes" if found["strict"] else "no",
+        "connections": str(len(sessions)),
+        "settings": " ".join(str(each["settings"]) for each in sessions),
+        "results": " / ".join(_results(each["results"]) for each in sessions),
+        "errors": " ".join(each.partition(":")[0] for each in found["errors"]) or "none",
+        "outcome": first["outcome"],
+        "models": " ".join(first["model_outcomes"] or ()) or "none",
+        "gap_ms": "" if first["gap_ms"] is None else f"{first['gap_ms']:.1f}",
+    }
+
+
+def _results(results: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{'error' if each['default_error'] else 'result'} {each['after_ms']:.0f}" for each in results) or "none"
+
+
+def read() -> list[Row]:
+    """Return the kept rows."""
+    return list(csv.DictReader(shipped(FILE).read_text("utf-8").splitlines()))
+
+
+def tables() -> dict[str, str]:
+    """Return the two tables of docs/repro-app.md by name: ``handlers`` and ``causes``."""
+    rows = read()
+    plain = [row for row in rows if row["cause"] == "none"]
+    other = [row for row in rows if row["cause"] != "none"]
+    return {
+        "handlers": _table(plain, ("release", "handler", "strict")),
+        "causes": _table(other, ("release", "cause", "handler", "strict")),
+    }
+
+
+def _table(rows: Sequence[Row], keys: Sequence[str]) -> str:
+    heads = {"strict": "StrictMode", "connections": "connections", "settings": "Settings per connection",
+             "results": "results, ms from the request", "errors": "`onError`", "models": "models"}  # fmt: skip
+    shown = (*keys, "connections", "settings", "results", "errors", "outcome", "models")
+    lines = ["| " + " | ".join(heads.get(name, name) for name in shown) + " |", "|" + "---|" * len(shown)]
+    lines += ["| " + " | ".join(_cell(name, row) for name in shown) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, row: Row) -> str:
+    value = row[name]
+    if name in ("handler", "cause"):
+        return f"`{value}`"
+    if name == "models":
+        first, *others = value.split()
+        return first + (f" (or {', '.join(others)})" if others else "")
+    return value.replace("conversation_already_has_active_response", "refused") if name == "errors" else value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.component.app_runs", description="Runs of the React app.")
+    parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT", help="with the built component")
+    parser.add_argument("--only", metavar="CAUSE", action="append", help="only these causes (repeatable)")
+    parser.add_argument("--out", type=Path, default=Path(FILE), metavar="FILE")
+    given = parser.parse_args(arguments)
+    rows: dict[tuple[str, ...], Row] = {}
+    if given.out.exists():
+        rows = {_key(row): row for row in csv.DictReader(given.out.read_text("utf-8").splitlines())}
+    with tempfile.TemporaryDirectory() as folder:
+        for checkout in given.checkouts:
+            release = ProxyTarget.of(f"backend:{checkout}").release
+            tag = release.tag if release is not None else checkout.name
+            for cause, handler, strict in plan():
+                if given.only is None or cause in given.only:
+                    row = run(checkout, tag, cause, handler, strict, Path(folder) / "out")
+                    rows[_key(row)] = row
+                    _write(given.out, rows.values())
+                    sys.stdout.write(f"{row}\n")
+    return 0
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return row["release"], row["cause"], row["handler"], row["strict"]
+
+
+def _write(path: Path, rows: Any) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _HEADS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
