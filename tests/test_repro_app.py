@@ -313,8 +313,8 @@ def test_given_results_are_sent_at_their_times() -> None:
 
 def test_the_page_has_the_kept_runs() -> None:
     page = (ROOT / "docs" / "repro-app.md").read_text("utf-8")
-    for table in app_runs.tables().values():
-        assert table in page
+    assert app_runs.filled(page) == page, "run python -m tests.component.app_runs --page docs/repro-app.md"
+    assert all(table in page for table in app_runs.tables().values())
     assert " ".join(app_runs.OPTIONS) in page
 
 

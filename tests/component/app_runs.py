@@ -1,7 +1,8 @@
 """Runs `voicerace repro --app` with many options, and makes the tables of docs/repro-app.md from the results.
 
 ``python -m tests.component.app_runs CHECKOUT...`` writes data/repro-app.csv, and replaces the rows of these checkouts. Each has
-its built component and its backend's packages. Chromium, Node.js 20 and npm are needed.
+its built component and its backend's packages. Chromium, Node.js 20 and npm are needed. ``--page docs/repro-app.md`` makes the
+tables of the page again.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ import contextlib
 import csv
 import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tests.component.twice import tag_of
 from voicerace.captures.live.app_run import CAUSES
 from voicerace.cli import main as voicerace
-from voicerace.engine.live.targets import ProxyTarget
 from voicerace.files import shipped, write_text
 from voicerace.model.catalog.handlers import HANDLERS
 
-__all__ = ["FILE", "OPTIONS", "plan", "read", "tables"]
+__all__ = ["FILE", "OPTIONS", "filled", "plan", "read", "tables"]
 
 FILE: Final = "data/repro-app.csv"
 #: Times of every run: the gap of a published log, and a tool behind HTTP.
 OPTIONS: Final = ("--gap-ms", "8", "--tool-ms", "300", "--reply-ms", "1500", "--repeat-ms", "200")
 _HEADS: Final = (
-    "release", "cause", "handler", "strict", "connections", "settings", "results", "errors", "outcome", "models", "gap_ms",
+    "release", "cause", "handler", "strict", "connections", "settings", "results", "errors", "outcome", "models", "gap_ms", "room_ms",
 )  # fmt: skip
 #: Handler styles of the runs with a cause: results that are returned, sent by `sendResponse`, and by the ref.
 _SOME: Final = ("return", "async_send", "async_ref", "void_ref")
@@ -72,16 +74,20 @@ def _row(tag: str, found: Mapping[str, Any]) -> Row:
         "strict": "yes" if found["strict"] else "no",
         "connections": str(len(sessions)),
         "settings": " ".join(str(each["settings"]) for each in sessions),
-        "results": " / ".join(_results(each["results"]) for each in sessions),
+        "results": " / ".join(_results(each["results"], bool(each["model_outcomes"])) for each in sessions),
         "errors": " ".join(each.partition(":")[0] for each in found["errors"]) or "none",
         "outcome": first["outcome"],
         "models": " ".join(first["model_outcomes"] or ()) or "none",
         "gap_ms": "" if first["gap_ms"] is None else f"{first['gap_ms']:.1f}",
+        "room_ms": "" if first["room_ms"] is None else f"{first['room_ms']:.1f}",
     }
 
 
-def _results(results: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{'error' if each['default_error'] else 'result'} {each['after_ms']:.0f}" for each in results) or "none"
+def _results(results: Sequence[Mapping[str, Any]], called: bool) -> str:
+    """Return the results of a session with their times; without a call there is no time to count from."""
+    names = ("error" if each["default_error"] else "result" for each in results)
+    times = (f" {each['after_ms']:.0f}" if called else "" for each in results)
+    return ", ".join(name + time for name, time in zip(names, times, strict=True)) or "none"
 
 
 def read() -> list[Row]:
@@ -90,14 +96,22 @@ def read() -> list[Row]:
 
 
 def tables() -> dict[str, str]:
-    """Return the two tables of docs/repro-app.md by name: ``handlers`` and ``causes``."""
+    """Return the generated parts of docs/repro-app.md by name."""
     rows = read()
-    plain = [row for row in rows if row["cause"] == "none"]
-    other = [row for row in rows if row["cause"] != "none"]
+    names = "".join(f"| `{name}` | {sentence} |\n" for name, sentence in CAUSES.items())
     return {
-        "handlers": _table(plain, ("release", "handler", "strict")),
-        "causes": _table(other, ("release", "cause", "handler", "strict")),
+        "handlers": _table([row for row in rows if row["cause"] == "none"], ("release", "handler", "strict")),
+        "names": f"| cause | what the app does |\n|---|---|\n{names}",
+        "causes": _table([row for row in rows if row["cause"] != "none"], ("release", "cause", "handler", "strict")),
     }
+
+
+def filled(page: str) -> str:
+    """Return docs/repro-app.md with the current tables between its marks."""
+    for name, table in tables().items():
+        mark = re.escape(f"<!-- generated: {name} -->\n")
+        page = re.sub(f"({mark}).*?(<!-- end -->)", lambda found, table=table: f"{found[1]}{table}{found[2]}", page, flags=re.S)
+    return page
 
 
 def _table(rows: Sequence[Row], keys: Sequence[str]) -> str:
@@ -122,17 +136,20 @@ def _cell(name: str, row: Row) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.component.app_runs", description="Runs of the React app.")
-    parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT", help="with the built component")
+    parser.add_argument("checkouts", nargs="*", type=Path, metavar="CHECKOUT", help="with the built component")
     parser.add_argument("--only", metavar="CAUSE", action="append", help="only these causes (repeatable)")
     parser.add_argument("--out", type=Path, default=Path(FILE), metavar="FILE")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="docs/repro-app.md, whose tables are made again")
     given = parser.parse_args(arguments)
+    if given.page is not None:
+        write_text(given.page, filled(given.page.read_text("utf-8")))
+        return 0
     rows: dict[tuple[str, ...], Row] = {}
     if given.out.exists():
         rows = {_key(row): row for row in csv.DictReader(given.out.read_text("utf-8").splitlines())}
     with tempfile.TemporaryDirectory() as folder:
         for checkout in given.checkouts:
-            release = ProxyTarget.of(f"backend:{checkout}").release
-            tag = release.tag if release is not None else checkout.name
+            tag = tag_of(checkout)
             for cause, handler, strict in plan():
                 if given.only is None or cause in given.only:
                     row = run(checkout, tag, cause, handler, strict, Path(folder) / "out")

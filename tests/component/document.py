@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
+from tests.component.twice import section
 from voicerace.model.catalog.callbacks import (
     ROWS,
     Agent,
@@ -101,7 +102,7 @@ def page() -> str:
     """Return the text of the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
     callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_callbacks(row)} |\n" for row in ROWS)
-    return f"{_HEAD}{handlers}{_FIX}{callbacks}{_END}{_ends()}{_REST}"
+    return f"{_HEAD}{handlers}{_FIX}{callbacks}{_END}{_ends()}{_REST}\n{section()}"
 
 
 def _ends() -> str:

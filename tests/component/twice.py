@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,11 +23,11 @@ from voicerace.engine.live.source import backend_version, source_hash
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.files import shipped, write_text
-from voicerace.model.catalog.releases import proxy_of_source
+from voicerace.model.catalog.releases import PROXIES, proxy_of_source
 from voicerace.model.catalog.scenarios import REPRO
 from voicerace.model.protocol import agent
 
-__all__ = ["FILE", "Seen", "outcome", "read", "results_of", "scripts_hash", "section"]
+__all__ = ["FILE", "Seen", "outcome", "read", "results_of", "scripts_hash", "section", "tag_of"]
 
 Seen = list[dict[str, Any]]
 
@@ -42,6 +41,8 @@ _KEPT: Final = frozenset(
 _FIELDS: Final = ("at", "to", "socket", "component", "handler", "type", "id", "content", "code", "by")
 #: Times in ms of the table: as in the browser (docs/repro-app.md), where a message takes about 15 ms each way.
 TIMES: Final = {"gap_ms": 8, "reply_ms": 1500, "host_rtt_ms": 30}
+#: Name of the cause without anything besides.
+_NOTHING: Final = "nothing else"
 
 
 def scripts_hash() -> str:
@@ -58,7 +59,7 @@ def record(checkouts: Sequence[Path]) -> dict[str, Any]:
     programs: dict[str, str] = {}
     cases: dict[str, dict[str, list[str]]] = {each.name: {} for each in twice_cases()}
     for checkout in checkouts:
-        tag = _tag_of(checkout)
+        tag = tag_of(checkout)
         programs[tag] = source_of(checkout)
         for name, seen in run_scripts(checkout, [each.script() for each in twice_cases()]).items():
             kept = [
@@ -69,8 +70,15 @@ def record(checkouts: Sequence[Path]) -> dict[str, Any]:
     return {"scripts": scripts_hash(), "programs": programs, "cases": found}
 
 
-def _tag_of(checkout: Path) -> str:
-    source = source_hash(checkout)
+def tag_of(checkout: Path) -> str:
+    """Return the tag of a checkout: the name of its folder if that tag has this proxy, else the first tag that has it.
+
+    Raises:
+        InputError: no release has its proxy.
+    """
+    source, name = source_hash(checkout), checkout.resolve().name.removeprefix("v")
+    if name in PROXIES and PROXIES[name].source == source:
+        return name
     row = proxy_of_source(source, backend_version(checkout))
     if row is None:
         raise InputError(str(checkout), f"the proxy {source} is unknown", "a checkout at a tag")
@@ -104,17 +112,30 @@ def outcome(tag: str, results: Sequence[GivenResult]) -> str:
 _HEAD: Final = """\
 ## Could the app's own code answer twice?
 
-What an app can do besides, each with every handler style, on running components of {tags}: the real component under
-Jest (`tests/component/twice_cases.py`; the record is `{file}`). The tool takes 300 ms. A remount or a hot reload
-happens 100 ms after the request, a retry 200 ms after the result. "error" is the component's default error, and times are in ms
-from the request. "2nd" is a result on a second connection, whose session does not know the call. The outcomes are those of each
-release's models with the results of the first connection (gap 8 ms, host round trip 30 ms, reply 1500 ms).
+What an app can do besides, each with every handler style, on the running components of {tags}
+under Jest (`tests/component/twice_cases.py`; the record is `{file}`). The tool
+takes 300 ms. A remount or a hot reload happens 100 ms after the request, a retry 200 ms after the result. The user writes again
+2 s after the remount.
 
-| cause | handler styles | connections, Settings | results of one call | {columns} |
-|---|---|---|---|{lines}|
+| cause | what the app does | connections | Settings | calls of the handler |
+|---|---|---|---|---|
+"""
+
+_RESULTS: Final = """
+"error" is the component's default error; times are in ms from the request. "2nd" is a result on a second connection, whose
+session does not know the call. The outcomes are those of each release's models with the results of the first connection (gap
+8 ms, host round trip 30 ms, reply 1500 ms).
+
+"nothing else" stands for these causes: {nothing}.
+
+| cause | handler styles | results of one call | {columns} |
+|---|---|---|{lines}|
 """
 
 _TAIL: Final = """
+From 0.10.3 on, two results at the same time cause one request, because the proxy waits for the confirmation of an item. If the
+first item is confirmed before the second result comes, the outcome is that of a retry ([in the browser](repro-app.md)).
+
 - **`<StrictMode>` doubles nothing by itself**, in any release: React mounts, unmounts and mounts the app, and the component
   keeps its one connection, its one Settings and its one handler. It doubles an effect of the app that has no cleanup.
 - The style `return` sends one result in each case except an explicit retry: a handler returns one value.
@@ -124,8 +145,10 @@ _TAIL: Final = """
   idle timeout is 10 s.
 - **The new connection sends no Settings**, because a flag on the window says that they were sent. So its session has no
   functions and no instructions, and the user's next text goes there.
-- A result through a ref that outlives the remount goes to the new connection, where the call id is unknown. A ref inside the
-  remounted part is null: the call throws, or with `?.` nothing is sent. The old connection then gets no result of the app.
+- A result through a ref that outlives the remount goes to the new connection, where the call id is unknown: the API answers
+  with an error. The request of 0.9.1 begins a response there all the same, so two agents speak, and neither knows the result.
+  A ref inside the remounted part is null: the call throws, or with `?.` nothing is sent. In both cases the old connection gets
+  no result of the app, and its reply speaks of the component's error.
 - A hot reload that keeps the state (React Fast Refresh) changes nothing: the old handler ends, and its result is the only one.
 - Two components that start together have two connections. Up to 0.9.8 only the first sends Settings, in 0.10.2 and later both
   do. Neither answers the other's call.
@@ -136,34 +159,56 @@ def section() -> str:
     """Return the text of the section in docs/component.md."""
     kept = read()
     tags = list(kept["programs"])
-    columns = " | ".join(tags)
-    text = _HEAD.format(tags=", ".join(tags), file=FILE, columns=columns, lines="---|" * (len(tags) - 1) + "---")
-    return text + "".join(_rows(kept["cases"], tags)) + _TAIL
+    cases = {name: {tag: each["seen"] for each in programs for tag in each["tags"]} for name, programs in kept["cases"].items()}
+    shared = _shared(cases, tags)
+    nothing = next(causes for causes in shared.values() if _NOTHING in causes)
+    results = _RESULTS.format(columns=" | ".join(tags), lines="---|" * (len(tags) - 1) + "---", nothing="; ".join(nothing[1:]))
+    return (
+        _HEAD.format(tags=f"{', '.join(tags[:-1])} and {tags[-1]}", file=FILE)
+        + "".join(_cause_row(cause, cases, tags) for cause in CAUSES)
+        + results
+        + "".join(_result_rows(shared))
+        + _TAIL
+    )
 
 
-def _rows(cases: Mapping[str, Sequence[Mapping[str, Any]]], tags: Sequence[str]) -> Iterator[str]:
-    """Yield a row per cause and sequence of results, for handler styles and releases with the same."""
+def _cause_row(cause: str, cases: Mapping[str, Mapping[str, Seen]], tags: Sequence[str]) -> str:
+    """Return the row of a cause: connections, Settings and calls of the handler, with the tags if a value differs."""
+    seen = cases[TwiceCase(cause, CAUSES[cause].handlers[0]).name]
+    cells = [
+        _by_tag({tag: _count(seen[tag], kind) for tag in tags}) for kind in ("(open)", "Settings", "onFunctionCallRequest")
+    ]
+    return f"| {cause} | {CAUSES[cause].sentence} | {' | '.join(cells)} |\n"
+
+
+def _count(seen: Seen, kind: str) -> int:
+    return sum(event["type"] == kind for event in seen)
+
+
+def _by_tag(counts: Mapping[str, int]) -> str:
+    """Return the value of all tags, or each value with the first tag that has it."""
+    firsts: dict[int, str] = {}
+    for tag, count in counts.items():
+        firsts.setdefault(count, tag)
+    return str(next(iter(firsts))) if len(firsts) == 1 else ", ".join(f"{count} from {tag}" for count, tag in firsts.items())
+
+
+def _shared(cases: Mapping[str, Mapping[str, Seen]], tags: Sequence[str]) -> dict[tuple[tuple[str, ...], ...], list[str]]:
+    """Return rows of results and outcomes -> the causes that have them, in order."""
+    shared: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for cause in CAUSES:
-        found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+        rows: dict[tuple[str, ...], list[str]] = {}
         for handler in CAUSES[cause].handlers:
-            for key, alike in groupby(_cells(cases[TwiceCase(cause, handler).name], tags), lambda cell: cell[:2]):
-                outcomes = tuple(cell[2] for cell in alike)
-                found.setdefault((*key, outcomes), []).append(f"`{handler}`")
-        for (connections, results, outcomes), handlers in found.items():
-            yield f"| {cause} | {', '.join(handlers)} | {connections} | {results} | {' | '.join(outcomes)} |\n"
+            by_tag = cases[TwiceCase(cause, handler).name]
+            sent = " or ".join(dict.fromkeys(_results(results_of(by_tag[tag])) for tag in tags))
+            rows.setdefault((sent, *(outcome(tag, results_of(by_tag[tag])[0]) for tag in tags)), []).append(f"`{handler}`")
+        shared.setdefault(tuple((", ".join(handlers), *row) for row, handlers in rows.items()), []).append(cause)
+    return shared
 
 
-def _cells(programs: Sequence[Mapping[str, Any]], tags: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (connections and Settings, results, outcome) per tag. What differs between tags is written with both values."""
-    by_tag = {tag: each["seen"] for each in programs for tag in each["tags"]}
-    connections = " or ".join(dict.fromkeys(_connections(by_tag[tag]) for tag in tags))
-    shown = " or ".join(dict.fromkeys(_results(results_of(by_tag[tag])) for tag in tags))
-    return [(connections, shown, outcome(tag, results_of(by_tag[tag])[0])) for tag in tags]
-
-
-def _connections(seen: Seen) -> str:
-    count = {kind: sum(event["type"] == kind for event in seen) for kind in ("(open)", "Settings")}
-    return f"{count['(open)']}, {count['Settings']}"
+def _result_rows(shared: Mapping[tuple[tuple[str, ...], ...], Sequence[str]]) -> Iterator[str]:
+    for found, causes in shared.items():
+        yield from (f"| {_NOTHING if _NOTHING in causes else '; '.join(causes)} | {' | '.join(row)} |\n" for row in found)
 
 
 def _results(found: Mapping[int, Sequence[GivenResult]]) -> str:

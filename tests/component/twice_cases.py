@@ -46,15 +46,14 @@ class Cause:
 
 
 def _act(verb: str) -> tuple[ScriptStep, ...]:
-    """Return a step while the tool runs, and the confirmation of Settings of the next connection if there is one."""
-    confirmed = says(CALLED + ACT_MS + 100, agent.settings_applied()) | {"socket": 1}
-    return does(CALLED + ACT_MS, verb), confirmed
+    """Return a step while the tool runs, and the user's next text."""
+    return does(CALLED + ACT_MS, verb), does(CALLED + ACT_MS + 2000, "inject", text="And in Porto?")
 
 
 _LEAKY: Final = {"leaky": True}
 _TWO: Final = {"components": 2}
 CAUSES: Final[dict[str, Cause]] = {
-    "plain": Cause("nothing"),
+    "nothing else": Cause("it answers the call"),
     "StrictMode": Cause("React mounts, unmounts and mounts the app", strict=True),
     "retry": Cause("the app sends the result again through the ref 200 ms later", repeats=1),
     "retry by sendResponse": Cause(

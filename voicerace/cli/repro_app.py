@@ -186,7 +186,7 @@ def _lines(watched: WatchedSession, recording: Recording, found: list[GivenResul
     if models is not None:
         first, *others = models.outcomes
         same = "the same" if first == (seen := watched.verdict.outcome) else "as close" if seen in others else "ANOTHER"
-        also = f", or {' or '.join(others)} if a message is 4 ms later or earlier" if others else ""
+        also = f", or {' or '.join(others)} if a message is {models.room_ms:.0f} ms later or earlier" if others else ""
         count = "" if models.results in (None, len(found)) else f"; the model of the component sends {models.results} results"
         yield from facts(
             models=f"{first} ({same}){also}; with these results and the measured gap of {models.gap_ms:.1f} ms{count}"
@@ -202,6 +202,7 @@ def _json(watched: WatchedSession, recording: Recording, found: list[GivenResult
         "results": [{"after_ms": each.after_ms, "default_error": each.default_error} for each in found],
         "model_outcomes": None if models is None else list(models.outcomes),
         "model_results": None if models is None else models.results,
+        "room_ms": None if models is None else models.room_ms,
         "gap_ms": None if models is None else models.gap_ms,
         "recording": str(watched.file),
     }

@@ -20,7 +20,7 @@ from voicerace.model.actors.user import User
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.parameters import MAX_CALLS, Times
 from voicerace.model.protocol.agent import DEFAULT_ERROR
-from voicerace.trace.recording import Recording
+from voicerace.trace.recording import WIRES, Recording
 
 __all__ = ["GivenResult", "with_results"]
 
@@ -61,7 +61,9 @@ class _App(App):
 
 
 def with_results(session: SessionConfig, results: Sequence[GivenResult]) -> Recording:
-    """Play a session in which the host sends these results for the first call, and return its recording.
+    """Play a session in which the host sends these results for the first call, and return the recording of the proxy's links.
+
+    The app's links are left out, because the app sends the default errors in place of the component.
 
     Args:
         session: release, scenario and times; its handler and `tool_ms` are not used.
@@ -75,4 +77,5 @@ def with_results(session: SessionConfig, results: Sequence[GivenResult]) -> Reco
     times = Times.of({**session.times.to_json(), "tool_ms": [each.after_ms for each in results]}, session.profile)
     played = replace(session, times=times)
     actors = played.actors() | {"app": _App(results), "user": User(session.scenario.inputs, len(results))}
-    return VirtualEngine(played, actors=actors).run()
+    recording = VirtualEngine(played, actors=actors).run()
+    return replace(recording, events=recording.on(*WIRES), observed=WIRES)

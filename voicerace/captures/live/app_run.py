@@ -50,8 +50,8 @@ _REALTIME: Final = "/v1/realtime?model=gpt-realtime"
 _LOG: Final = "app.jsonl"
 #: Time in ms added to the session's deadline, so that the browser leaves after it.
 _MARGIN_MS: Final = 1_000
-#: Uncertainty in ms of the measured times. A relay does not see when a program beside it handles a message.
-_ROOM_MS: Final = 4
+#: Least uncertainty in ms of the measured times. A relay does not see when a program beside it handles a message.
+_LEAST_ROOM_MS: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,14 @@ class Expected:
 
     Attributes:
         outcomes: outcomes in virtual time, if the host sends the same results at the same times. The first is that of the
-            measured times, the others those of times that differ by up to `_ROOM_MS`.
+            measured times, the others those of times that differ by up to `room_ms`.
+        room_ms: uncertainty of the measured times in ms: how late programs handled messages in this run.
         gap_ms: gap in ms that was measured and used.
         results: number of results that the model of the component sends; None if it does not cover the cause.
     """
 
     outcomes: tuple[str, ...]
+    room_ms: float
     gap_ms: float
     results: int | None
 
@@ -168,10 +170,11 @@ def expected(session: SessionConfig, recording: Recording, *, strict: bool, caus
         times = session.times.with_ns("gap_ms", ns(max(0.0, gap_ms + gap_more_ms))).with_ns("ack_ms", ns(ack_ms + ack_more_ms))
         return judge(with_results(replace(played, times=times), found[:MAX_CALLS])).outcome
 
-    outcomes = dict.fromkeys(outcome(gap, ack) for ack in (0, _ROOM_MS) for gap in (0, -_ROOM_MS, _ROOM_MS))
+    room = max(_LEAST_ROOM_MS, gap_ms - usual["gap_ms"], _proxy_delay_ms(recording))
+    outcomes = dict.fromkeys(outcome(gap, ack) for ack in (0, room) for gap in (0, -room, room))
     twice = {"none": 0, "retry": 1, "leaky_effect": int(strict and session.handler != "return"), "hot_handler": 0}.get(cause)
     sent = None if twice is None else HANDLERS[session.handler].submissions + twice
-    return Expected(tuple(outcomes), gap_ms, sent)
+    return Expected(tuple(outcomes), room, gap_ms, sent)
 
 
 def _at_api(recording: Recording) -> list[GivenResult]:
@@ -186,6 +189,20 @@ def _at_api(recording: Recording) -> list[GivenResult]:
         elif event.type == realtime.ITEM_CREATE and since is not None and item.get("call_id") == call:
             found.append(GivenResult(ms(event.sent_ns - since), agent.is_default_error(item.get("output"))))
     return found
+
+
+def _proxy_delay_ms(recording: Recording) -> float:
+    """Return the longest time in ms from a result at the host's relay to its item at the API's relay."""
+    arrived = [e.received_ns for e in recording.events if e.type == "FunctionCallResponse" and e.received_ns is not None]
+    passed = [
+        event.sent_ns
+        for event in recording.events
+        if event.type == realtime.ITEM_CREATE
+        and event.sent_ns is not None
+        and isinstance(event.payload, Mapping)
+        and realtime.item_of(event.payload).get("type") == "function_call_output"
+    ]
+    return max((ms(after - before) for before, after in zip(arrived, passed, strict=False)), default=0.0)
 
 
 def _options(session: SessionConfig) -> dict[str, float]:
