@@ -31,7 +31,8 @@ FILE: Final = "data/repro-app.csv"
 #: Times of every run: the gap of a published log, and a tool behind HTTP.
 OPTIONS: Final = ("--gap-ms", "8", "--tool-ms", "300", "--reply-ms", "1500", "--repeat-ms", "200")
 _HEADS: Final = (
-    "release", "cause", "handler", "strict", "connections", "settings", "results", "errors", "outcome", "models", "gap_ms", "room_ms",
+    "release", "cause", "handler", "strict", "connections", "settings", "results", "errors", "outcome", "models",
+    "gap_ms", "room_ms",
 )  # fmt: skip
 #: Handler styles of the runs with a cause: results that are returned, sent by `sendResponse`, and by the ref.
 _SOME: Final = ("return", "async_send", "async_ref", "void_ref")
