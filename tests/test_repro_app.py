@@ -268,6 +268,14 @@ def test_a_failure_of_the_app_is_an_error_with_its_reason(
         run_with(stack, script, tmp_path, monkeypatch)
 
 
+@pytest.mark.parametrize("status", [130, 143])
+def test_a_run_that_a_signal_ended_is_interrupted(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt, match="what was recorded is in"):
+        run_with(stack, f"exit {status}", tmp_path, monkeypatch)
+
+
 # -- the models with given results -----------------------------------------------------------------------------------------
 
 

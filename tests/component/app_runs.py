@@ -67,7 +67,7 @@ def run(checkout: Path, tag: str, cause: str, handler: str, strict: bool, out: P
 def _row(tag: str, found: Mapping[str, Any]) -> Row:
     # The session with the call is the first; later connections follow.
     sessions = found["sessions"]
-    first = next(each for each in sessions if each["turns"] or each["results"])
+    first = next((each for each in sessions if each["turns"] or each["results"]), sessions[0])
     return {
         "release": tag,
         "cause": found["cause"],
@@ -140,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("checkouts", nargs="*", type=Path, metavar="CHECKOUT", help="with the built component")
     parser.add_argument("--only", metavar="CAUSE", action="append", help="only these causes (repeatable)")
     parser.add_argument("--out", type=Path, default=Path(FILE), metavar="FILE")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="keep the runs here [removed at the end]")
     parser.add_argument("--page", type=Path, metavar="FILE", help="docs/repro-app.md, whose tables are made again")
     given = parser.parse_args(arguments)
     if given.page is not None:
@@ -148,12 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: dict[tuple[str, ...], Row] = {}
     if given.out.exists():
         rows = {_key(row): row for row in csv.DictReader(given.out.read_text("utf-8").splitlines())}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.runs or Path(temporary)
         for checkout in given.checkouts:
             tag = tag_of(checkout)
             for cause, handler, strict in plan():
                 if given.only is None or cause in given.only:
-                    row = run(checkout, tag, cause, handler, strict, Path(folder) / "out")
+                    row = run(checkout, tag, cause, handler, strict, folder / tag)
                     rows[_key(row)] = row
                     _write(given.out, rows.values())
                     sys.stdout.write(f"{row}\n")

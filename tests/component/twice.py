@@ -112,21 +112,22 @@ def outcome(tag: str, results: Sequence[GivenResult]) -> str:
 _HEAD: Final = """\
 ## Could the app's own code answer twice?
 
-What an app can do besides, each with every handler style, on the running components of {tags}
-under Jest (`tests/component/twice_cases.py`; the record is `{file}`). The tool
-takes 300 ms. A remount or a hot reload happens 100 ms after the request, a retry 200 ms after the result. The user writes again
-2 s after the remount.
+What an app can do besides, each with every handler style, on the running components of
+{tags} under Jest (`tests/component/twice_cases.py`; the record is
+`{file}`). The tool takes 300 ms. A remount or a hot reload happens 100 ms after
+the request, a retry 200 ms after the result. The user writes again 2 s after the remount.
 
 | cause | what the app does | connections | Settings | calls of the handler |
 |---|---|---|---|---|
 """
 
 _RESULTS: Final = """
-"error" is the component's default error; times are in ms from the request. "2nd" is a result on a second connection, whose
-session does not know the call. The outcomes are those of each release's models with the results of the first connection (gap
-8 ms, host round trip 30 ms, reply 1500 ms).
+A "result" is sent by the app, an "error" is the component's default error, each with the ms from the request. "2nd" is a
+result on a second connection, whose session does not know the call. The outcomes are those of each release's models with the
+results of the first connection (gap 8 ms, host round trip 30 ms, reply 1500 ms). `no_result`: the reply speaks of the
+component's error.
 
-"nothing else" stands for these causes: {nothing}.
+"nothing else" stands for these causes too: {nothing}.
 
 | cause | handler styles | results of one call | {columns} |
 |---|---|---|{lines}|
@@ -150,8 +151,8 @@ first item is confirmed before the second result comes, the outcome is that of a
   A ref inside the remounted part is null: the call throws, or with `?.` nothing is sent. In both cases the old connection gets
   no result of the app, and its reply speaks of the component's error.
 - A hot reload that keeps the state (React Fast Refresh) changes nothing: the old handler ends, and its result is the only one.
-- Two components that start together have two connections. Up to 0.9.8 only the first sends Settings, in 0.10.2 and later both
-  do. Neither answers the other's call.
+- Two components that start together have two connections. On 0.9.1 to 0.9.4 only the first sends Settings, on 0.10.2 and later
+  both do. Neither answers the other's call.
 """
 
 

@@ -126,7 +126,9 @@ async function main() {
   check();
   let finish;
   const finished = new Promise((resolve) => (finish = resolve));
-  const serving = server(await build(), (why) => finish(why));
+  /** The app has ended, or its page had an error. Without --once a user goes on with the page. */
+  const over = (why) => given.once && finish(why);
+  const serving = server(await build(), over);
   await new Promise((listens, fails) => serving.once('error', fails).listen(Number(given.port), '127.0.0.1', listens));
   const forwarder = await attach(serving);
   const query = new URLSearchParams({
@@ -134,10 +136,16 @@ async function main() {
     retry_ms: given['retry-ms'], act_ms: given['act-ms'], deadline_ms: given['deadline-ms'],
   });
   const address = `http://127.0.0.1:${serving.address().port}/?${query}`;
-  for (const sign of ['SIGINT', 'SIGTERM']) process.once(sign, () => finish(`ended by ${sign}`));
+  let status = 1;
+  for (const sign of ['SIGINT', 'SIGTERM']) {
+    process.once(sign, () => {
+      status = 128 + os.constants.signals[sign];
+      finish(`ended by ${sign}`);
+    });
+  }
   if (!given.once) {
     process.stdout.write(`open ${address}\n`);
-    await new Promise((stopped) => ['SIGINT', 'SIGTERM'].forEach((sign) => process.once(sign, stopped)));
+    await finished;
     await end(forwarder, serving);
     return;
   }
@@ -148,7 +156,7 @@ async function main() {
   close();
   await new Promise((after) => setTimeout(after, 300)); // the forwarder and the proxy close their connections
   await end(forwarder, serving);
-  if (why) throw new Error(why);
+  if (why) throw Object.assign(new Error(why), { status });
 }
 
 async function end(forwarder, serving) {
@@ -163,6 +171,6 @@ main().then(
     const why = String(error.message ?? error).split('\n')[0];
     if (given.log) note({ type: 'failed', text: why });
     process.stderr.write(`repro-app: ${why}\n`);
-    process.exit(1);
+    process.exit(error.status ?? 1);
   },
 );

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -116,6 +117,7 @@ def play_app(
 
     Raises:
         InputError: a program did not start, a port is in use, or the page had an error.
+        KeyboardInterrupt: a signal ended the run.
     """
     port = free_port()
     log = app.parent / f"{out.name}-{_LOG}"
@@ -129,6 +131,8 @@ def play_app(
     ):
         host, upstream = f"0=ws://127.0.0.1:{backend.port}", f"{port}={mock.url}"
         done = capture(command, host=host, upstream=upstream, out=out)
+    if done.status in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        raise KeyboardInterrupt(f"what was recorded is in {out}")
     notes = _notes(log)
     if done.status != 0:
         why = next((str(each.get("text")) for each in notes if each.get("type") == "failed"), f"exit status {done.status}")
