@@ -183,6 +183,8 @@ def _lines(watched: WatchedSession, recording: Recording, found: list[GivenResul
     )
     yield from facts(settings=settings, sent=shown or "no result")
     yield from text.verdict_lines(watched.verdict)
+    if settings == 0:
+        yield "note           the proxy got no Settings: the component sent none, or the forwarder dropped them"
     if models is not None:
         first, *others = models.outcomes
         same = "the same" if first == (seen := watched.verdict.outcome) else "as close" if seen in others else "ANOTHER"

@@ -21,7 +21,7 @@ export function check() {
 
 /** Builds the app with the component of the checkout and with this folder's React, and returns its JavaScript. */
 export async function build() {
-  const { build: bundle } = await import('esbuild');
+  const { build: bundle, stop } = await import('esbuild');
   const own = (name) => realpathSync(path.join(here, 'node_modules', name));
   const { outputFiles } = await bundle({
     absWorkingDir: here,
@@ -36,5 +36,6 @@ export async function build() {
     alias: { '@signal-meaning/voice-agent-react': component, react: own('react'), 'react-dom': own('react-dom') },
     logLevel: 'silent',
   });
+  await stop();
   return outputFiles[0].text;
 }
