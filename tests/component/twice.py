@@ -124,7 +124,7 @@ the request, a retry 200 ms after the result. The user writes again 2 s after th
 _RESULTS: Final = """
 A "result" is sent by the app, an "error" is the component's default error, each with the ms from the request. "2nd" is a
 result on a second connection, whose session does not know the call. The outcomes are those of each release's models with the
-results of the first connection (gap 8 ms, host round trip 30 ms, reply 1500 ms). `no_result`: the reply speaks of the
+results of the first connection (gap 8 ms, host round trip 30 ms, reply 1500 ms). `no_result`: the reply is about the
 component's error.
 
 "nothing else" stands for these causes too: {nothing}.
@@ -149,7 +149,7 @@ first item is confirmed before the second result comes, the outcome is that of a
 - A result through a ref that outlives the remount goes to the new connection, where the call id is unknown: the API answers
   with an error. The request of 0.9.1 begins a response there all the same, so two agents speak, and neither knows the result.
   A ref inside the remounted part is null: the call throws, or with `?.` nothing is sent. In both cases the old connection gets
-  no result of the app, and its reply speaks of the component's error.
+  no result of the app, and its reply is about the component's error.
 - A hot reload that keeps the state (React Fast Refresh) changes nothing: the old handler ends, and its result is the only one.
 - Two components that start together have two connections. On 0.9.1 to 0.9.4 only the first sends Settings, on 0.10.2 and later
   both do. Neither answers the other's call.
