@@ -113,11 +113,15 @@ def read() -> list[Row]:
 def tables() -> dict[str, str]:
     """Return the generated parts of docs/repro-app.md by name."""
     rows = read()
-    dropped = sum(int(row["dropped"]) for row in rows)
+    counts: dict[str, list[int]] = {}
+    for row in rows:
+        runs = counts.setdefault(row["release"], [0, 0])
+        runs[0], runs[1] = runs[0] + int(row["dropped"]), runs[1] + 1 + int(row["dropped"])
+    dropped = "; ".join(f"{tag}: {lost} of {runs} runs" for tag, (lost, runs) in counts.items())
     names = "".join(f"| `{name}` | {sentence} |\n" for name, sentence in CAUSES.items())
     return {
         "handlers": _table([row for row in rows if row["cause"] == "none"], ("release", "handler", "strict")),
-        "dropped": f"{dropped} of {len(rows) + dropped} runs.\n",
+        "dropped": f"{dropped}.\n",
         "names": f"| cause | what the app does |\n|---|---|\n{names}",
         "causes": _table([row for row in rows if row["cause"] != "none"], ("release", "cause", "handler", "strict")),
     }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicerace.model.actors import proxy_audio
-from voicerace.model.actors.actor import Cancel, Send
+from voicerace.model.actors.actor import Cancel, Send, SetTimer
 from voicerace.model.actors.javascript import key, trim, truthy
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.actors.reference_gate import Gate
@@ -88,6 +88,9 @@ class ProxySender(StatefulActor[ProxyState]):
             for _ in range(notify(Gate(self.release.gate, self.state.gate))):
                 self._upstream(realtime.create_response(realtime.CREATE_ID))
                 self._response_started("result")
+            if self.state.gate.paused and not self.state.gate_waits:
+                self.state.gate_waits = True
+                self._out.append(SetTimer("gate", "gate_retry_ms"))
 
     def _response_started(self, writer: str) -> None:
         state = self.state
