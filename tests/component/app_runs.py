@@ -24,6 +24,7 @@ from voicerace.captures.live.app_run import CAUSES
 from voicerace.cli import main as voicerace
 from voicerace.files import shipped, write_text
 from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES
 
 __all__ = ["FILE", "OPTIONS", "filled", "plan", "read", "tables"]
 
@@ -106,8 +107,10 @@ def _results(results: Sequence[Mapping[str, Any]], called: bool) -> str:
 
 
 def read() -> list[Row]:
-    """Return the kept rows."""
-    return list(csv.DictReader(shipped(FILE).read_text("utf-8").splitlines()))
+    """Return the kept rows, by release."""
+    releases = list(PROXIES)
+    rows = csv.DictReader(shipped(FILE).read_text("utf-8").splitlines())
+    return sorted(rows, key=lambda row: releases.index(row["release"]))
 
 
 def tables() -> dict[str, str]:
@@ -120,11 +123,33 @@ def tables() -> dict[str, str]:
     dropped = "; ".join(f"{tag}: {lost} of {runs} runs" for tag, (lost, runs) in counts.items())
     names = "".join(f"| `{name}` | {sentence} |\n" for name, sentence in CAUSES.items())
     return {
-        "handlers": _table([row for row in rows if row["cause"] == "none"], ("release", "handler", "strict")),
+        "handlers": _table(_paired([row for row in rows if row["cause"] == "none"]), ("release", "handler")),
+        "agreement": _agreement(rows),
         "dropped": f"{dropped}.\n",
         "names": f"| cause | what the app does |\n|---|---|\n{names}",
-        "causes": _table([row for row in rows if row["cause"] != "none"], ("release", "cause", "handler", "strict")),
+        "causes": _table([_cells(row) for row in rows if row["cause"] != "none"], ("release", "cause", "handler", "strict")),
     }
+
+
+def _agreement(rows: Sequence[Row]) -> str:
+    same = sum(row["outcome"] == row["models"].split()[0] for row in rows)
+    near = sum(row["outcome"] in row["models"].split()[1:] for row in rows)
+    other = len(rows) - same - near
+    return (
+        f"Of the {len(rows)} runs of this page, {same} have the models' outcome with the measured times, {near} one that the models\n"
+        f"have with times a few ms away, {other} another one.\n"
+    )
+
+
+def _paired(rows: Sequence[Row]) -> list[Row]:
+    """Return a row per release and handler style, with "A / B" for different values with and without StrictMode."""
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["strict"], reverse=True):
+        pairs.setdefault((row["release"], row["handler"]), []).append(row)
+    order = list(dict.fromkeys((row["release"], row["handler"]) for row in rows))
+    return [
+        {name: " / ".join(dict.fromkeys(_cell(name, row) for row in pairs[key])) for name in pairs[key][0]} for key in order
+    ]
 
 
 def filled(page: str) -> str:
@@ -140,8 +165,12 @@ def _table(rows: Sequence[Row], keys: Sequence[str]) -> str:
              "results": "results, ms from the request", "errors": "`onError`", "models": "models"}  # fmt: skip
     shown = (*keys, "connections", "settings", "results", "errors", "outcome", "models")
     lines = ["| " + " | ".join(heads.get(name, name) for name in shown) + " |", "|" + "---|" * len(shown)]
-    lines += ["| " + " | ".join(_cell(name, row) for name in shown) + " |" for row in rows]
+    lines += ["| " + " | ".join(row[name] for name in shown) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> Row:
+    return {name: _cell(name, row) for name in row}
 
 
 def _cell(name: str, row: Row) -> str:
