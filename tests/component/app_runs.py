@@ -136,8 +136,8 @@ def _agreement(rows: Sequence[Row]) -> str:
     near = sum(row["outcome"] in row["models"].split()[1:] for row in rows)
     other = len(rows) - same - near
     return (
-        f"Of the {len(rows)} runs of this page, {same} have the models' outcome with the measured times, {near} one that the models\n"
-        f"have with times a few ms away, {other} another one.\n"
+        f"Of the {len(rows)} runs of this page, {same} have the models' outcome with the measured times, {near} one that the\n"
+        f"models have with times a few ms away, {other} another one.\n"
     )
 
 
