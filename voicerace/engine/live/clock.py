@@ -25,7 +25,7 @@ _MAX_ENDED: Final = 256
 _MIN_ENDED: Final = 16
 #: Upper limit (exclusive) of the file descriptors that `select` accepts.
 _FD_SETSIZE: Final = 1024
-#: Minimum duration in seconds of a wait that is split in two.
+#: Minimum wait in seconds that `select` splits in two.
 _LONG_S: Final = 0.1
 
 
@@ -58,7 +58,7 @@ async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
 if sys.platform == "linux":
 
     class _FineSelector(selectors.EpollSelector):
-        """Waits with microsecond resolution. It calls `select` on the epoll descriptor, because `epoll_wait` counts in ms."""
+        """Waits with microsecond resolution: calls `select` on the epoll descriptor, because `epoll_wait` counts in ms."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is not None and timeout > 0:
