@@ -109,8 +109,7 @@ class ScheduleCursor:
         return self._lasts((actor, name, number), now_ns, otherwise if found is None else found)
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
-        """Return the delay in ns of a message that is sent now. It arrives at least `min_spacing_ns` after the previous
-        message."""
+        """Return the delay in ns of a message sent now. It arrives at least `min_spacing_ns` after the previous message."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
         delay = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))

@@ -77,8 +77,7 @@ class Relay:
         self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Connect to the target before the handshake is answered. Return a refusing response if the target refuses, else
-        None."""
+        """Connect to the target before answering the handshake. Return a refusal if the target refuses, else None."""
         self._admitting = True
         left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
         passed = [

@@ -78,7 +78,7 @@ class ProxyTarget:
 
     @property
     def name(self) -> str:
-        """Name of the proxy in recordings: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (without a row) or
+        """Name in recordings: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (without a row) or
         ``ws://host:port``."""
         if self.kind == "url":
             return address(self.url or "")
