@@ -1,7 +1,7 @@
-"""SHA-256 checksums of a run's parts and recordings, in a file that `sha256sum --check` reads.
+"""Stores SHA-256 checksums of a run's parts and recordings in a file that `sha256sum --check` reads.
 
-The checksum of a file is written before the file, so every complete file of a killed sweep can be verified. A checksum can
-therefore name a file that was never written. If a file has several checksums, the last one applies.
+The checksum of a file is written before the file, so every complete file of a killed sweep can be verified. The list can
+therefore contain a file that was never written. If a file has several checksums, the last one applies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.files import write_bytes, write_text
 __all__ = ["CHECKSUMS", "Checksums", "changed", "existing", "listed", "refuse_damaged"]
 
 CHECKSUMS: Final = "checksums.sha256"
-#: Folders of a run whose files have checksums.
+#: Folders of a run for whose files checksums are stored.
 _FOLDERS: Final = ("recordings", "table")
 _LINE: Final = re.compile(rf"([0-9a-f]{{64}})  ((?:{'|'.join(_FOLDERS)})/[^/]+)")
 
@@ -29,7 +29,7 @@ class Checksums:
 
     Args:
         folder: folder of the run.
-        known: path in the folder -> checksum of an existing file; None for a new run.
+        known: checksums of existing files by path in the folder, or None for a new run.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
