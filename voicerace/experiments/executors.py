@@ -170,7 +170,7 @@ def _alive() -> Iterator[None]:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Block SIGINT in the context, so that processes started in the context ignore Ctrl-C in the terminal."""
-    resource_tracker.ensure_running()  # `Process.start` would otherwise start the tracker, and the tracker's start unblocks the signal.
+    resource_tracker.ensure_running()  # otherwise `Process.start` starts the tracker, which unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
