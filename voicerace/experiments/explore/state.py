@@ -99,7 +99,7 @@ class State:
         history: history of the turn, shared between states of the session.
         history_key: key of `history`, as a number.
         base: ids assigned before the turn.
-        watch: last moment at which the request for a result without a reply could have been released, or None.
+        watch: moment of the last event that could have released the request for results that have no reply yet, or None.
     """
 
     states: dict[str, Any]
