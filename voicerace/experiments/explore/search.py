@@ -32,7 +32,7 @@ class Edge(NamedTuple):
         parent: number of the previous node.
         choice: event of the step, or None for the start.
         apart: whether the event is strictly later than the previous event.
-        late: whether the response that began in this step was late, or None if no response began.
+        late: whether the response that began in this step was late, or None if lateness does not matter.
     """
 
     parent: int
