@@ -1,7 +1,7 @@
 """Plays and judges every session of a grid, and writes one row per session.
 
 `run.json` is written first, then the recordings and the part of the table of each chunk. A killed sweep can be resumed without
-replaying complete parts. In virtual time equal specs give equal bytes with any executor. Live trials also have achieved times.
+replaying complete parts. In virtual time, equal specs give equal bytes with any executor. Live trials also have achieved times.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SweepResult", "SweepSpec", "play_ahead", "sweep", "trials_of"]
 
-#: Maximum number of trials of `trials_of`.
+#: Maximum number of trials that `trials_of` plays.
 _IN_MEMORY: Final = 200_000
 
 
 def trials_of(
     spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """Play a sweep in virtual time without a run folder, and return its trials; see `SweepResult.trials`.
+    """Play a sweep in virtual time without a run folder, and return its trials (see `SweepResult.trials`).
 
     Args:
         spec: a `SweepSpec`, or its fields.
