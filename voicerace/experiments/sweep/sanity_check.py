@@ -34,7 +34,7 @@ _TRIES: Final = 3
 
 
 def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: bool) -> str | None:
-    """Play the sanity check's session up to `_TRIES` times. Return the last violation, or None if a session has no violation.
+    """Play the check's session up to `_TRIES` times. Return the last violation, or None as soon as a session has none.
 
     Args:
         engine: creates the engine of the target.
@@ -52,7 +52,7 @@ def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: boo
 
 
 def find_violation(recording: Recording, session: SessionConfig, *, mocked: bool, known: bool) -> str | None:
-    """Return the first violation in a recording of the session as a sentence; None without a violation."""
+    """Return the first violation in a recording of the session as a sentence, or None without a violation."""
     verdict = judge(recording)
     if any(event.kind == "fault" for event in recording.events) or not verdict.turns:
         return None
