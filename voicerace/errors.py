@@ -78,7 +78,7 @@ def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """A sweep was interrupted.
+    """Raised when a user interrupted a sweep.
 
     Attributes:
         kept: sentence with the number of kept trials and their folder.

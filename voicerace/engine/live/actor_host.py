@@ -91,7 +91,7 @@ class ActorHost(Interpreter):
         self._closed: set[Link] = set()
 
     def start(self) -> None:
-        """Start the actors. Start the actors; the connections must be open."""
+        """Start the actors. The connections must be open."""
         for name, actor in self.actors.items():
             self._call(name, actor.start)
 

@@ -32,7 +32,7 @@ _START_SPACING_S: Final = 0.02
 
 
 def play(live: Callable[[], Live], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
-    """Play one session and return its recording. Arguments are as for `play_all`."""
+    """Play one session and return its recording. See `play_all` for the arguments."""
     with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
         return next(played)[1]
 

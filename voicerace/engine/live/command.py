@@ -21,8 +21,8 @@ __all__ = ["Signals", "check_command"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 #: Signals that a terminal sends to its foreground process group. The command gets them from the terminal, so they are not
-#: passed on: a second interrupt could kill the command. A signal sent by a terminal cannot be told from one sent to this
-#: process alone.
+#: passed on: a second interrupt could kill the command. Signals from a terminal and signals to this process alone cannot be
+#: distinguished.
 _OF_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 

@@ -1,7 +1,7 @@
 """One end of an actor's WebSocket connection, which emulates the network: it delays messages and keeps their order.
 
-If the sender is an actor of this process, a message is delayed before it is written to the socket. If only the receiver is, a
-message is delayed after it is read from the socket. The delay therefore always lies between the two recorded times. A
+If the sender is an actor of this process, a message is delayed before it is written to the socket. If only the receiver is an
+actor of this process, a message is delayed after it is read. The delay therefore always lies between the two recorded times. A
 link has one delay per session, or one delay per message if the session has a schedule.
 """
 

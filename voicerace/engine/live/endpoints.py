@@ -126,7 +126,7 @@ class UpstreamEndpoint(Endpoint):
 
     Attributes:
         tamper: injects faults into sent messages.
-        refuse: HTTP status with which to refuse the handshake, or None. None accepts it.
+        refuse: HTTP status with which to refuse the handshake. None accepts it.
         actor: model of the API. None uses a new model with the session's configuration.
     """
 

@@ -63,7 +63,7 @@ class SessionServer:
         limits: limits of the server.
         origins: accepted web pages and host names.
         about: description of the server for plain HTTP clients.
-        path: URL path that plain HTTP clients are told to use.
+        path: URL path that the text for plain HTTP clients names.
         refused: called with the reason for which `origins` refuses a handshake, once per reason.
     """
 

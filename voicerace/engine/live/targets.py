@@ -137,7 +137,7 @@ class UpstreamTarget:
 
     @property
     def holds_key(self) -> bool:
-        """Whether a key is sent to this API. A server in front of this API lets its clients use the key."""
+        """Whether a key is sent to this API. Clients of a server in front of this API use this key."""
         return self.key_from is not None or bool(_keys_of(self.url))
 
     def headers(self) -> dict[str, str]:

@@ -345,7 +345,7 @@ def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Rec
 def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
     """Return pairs of steps of one actor in one nanosecond, from different sources, neither caused by the other.
 
-    Each step is paired with every earlier step, not only with the last step of a source, because it could come before any
+    Each step is paired with every earlier step, not only with the last step of a source, because the step could come before any
     message of a batch (for example item, `response.done`, rate limits).
     """
     causes = {number: cause for number, _, _, _, cause in steps}

@@ -107,7 +107,7 @@ def new_folder(
     """Create and lock a run folder and yield it: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
 
     Args:
-        resumable: whether the caller can resume an interrupted run. The error then suggests to resume.
+        resumable: whether the caller can resume an interrupted run. The error then suggests resuming it.
 
     Raises:
         InputError: `out` contains a run or other files, another run is writing to `out`, or `out` cannot be created.
