@@ -46,7 +46,7 @@ class SessionConfig:
         preamble: the model speaks a message before the calls.
         idle_close: the component closes a connection that is idle for 10 s, its default without `idleTimeoutMs`, and reopens it
             at the next user input.
-        tool_end: how the app's tool ends, for example with an error.
+        tool_end: how the app's tool ends: ``result``, ``error``, ``reject`` or ``none``.
         workaround: name of the app's workaround in `model.catalog.workarounds`, or None.
         knobs: undocumented behaviour of the upstream.
         provider: the upstream's row in `model.catalog.providers`.

@@ -66,8 +66,8 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # Not joblib, which starts chunks before earlier results are read. Not `concurrent.futures`, which blocks forever if a
-        # worker is killed while it sends a result.
+        # joblib would start chunks before earlier results are read. `concurrent.futures` would block forever if a worker is
+        # killed while it sends a result.
         count = cpu_count() if self.jobs == -1 else self.jobs
         with ExitStack() as workers:
             busy: list[Connection] = []

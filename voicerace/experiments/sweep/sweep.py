@@ -112,8 +112,8 @@ def sweep(
     """Play a grid of sessions, write the results to a run folder, and return them.
 
     A live sweep, and a sweep of at most `spec.keep` trials, keeps all recordings. Other sweeps keep recordings with bad
-    outcomes (`Verdict.bad`) and a fixed sample of the other recordings. `SweepResult.again` reproduces the others. `run.json`
-    contains this rule.
+    outcomes (`Verdict.bad`) and a fixed sample of the other recordings. `SweepResult.again` reproduces a recording that is not
+    kept. `run.json` contains this rule.
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead.
