@@ -12,11 +12,13 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Pauses the host's reader for `reader_ms` after each function call. Messages that arrive during a pause are read in order
-    when it ends. Messages from the host are not delayed.
+    """Pauses the host's reader for `reader_ms` after each function call.
+
+    Messages that arrive during a pause are read in order when it ends. Messages from the host are not delayed.
 
     Args:
-        times, seed: times and seed of the session.
+        times: times of the session.
+        seed: seed of the session.
 
     Attributes:
         until_ns: end of the pause in ns of the engine's clock.

@@ -68,8 +68,9 @@ class Measured:
 
 
 def measured(recording: Recording) -> dict[str, list[float]]:
-    """Return measured values in ms by name, in the order of `Measured.index`. A name without a value is missing. ``tool_ms``
-    has one value per call that got a result from the app, in call order.
+    """Return measured values in ms by name, in the order of `Measured.index`.
+
+    A name without a value is missing. ``tool_ms`` has one value per call that got a result from the app, in call order.
 
     Args:
         recording: the session to measure.
@@ -220,8 +221,7 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
 
 
 def _same(event: Event) -> tuple[str, ...]:
-    """Return the fields that are equal in an item and its confirmation. The id may differ, because the server can assign
-    another."""
+    """Return the fields that are equal in an item and its confirmation. The server can assign another id."""
     item = _item(event)
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []

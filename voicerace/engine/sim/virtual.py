@@ -50,12 +50,15 @@ class _Channel:
     """Link of a running session.
 
     Attributes:
-        link, sender, receiver: the link and its two ends.
+        link: name of the link.
+        sender: actor that sends.
+        receiver: actor that receives.
         delay_ns: delay of each message in ns.
         wire: whether a schedule can set the delay of each message.
         priority: see `_priority`.
         deliver: the receiver's method for a message.
-        seen_leaving, seen_arriving: whether the user observes messages when they are sent, or when they arrive.
+        seen_leaving: whether the user observes messages when they are sent.
+        seen_arriving: whether the user observes messages when they arrive.
     """
 
     link: Link
@@ -286,8 +289,7 @@ class VirtualEngine(Interpreter):
     # -- ties --------------------------------------------------------------------------------------------------------
 
     def _hold(self, due: _Due) -> bool:
-        """Hold the tie's first step, and later messages of its link, until the second step is processed. Return whether `due`
-        is held."""
+        """Hold the tie's first step, and later messages of its link, until the second step. Return whether `due` is held."""
         if self.swap is None or self.swap.second in self._seen:
             return False
         if due[3] == self.swap.first and not self._held:

@@ -88,7 +88,7 @@ class Bounds:
         return self.by_name[_WIRE[receiver if sender == "proxy" else sender]]
 
     def within(self, times: Times) -> Times:
-        """Return the session's times, clipped to the bounds. They are used where a schedule has no value."""
+        """Return the session's times, clipped to the bounds, for use where a schedule has no value."""
         for name in times.values:
             if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
                 low, high = self.by_name[name]

@@ -30,9 +30,12 @@ class StoryStats:
     """Statistics of one explored scenario.
 
     Attributes:
-        states, met: number of (state, times) kept, and number including known pairs. places: number of states without times.
+        states: number of nodes (states with times) kept.
+        met: number of nodes made, including known nodes.
+        places: number of states without times.
         complete: whether every order was explored.
-        stuck, endings, findings: numbers of stuck states, endings and findings.
+        stuck: number of stuck states.
+        endings: number of endings.
         unconfirmed: number of endings for which no times exist, which indicates a fault of the exploration.
         peak_rss_mb: peak resident memory of the process in MiB, including earlier scenarios.
     """

@@ -66,7 +66,8 @@ class Finding:
 
     Attributes:
         signature: identifies the finding.
-        release, component, story, handler: release, component, scenario and handler style of the session.
+        story: name of the explored scenario.
+        handler: handler style.
         trace: shortest path to the outcome, with the time in ms, the actor and a description of each step.
         slack_ms: minimum time in ms between two steps whose order matters.
         schedule: durations of all timers and messages.

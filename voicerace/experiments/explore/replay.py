@@ -43,8 +43,11 @@ class Replay:
     """Result of a replay.
 
     Attributes:
-        recording, verdict, signatures: recording, verdict and bad paths of the last attempt.
-        tries, confirmed: number of attempts, and number of attempts with the finding's signature.
+        recording: recording of the last attempt.
+        verdict: verdict of the last attempt.
+        signatures: bad paths of the last attempt.
+        tries: number of attempts.
+        confirmed: number of attempts with the finding's signature.
         deviation: first deviation from the schedule if the last attempt did not confirm the finding, else None.
     """
 

@@ -55,7 +55,9 @@ class Reached:
     """Result of a search.
 
     Attributes:
-        states, met, places: number of nodes kept, number of nodes made, and number of states without times.
+        states: number of nodes kept.
+        met: number of nodes made, including known nodes.
+        places: number of states without times.
         complete: whether every order was explored. False if the limit stopped the search.
         stuck: number of nodes without a next step, because the next event would have to be at the time of the last event. Other
             nodes cover both orders of these events, if the bounds allow them.

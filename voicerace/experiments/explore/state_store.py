@@ -70,7 +70,8 @@ class StoredState:
         state: the first of these states, or None once all its steps are known.
         choices: (name, moment of setting or sending, minimum duration in µs) of each possible next event.
         due: (moment, maximum duration in µs) of each pending message and timer.
-        least, most: by moment, the longest minimum and the longest maximum duration in µs of the events set at that moment.
+        least: longest minimum duration in µs of the events set at each moment.
+        most: longest maximum duration in µs of the events set at each moment.
         history_key: key of the history of the turn.
         ended: whether nothing is pending.
         steps: known effects by choice.

@@ -45,7 +45,9 @@ class SweepResult:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """Table with one row per trial and times in ms. Use `columns` for a very large run. The column of a drawn time contains
+        """Table with one row per trial and times in ms.
+
+        Use `columns` for a very large run. The column of a drawn time contains
         the session's first draw, and the column ``drawn`` contains the names of drawn times. A per-call time with different
         values has further columns, ``tool_ms_2`` and so on.
         """

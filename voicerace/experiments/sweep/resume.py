@@ -1,5 +1,7 @@
-"""Verifies the files of a stopped sweep before it is resumed. Changed files are moved to the folder of damaged files, and their
-trials are replayed."""
+"""Verifies the files of a stopped sweep before it is resumed.
+
+Changed files are moved to the folder of damaged files, and their trials are replayed.
+"""
 
 from __future__ import annotations
 
