@@ -120,7 +120,7 @@ class ActorHost(Interpreter):
             self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
     def act(self, actor: str, effects: Effects) -> None:
-        """Carry out effects that `User.observe` returned, which this host does not call."""
+        """Carry out the effects of `User.observe`, which this host does not call itself."""
         self._call(actor, lambda: effects)
 
     def end(self) -> None:
@@ -168,7 +168,7 @@ class ActorHost(Interpreter):
                     if each.program is None:
                         self.fail(error, each.actor)
                     else:
-                        # An unexpected message of a running program ends its session but not the sweep.
+                        # An unexpected message from a running program ends the session but not the sweep.
                         why = f"what {each.program} said cannot be read ({type(error).__name__}: {error})"
                         self._break(each.actor, why)
         finally:

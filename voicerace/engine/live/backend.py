@@ -45,7 +45,7 @@ class Backend:
 
     Raises:
         InputError: the directory contains no proxy; or, when the context opens: Node.js or the dependencies are not
-            installed, or the proxy did not listen. The message then contains the last line of its output.
+            installed, or the proxy did not listen. In that case, the message contains the last line of the proxy's output.
     """
 
     def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:

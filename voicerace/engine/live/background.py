@@ -93,7 +93,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
-    except BaseException as error:  # The caller's thread raises it.
+    except BaseException as error:  # The caller's thread raises this exception.
         put(error)
     else:
         put(None)

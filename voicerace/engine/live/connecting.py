@@ -32,7 +32,7 @@ QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
 QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
-# asyncio logs a warning for every write to a lost connection, which can be thousands. The recording contains the loss.
+# asyncio logs a warning for every write to a lost connection, possibly thousands of warnings. The recording contains the loss.
 logging.getLogger("asyncio").addFilter(lambda record: record.msg != "socket.send() raised exception.")
 
 OPEN_TIMEOUT_S: Final = 10.0

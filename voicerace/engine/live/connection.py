@@ -1,4 +1,4 @@
-"""One end of an actor's WebSocket connection, which emulates the network: it delays messages and keeps their order.
+"""Emulates the network at one end of an actor's WebSocket connection: delays messages, and keeps their order.
 
 If the sender is an actor of this process, a message is delayed before it is written to the socket. If only the receiver is an
 actor of this process, a message is delayed after it is read. The delay therefore always lies between the two recorded times. A
@@ -40,7 +40,7 @@ class Tamper(Protocol):
 
 
 class FramedConnection:
-    """A connection of an actor to one neighbour.
+    """Connection of an actor to one neighbour.
 
     Args:
         actor_host: runs the actor.
@@ -273,7 +273,7 @@ class FramedConnection:
 
 
 def drop(connection: Connection) -> None:
-    """End a connection without a close frame, unless it is closed: aborting a closed transport fails in CPython 3.11."""
+    """End an open connection without a close frame. Aborting a closed transport would fail in CPython 3.11."""
     if connection.state is not State.CLOSED:
         connection.transport.abort()
 

@@ -73,7 +73,7 @@ class ClosesInTime(Connection):
 
 
 class Describes(Protocol):
-    """A server that describes itself to plain HTTP clients."""
+    """Server that describes itself to plain HTTP clients."""
 
     def describe(self) -> str: ...
 

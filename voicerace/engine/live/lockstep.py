@@ -2,7 +2,7 @@
 
 The adapter sends each input to the proxy over a WebSocket, and then a ping. The proxy's library `ws` answers a ping after it
 has handled the earlier messages, so the proxy has reacted to the input when the pong arrives. A ping on the other socket then
-ensures that the proxy's messages there have arrived. A session of 30 virtual seconds takes milliseconds.
+ensures that the proxy's messages on that socket have arrived. A session of 30 virtual seconds takes milliseconds.
 
 The proxy's own timers run in real time. `await_message` waits for such a timer. A session in which no timer may expire must be
 played without delays. Use the live engine to observe the proxy's behaviour in real time.

@@ -87,7 +87,7 @@ class Origins:
         own = _plain(listen)
         if _is_loopback(host) or host == own or host in {_host(_ORIGIN, each) for each in self.allowed}:
             return True
-        # DNS rebinding requires a host name, so an IP address is safe.
+        # An IP address is safe, because DNS rebinding requires a host name.
         return own in _WILDCARDS and (_is_ip_address(host) or host == _plain(socket.gethostname()))
 
     def _is_own(self, origin: str, host: str | None) -> bool:

@@ -72,7 +72,7 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         for index in range(size):
             bound = row[index]
             if bound < FREE:
-                bound += limit  # `limit` is even, so the row decides strictness
+                bound += limit  # `limit` is even, so the row determines strictness
                 if bound < latest[index]:
                     latest[index] = bound
     earliest = []

@@ -31,7 +31,7 @@ SAMPLE: Final = 64
 
 
 def chunk_size(trials: int) -> int:
-    """Return the number of trials per chunk, which is small so that an interruption loses few trials."""
+    """Return the number of trials per chunk. Chunks are small so that an interruption loses few trials."""
     return max(_LEAST, min(_MOST, -(-trials // 64)))
 
 
@@ -130,7 +130,7 @@ def _bytes(name: str, recordings: list[Recording]) -> bytes:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Disable garbage collection in the context, because it takes 10 % of the time. Sessions have no reference cycles."""
+    """Disable garbage collection in the context, because it would take 10 % of the time. Sessions have no reference cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -137,7 +137,7 @@ def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path
 
     Args:
         out: the folder.
-        info: initial `run.json` of the resumed sweep; parameters, clock and targets must equal those in the folder.
+        info: initial `run.json` of the resumed sweep. Parameters, clock and targets must be equal to those in the folder.
 
     Raises:
         InputError: the folder is not given or has no sweep, another run is writing to the folder, or the sweep is different.

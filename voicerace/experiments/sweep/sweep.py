@@ -117,7 +117,7 @@ def sweep(
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead.
-        out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
+        out: the folder; None selects ``runs/<UTC time>-<hash>``, to which ``runs/latest`` then points.
         progress: whether to show a progress bar on standard error.
         live: targets of a live sweep, or None for a sweep in virtual time.
         resume: whether to continue the stopped or killed sweep in `out`, whose spec and targets must be equal. Changed files
@@ -190,7 +190,7 @@ def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor
     with closing(cached_map(work, left, executor)) as chunks, _bar(trials, before, progress) as bar:
         for _, chunk in chunks:
             files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
-            # The part is written last, because it marks the chunk as done.
+            # The part is written last, because its existence marks the chunk as done.
             checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})
             bar.update(chunk.trials)
 
