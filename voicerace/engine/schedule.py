@@ -81,7 +81,7 @@ class ScheduleCursor:
 
     Args:
         schedule: the schedule.
-        min_spacing_ns: minimum time between two messages of a link, so that their order is visible in a recording.
+        min_spacing_ns: minimum time in ns between messages of a link, so that a recording preserves their order.
         plan: the `moments` of the same session in virtual time. A timer that is set late, or a message that is sent late, gets
             a time shortened by the delay, so that delays of a busy machine do not add up.
 

@@ -42,7 +42,7 @@ class SessionConfig:
         profile: name of the profile that supplies times that are not given.
         modality: modality of the responses, ``text`` or ``audio``; ``session``: as the proxy's session.update requests, and
             audio without a request (all releases up to 0.10.4).
-        calls: number of function calls in the response that makes them.
+        calls: number of function calls in a response.
         preamble: the model speaks a message before the calls.
         idle_close: the component closes a connection that is idle for 10 s, its default without `idleTimeoutMs`, and reopens it
             at the next user input.

@@ -45,7 +45,7 @@ __all__ = [
     "shipped_answers",
 ]
 
-#: Handler styles in the order of the table: first those with one result per call, then those with two.
+#: Handler styles in the order of the table: styles with one result per call, then styles with two results.
 HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_send")
 MODALITIES: Final = ("audio", "text")
 #: Handler style -> another style with the same messages at the same times on every connection.

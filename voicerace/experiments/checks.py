@@ -81,7 +81,7 @@ def _cases() -> Iterator[Case]:
         yield _case("late-settings", settings_ms=settings, tool_ms=10)
     for tool in (10, 600):
         yield _case("failing-tool", tool_ms=tool)
-        # The connection is lost after the call, so a proxy can only answer the next user input.
+        # The connection is lost after the call, so a proxy can answer only the next user input.
         yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
     # The server also starts responses by itself, so it can refuse a `response.create` from any proxy.
     for tool in (10, 600, 1500):

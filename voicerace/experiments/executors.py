@@ -28,7 +28,7 @@ from voicerace.errors import InputError
 __all__ = ["Executor"]
 
 _Result = TypeVar("_Result")
-#: Number of submitted chunks per thread of a cluster, which keeps the thread busy and limits its memory.
+#: Number of submitted chunks per thread of a cluster: enough to keep the thread busy, few enough to limit memory.
 _AHEAD: Final = 4
 
 
@@ -141,7 +141,7 @@ def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
             number = numbers.recv()
             try:
                 result = work(number)
-            except Exception as error:  # the receiving process raises it
+            except Exception as error:  # The receiving process raises this exception.
                 result = error
             numbers.send(result)
 

@@ -122,7 +122,7 @@ class Endpoint:
 
 @dataclass(eq=False)
 class UpstreamEndpoint(Endpoint):
-    """Runs the mock upstream for one connection. It has these attributes in addition to those of `Endpoint`.
+    """Runs the mock upstream for one connection. Further attributes: see `Endpoint`.
 
     Attributes:
         tamper: injects faults into sent messages.
@@ -159,7 +159,7 @@ class UpstreamEndpoint(Endpoint):
 
 @dataclass(eq=False)
 class ProxyEndpoint(Endpoint):
-    """Runs the model of the proxy for one host connection. It has these attributes in addition to those of `Endpoint`.
+    """Runs the model of the proxy for one host connection. Further attributes: see `Endpoint`.
 
     Attributes:
         dial: opens the proxy's connection to the upstream.

@@ -1,6 +1,6 @@
 """Live engine: plays sessions on real WebSockets and the real clock, with models or running programs as actors.
 
-`Live` manages the servers and the child process of a checkout's proxy, which sessions share. Every session has its own
+`Live` manages what sessions share: the servers, and the child process of a checkout's proxy. Every session has its own
 actors, sockets and recording, so many sessions can run at once on one event loop. An error that ends a session is recorded as
 a fault, and the other sessions continue.
 
@@ -130,7 +130,7 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Restart the proxy if its process has ended, which one audio frame can cause (docs/release-facts.md#user-audio)."""
+        """Restart the proxy if its process has ended. One audio frame can end it (docs/release-facts.md#user-audio)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()
@@ -176,7 +176,7 @@ class _Play:
 
     def __init__(self, live: Live, session: SessionConfig) -> None:
         self.live = live
-        # A real API has a real network, so none is emulated between proxy and API.
+        # A real API has a real network, so no network is emulated between proxy and API.
         remote = live.upstream.url is not None
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
@@ -354,7 +354,7 @@ class _Play:
             self._act(self._observe(link, payload, seq))
 
     def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled it."""
+        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled the message."""
         effects = self._observe(link, payload, seq)
         if effects:
             task = asyncio.ensure_future(self._act_after_barrier(effects))

@@ -1,8 +1,7 @@
 """Relay between two neighbours: passes on every message, and records when it arrived and when it was sent on.
 
-The relay keeps URL path, query, headers, subprotocol, frame types and close codes. It refuses a handshake if its target
-refuses. Both times of a message come from one monotonic clock, so `received_ns` minus `sent_ns` is the delay that the relay
-adds.
+The relay keeps URL path, query, headers, subprotocol, frame types and close codes. It refuses a handshake if the target does.
+Both times of a message come from one monotonic clock, so `received_ns` minus `sent_ns` is the delay that the relay adds.
 
 The relay does not pass on pings, fragmentation, compression, headers in the answer to a handshake, or plain HTTP. It does not
 measure the network on either side, or the time of a message in the socket before it is read.

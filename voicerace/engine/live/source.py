@@ -44,7 +44,7 @@ def backend_version(directory: Path | str) -> str | None:
 
 
 def source_hash(directory: Path | str) -> str:
-    """Return the first 12 hex digits of the SHA-256 of the proxy's `server.ts` and the package files that it imports.
+    """Return the first 12 hex digits of the SHA-256 of the proxy's `server.ts` and the package files that `server.ts` imports.
 
     The hash includes file names. Line ends are normalised.
     """

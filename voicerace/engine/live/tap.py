@@ -56,8 +56,8 @@ class TapSpec:
         """Parse ``LISTEN=TARGET``.
 
         Raises:
-            InputError: `word` has another form, the target is the tap itself, or the target has a URL path or a query,
-                which the client must send instead.
+            InputError: `word` has another form, the target is the tap itself, or the target has a URL path or a query. Clients
+                send these.
         """
         listen, equals, target = word.partition("=")
         if not equals:

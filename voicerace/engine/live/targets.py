@@ -25,7 +25,7 @@ __all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopbac
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 _PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
-#: Name of a variable that an error message can repeat, because it cannot be a key.
+#: Matches names of variables that an error message can repeat, because they cannot be keys.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
 

@@ -73,8 +73,8 @@ class _Channel:
     open: bool = True
 
 
-#: (time_ns, round, priority, number, cause, channel, what), in the order of processing. Numbers are unique, so nothing after
-#: the number is ever compared. `what` is an event of the channel or, without a channel, a timer as (actor, name).
+#: (time_ns, round, priority, number, cause, channel, what), in the order of processing. Numbers are unique, so the fields after
+#: the number are never compared. `what` is an event of the channel or, without a channel, a timer as (actor, name).
 _Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 

@@ -15,7 +15,7 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
-#: Events of the upstream that can release a request: type -> letter of the release table.
+#: Letter in the release table of each type of upstream event that can release a request.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
 _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 

@@ -107,7 +107,7 @@ def explore(
         bounds: changes of the default intervals, each ``name=low:high`` in ms.
         limit: maximum number of states per scenario.
         component: tag of the component; by default the component published with the proxy.
-        tick: called repeatedly with the scenario and its number of states; with several jobs, once per scenario.
+        tick: called with (scenario, number of states), repeatedly or, with several jobs, once per scenario.
         workaround: name of the app's workaround in `model.catalog.workarounds`, or None.
         jobs: number of processes, -1 for one per core. The result does not depend on it.
         cached: whether to use and fill `result_cache`. A cached `StoryStats.seconds` is the duration of the first exploration.

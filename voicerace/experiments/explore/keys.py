@@ -1,6 +1,6 @@
 """Keys of states: two states with the same key have the same future and the same verdict.
 
-The ids in a state depend on the path to it, so keys count ids from the start of the turn. Keys omit values that are only
+The ids in a state depend on the path to the state, so keys count ids from the start of the turn. Keys omit values that are only
 displayed (the agent's text, the states of agent and playback), because no actor depends on them
 (tests/test_explore_keys.py tests this).
 """
@@ -74,7 +74,7 @@ def _user(state: UserState, base: Base) -> Hashable:
 
 
 def _decisions(ledger: Ledger) -> Hashable:
-    """Return the open decisions of the server, each with the number of outputs accepted after it."""
+    """Return the server's open decisions, each with the number of outputs accepted after the decision."""
     open_ = tuple(each and len(ledger.outputs) - each.outputs for each in (ledger.decision, ledger.held))
     return (*open_, ledger.idled)
 

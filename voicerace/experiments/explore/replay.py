@@ -109,7 +109,7 @@ def replays(
     Args:
         findings: the findings.
         live: makes the engine.
-        release: release of the proxy, if known; by default that of each finding.
+        release: release of the proxy if known; by default the release of each finding.
         tries: maximum number of attempts per finding.
 
     Raises:

@@ -63,7 +63,7 @@ def deviation_of(live: Recording, plan: Recording) -> Deviation | None:
 
 def _first_deviation(location: str, live: Recording, plan: Recording) -> Deviation | None:
     real, planned = list(_passed(location, live)), list(_passed(location, plan))
-    # At equal times the order has priority, because a missing message may be late.
+    # At equal times, a changed order has priority, because a missing message is possibly only late.
     return _first((_reordered(location, real, planned), _unplanned_or_missing(location, real, planned)))
 
 

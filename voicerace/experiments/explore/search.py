@@ -4,8 +4,8 @@ A node is a state and the zone of the times at which the state is reached. A nod
 has a zone that contains its zone. The end of a turn and the end of a session are endings. Every step is one event, so the first
 path found to an ending is a shortest path.
 
-An event is strictly later than the previous one, unless the previous one set it or both arrive in one batch. Therefore no
-ending requires two independent events at the same time, and both orders of such events are explored.
+An event is strictly later than the previous event, unless the previous event set it or both events arrive in one batch.
+Therefore no ending requires two independent events at the same time, and both orders of such events are explored.
 """
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ class _Reader:
         arrivals = sorted(came)
         handled, before = 0, ""
         for at, event in sorted(out, key=lambda each: each[0]):
-            # A commit and its request are sent together (docs/release-facts.md#user-audio), even if an input is between them.
+            # A commit and its request are sent together (docs/release-facts.md#user-audio), even if an input arrives between
+            # them.
             if not (before == input_audio.COMMIT and event.type == realtime.RESPONSE_CREATE):
                 handled = _handled(at, arrivals) if recording.clock == "monotonic" else at
             sent_at.setdefault(handled, []).append(event)

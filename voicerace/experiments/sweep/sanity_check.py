@@ -1,4 +1,4 @@
-"""Detects a misconfigured set-up before a live sweep, with one session whose outcome is known (the canary).
+"""Detects a misconfigured set-up before a live sweep, by one session with a known outcome (the canary).
 
 The session has a gap of 400 ms and an immediate result, so that delays of a busy machine do not change the outcome. The check
 verifies that configured delays are kept, that messages arrive after they were sent, that every `response.create` during an
