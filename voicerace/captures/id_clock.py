@@ -61,11 +61,11 @@ def second_of(identifier: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RefusedAge:
-    """Age of the active response that a refusal names.
+    """Age of the active response when a request was refused.
 
     Attributes:
         seq: seq of the refusal.
-        age_s: time in the refusal's event id minus the time in the response's id, in seconds; accurate to one second.
+        age_s: time in the refusal's event id minus the time in the response's id, in whole seconds.
     """
 
     seq: int

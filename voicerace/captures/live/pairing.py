@@ -1,9 +1,9 @@
 """Pair the recorded connections of a proxy into sessions. A proxy opens one upstream connection per host connection.
 
 Pairs are chosen by three criteria. Times: an upstream connection is opened while the host's connection is open, in the same
-order. Contents: a message on one connection has the same content as its cause, an earlier message on the other connection. Host
-messages cause user texts and results. API messages cause function calls. Delays: among pairs with equal contents, the pair with
-the shorter delay between cause and effect is chosen. An uncertain pair has a note.
+order. Contents: a message on one connection has the same content as its cause, an earlier message on the other connection. User
+texts and results are sent from the host to the API, function calls from the API to the host. Delays: among pairs with equal
+contents, the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally. None if the pair is
-    certain.
-    """
+    """Return why the pair of host `h` is uncertain (contents differ, or another pair fits equally); None if it is certain."""
     if h not in chosen:
         return None
     u = chosen[h]
