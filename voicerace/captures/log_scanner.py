@@ -110,7 +110,7 @@ class _Scan:
         self.stray: Unread | None = None
 
     def too_long(self, number: int) -> Iterator[Unread]:
-        """Discard every unfinished record because of a line that is too long, and yield the record as unreadable."""
+        """Discard every unfinished record because of a line that is too long. Yield each as an `Unread`."""
         for each in self.blocks.values():
             yield Unread(each.first, number, "a line that is too long")
         if not self.blocks:

@@ -58,7 +58,7 @@ class LoggedSession:
 class LoggedConnection:
     """A connection during reading.
 
-    Attributes that `LoggedSession` does not have:
+    Attributes that are not in `LoggedSession`:
         open_detail: index of the event that the next record may complete, or None.
         info: whether an INFO record was read.
         waiting_texts: number of user texts that the proxy queues until session.updated.

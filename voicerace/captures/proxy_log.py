@@ -38,7 +38,7 @@ _NOTED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The fields that every record of the proxy has; `name` is the name of its connection."""
+    """The fields that every record of the proxy has. `name` is the connection's name."""
 
     name: str
     time_us: int

@@ -24,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Answers", "CapturedTurn", "Cleared", "Submission", "answers", "cleared"]
 
-#: Types of the messages that decide a race; `Answers.order` contains only these.
+#: Types of the messages that can affect a race. `Answers.order` contains no others.
 _ORDER: Final = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", realtime.SESSION_UPDATE, realtime.SESSION_UPDATED,

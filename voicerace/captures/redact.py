@@ -194,7 +194,7 @@ class Redactor:
         return self.opaque(text)
 
     def payload(self, event: Event) -> Payload:
-        """Return the payload of an event, redacted; audio in bytes becomes silence of the same length."""
+        """Return the redacted payload of an event. Audio in bytes becomes silence of the same length."""
         given = event.payload
         if isinstance(given, bytes):
             return bytes(len(given))
@@ -231,7 +231,7 @@ class Redactor:
             return kept
         text = json.dumps(self.message(payload)) if payload is not None and (payload or complete) else "…"
         if payload and not complete:
-            # The complete values of a cut payload are redacted and kept. The comma shows that a last number is complete.
+            # The complete values of a cut payload are redacted and kept. The comma marks a last number as complete.
             text = f"{text[:-1]},…"
         return f"{kept}{marker}{text}"
 
@@ -273,7 +273,7 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
 
 
 def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    """Return a redacted log record; fields that the reader needs are null if missing."""
+    """Return a redacted log record. Missing fields that the reader requires are null."""
     given = fields.get("attributes")
     attributes: dict[str, Any] | None = None
     if isinstance(given, Mapping):
@@ -294,7 +294,7 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if isinstance(severity, int):
         record["severityNumber"] = min(max(int(severity), 1), 24)
     if trace is NoValue.UNDEFINED:
-        record["traceId"] = None  # releases before 0.11 print undefined; the reader converts null to undefined
+        record["traceId"] = None  # releases before 0.11 print undefined, and the reader converts null to undefined
     elif isinstance(trace, str) and trace:
         record["traceId"] = by.name(trace)
     return record
@@ -344,7 +344,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return the JSON value of a parsed literal; undefined and unprinted values become null."""
+    """Return a parsed literal as a JSON value. Undefined and unprinted values become null."""
     if isinstance(value, dict):
         return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):

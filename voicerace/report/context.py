@@ -1,4 +1,4 @@
-"""The data of a letter: the run, the evidence in data/ and the customer's capture. Sections use no other data."""
+"""Load the data of a letter: the run, the evidence in data/ and the customer's capture. Sections use no other data."""
 
 from __future__ import annotations
 
