@@ -1,4 +1,4 @@
-"""The section on timing: when each release sends its request, at which times it fails, and maps with recorded sessions."""
+"""Build the section on timing: when each release sends its request, when it fails, and maps with recorded sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters of the notebooks, validated in their first code cell.
+"""Define the parameters of the notebooks, validated in their first code cell.
 
 papermill passes lists as text and accepts misspelt names as new globals. A notebook therefore reads its parameters with
 ``Params.from_namespace(globals())``, which raises InputError for an unknown name or an invalid value.
