@@ -1,4 +1,4 @@
-"""The state diagram of the slot, drawn from the transition table of the mock upstream."""
+"""Draw the state diagram of the slot from the transition table of the mock upstream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS: Final[dict[Occurrence, str]] = {
     "lag_over": "slot_lag_ms over",
     "cancel": "response.cancel",
 }
-#: (From, to) -> (bend of the arrow, right and upward offset in inches of its label from the middle of the arrow).
+#: (From, to) -> (bend of the arrow, right and upward offset in inches of the label from the arrow's middle).
 _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("free", "taken"): (0.0, 0.0, 0.24),
     ("taken", "active"): (0.0, 0.78, 0.0),
