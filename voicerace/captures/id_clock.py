@@ -1,5 +1,4 @@
-"""Decode the times in the Realtime API's ids. An id contains the second in which the API generated it, with an error of up to 1
-s.
+"""Decode the times in the Realtime API's ids. An id contains the second in which the API generated it (±1 s).
 
 In ids of OpenAI and Azure OpenAI, the five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` are a number of
 seconds since 2019-12-20 in base 62 (digits, capitals, small letters). In 29 recorded sessions `session.expires_at` is the
@@ -80,7 +79,7 @@ class IdClock:
         seconds: seq of an event -> Unix time in seconds, from its event id, or from the response's id in a
             response.created.
         ids: number of decoded ids.
-        refused: age of the active response, for each refusal that contains its id.
+        refused: age of the active response, for each refusal that contains the response's id.
         offset_s: the capture's absolute clock minus the time in the ids in seconds. It is the minimum over all events, since
             messages arrive after their ids are generated. None if the capture has no absolute time.
     """

@@ -96,15 +96,13 @@ def doubts_of(
 
 
 def _all_confirmed(events: list[Event]) -> bool:
-    """Return whether the API added as many items as the host and the responses contain, which proves that no record is
-    repeated.
-    """
+    """Return whether the API added as many items as the host and the responses contain: no record is repeated."""
     sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
-    """Return whether as many items were completed as added, which proves that no record is repeated."""
+    """Return whether as many items were completed as added: no record is repeated."""
     types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

@@ -285,9 +285,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return `code` if it is in `CLOSE_CODES`, 3999 for others from 3000 to 3999, 4000 for others from 4000 to 4999, else
-    None.
-    """
+    """Return `code` if it is in `CLOSE_CODES`, 3999 for others in 3000-3999, 4000 for others in 4000-4999, else None."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

@@ -77,7 +77,7 @@ class LogRecord:
         return next(found, (self.mark, self.prefix))
 
 
-#: Rows of the table. The first matching row applies, so a row precedes rows whose prefix is a beginning of its own prefix.
+#: Rows of the table. The first matching row applies, so a row precedes rows with a shorter prefix of the same text.
 RECORDS: Final = (
     LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
     LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),

@@ -28,7 +28,7 @@ class TimerTable:
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove and return the timer with the earliest due time. Of equal timers the first that was set is returned.
+        """Remove and return the timer with the earliest due time. If several are equal, the first that was set is returned.
 
         Args:
             until: latest due time to consider; None for no limit.

@@ -130,7 +130,7 @@ class ReportContext:
 
     @cached_property
     def sides(self) -> Mapping[str, list[Side]]:
-        """Map each release to its ranges of tool times with equal outcomes. The list is empty outside the delay sweep."""
+        """Map each release to its ranges of tool times with equal outcomes. Releases outside the sweep have no ranges."""
         return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
 
     @cached_property
@@ -174,7 +174,7 @@ def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
 
 
 def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the distinct releases of the sessions. Of several possible releases the first in `preferred` is used."""
+    """Return the distinct releases of the sessions. If several are possible, the first in `preferred` is used."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)

@@ -1,6 +1,6 @@
 """Compute expected outcomes of the races of a capture. Each measured race is simulated on every release.
 
-`ASSUMPTIONS` lists the assumptions. Each race is one draw of a Wilson interval.
+`ASSUMPTIONS` lists the assumptions. The Wilson intervals treat each race as one draw.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ __all__ = [
 #: Gap of the delay sweep in ms. The map has a grid of gaps.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
-#: Times of the recorded sessions of running proxies. The reply is shorter than some of the tool times.
+#: Times of the recorded sessions of running proxies, with the published gap. The reply is shorter than some tool times.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-#: Scenarios without user speech. Scenarios whose times are drawn from recordings of the real API.
+#: Scenarios without user speech. Their times are drawn from recordings of the real API.
 _SCENARIOS: Final = ("single", "parallel", "double", "chained", "inject")
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)

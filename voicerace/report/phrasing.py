@@ -143,9 +143,7 @@ def name_of(release: str) -> str:
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Return another tag under which a release's program was recorded. It is empty if `recorded` has `release` or no such
-    tag.
-    """
+    """Return a clause with the other tag under which a release's program was recorded, or an empty text."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 

@@ -138,7 +138,7 @@ def family(findings: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Mapping
 
 
 def best_of(context: ReportContext, groups: Sequence[Sequence[Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """Return the best finding by: confirmed, of a release in use, with the corrected handler, shortest."""
+    """Return the preferred finding. Criteria in order: confirmed, release in use, corrected handler, shortest."""
     every = [each for those in groups for each in those]
     live = context.evidence.confirmed
     yes = set(live.loc[live["confirmed"].astype(bool), ["release", "name"]].itertuples(index=False, name=None))

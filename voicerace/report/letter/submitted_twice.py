@@ -67,7 +67,7 @@ LANES: Final = (
 
 @dataclass(frozen=True)
 class StyleResult:
-    """Counts of results that a running component sent for one call with one handler style.
+    """Counts of results that a running component sent for one call, with one handler style and one outcome of the tool.
 
     Attributes:
         tag: tag of the component.

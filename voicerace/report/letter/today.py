@@ -300,7 +300,7 @@ def _upgrade(context: ReportContext) -> Claim:
 
 
 def _sanitised(context: ReportContext) -> Claim:
-    """Return a claim about sessions that have a refusal and no reply. A log without refusals does not contain this failure."""
+    """Return a claim about sessions that have a refusal and no reply. A log without the error hides such sessions."""
     maps = context.part("map")
     frame = maps if maps is not None else context.delay
     own = _refused(context, frame)

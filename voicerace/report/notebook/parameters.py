@@ -127,7 +127,7 @@ class OneSessionParameters(_Shared):
 
 
 class DelaySweepParameters(_Shared):
-    """Parameters of ``2-delay-sweep.ipynb``. The sweep of the delay from `start_ms` to `stop_ms`, inclusive.
+    """Parameters of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, inclusive.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.

@@ -104,9 +104,7 @@ class Sliders:
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders with the values of a session. A slider of a time that is drawn or differs by call has the first call's
-        value.
-        """
+        """Return sliders with the values of a session. A drawn or varying time gets the first call's value."""
         scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
