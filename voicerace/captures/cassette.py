@@ -8,7 +8,7 @@ In the recording the client is named ``proxy``: a sent message is on the link fr
 links are not observed, since a cassette contains neither an app nor a component.
 
 The reader uses the events of libyaml. It limits the nesting and the number of values after aliases are expanded.
-Scalars become JSON values; dates stay text.
+Scalars become JSON values. Dates remain text.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Values:
         self._count = 0
 
     def next(self, event: Any) -> Any:
-        """Return the value whose first YAML event is `event`."""
+        """Build the value that starts with the YAML event `event`."""
         self._count = 0
         return self._value(event, 0)
 

@@ -99,7 +99,7 @@ class _Tally:
         outcomes: outcome -> number of sessions.
         having: property of `_HAVING` -> number of sessions that have it.
         known: property of `_HAVING` -> number of sessions for which the capture shows whether they have the property.
-        times: name of a time -> values in ms; empty for a run that lacks recordings.
+        times: name of a time -> values in ms. It is empty for a run that lacks recordings.
     """
 
     def __init__(self, capture: Capture | Trials) -> None:
@@ -139,7 +139,7 @@ class _Tally:
 
 
 def _proxy(of: CapturedSession) -> str:
-    """Return the release of a session as text: all candidates if it was inferred, an empty text if it is unknown."""
+    """Return the release of a session as text: all candidates if the release was inferred, an empty text if unknown."""
     return " or ".join(of.inference.candidates) if of.inference is not None else of.release or ""
 
 

@@ -7,7 +7,7 @@ difference between them, or an answer of the API without a matching `response.cr
 
 Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The replay does not derive which
 side closed first. Times are those of the log, in whole milliseconds. If the log has no times, derived sends have no times. The
-model's timers then use the seconds in the API's ids if these agree (`voicerace.captures.id_clock`).
+model's timers then use the seconds in the API's ids if the ids agree (`voicerace.captures.id_clock`).
 """
 
 from __future__ import annotations

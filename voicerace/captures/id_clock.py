@@ -64,7 +64,7 @@ class RefusedAge:
 
     Attributes:
         seq: seq of the refusal.
-        age_s: time in the refusal's event id minus the time in the response's id, in whole seconds.
+        age_s: time in the refusal's event id minus the time in the active response's id, in whole seconds.
     """
 
     seq: int

@@ -31,7 +31,7 @@ RECORD_KEYS: Final = frozenset(
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Attributes of JSON records of the proxy. A record with none of these attributes comes from another program.
+#: Attributes of JSON records of the proxy. A record without these attributes is from another program.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 

@@ -27,7 +27,7 @@ RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
 #: Maximum depth to which collectors nest JSON lines.
 _WRAPPED: Final = 3
-#: Maximum number of lines that are searched for the end of a record with other output in it.
+#: Maximum number of lines that are searched for the end of a record that other output interrupts.
 _END_WITHIN: Final = 200
 #: Maximum number of lines in the ``resource`` of a record.
 _RESOURCE_LINES: Final = 30

@@ -285,7 +285,7 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
 def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
-    """Append an event; `at_ns` is the send time if the proxy sent the event, else the receive time."""
+    """Append an event. `at_ns` is the send time if the proxy sent the event, else the receive time."""
     sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 

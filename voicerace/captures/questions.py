@@ -91,7 +91,7 @@ class Answers:
     """The answers for one session.
 
     Attributes:
-        update_lines: line number of each session.update, or of its cause if it is derived.
+        update_lines: line number of each session.update. A derived session.update has its cause's line number.
         turns: the tool turns.
         submissions: results of each call with more than one result.
         cleared: messages that cleared the flag early; None if the release is unknown or an incoming link was not captured.

@@ -38,7 +38,7 @@ class ReleaseInference:
     """Release of a log's session, and values derived from its model.
 
     Attributes:
-        release: tag of the release; None unless exactly one program is a candidate.
+        release: tag of the release; None unless one program is the only candidate.
         given: whether the user named the release.
         candidates: tags of the candidates, including all tags of one program.
         evidence: evidence for the candidates.
@@ -48,7 +48,7 @@ class ReleaseInference:
         interpretations: number of interpretations of the log that the first candidate's model allows.
         creates: number of `response.create`; None unless all candidates agree on it in every interpretation.
         updates: number of `session.update`; None unless all candidates agree on it in every interpretation.
-        outcomes: outcome -> reason, over all candidates and interpretations.
+        outcomes: outcome -> reason, for all candidates and interpretations.
         flag_agreed: whether the same events cleared the flag early in the models of all candidates.
         lost: differences between an incomplete log and the model; missing records may be the reason.
         missed: whether the log contradicts the model of every release. A record may then be missing.

@@ -101,7 +101,7 @@ class CapturedSession:
 
     @property
     def submissions(self) -> Count:
-        """Return the number of results that the host (app or component) sent."""
+        """Return the number of results that the app or the component sent."""
         return self.counts["submissions"]
 
 

@@ -105,7 +105,7 @@ def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
 
 @dataclass(frozen=True)
 class Network:
-    """Estimate of the round trip between proxy and API.
+    """An estimate of the round trip between proxy and API.
 
     Attributes:
         rtt_ms: round trip in ms or its upper bound, 0 if unknown.

@@ -75,7 +75,7 @@ class Customer(BaseModel):
         """Read a customer from a TOML file.
 
         Raises:
-            InputError: the file cannot be read, or a field is not valid. The error contains file and field.
+            InputError: the file cannot be read, or a field is not valid. The error names the file and the field.
         """
         try:
             return cls(**tomllib.loads(path.read_text("utf-8")))

@@ -31,7 +31,7 @@ def heading(context: ReportContext) -> str:
 
 
 def _names(context: ReportContext, *, reference: bool) -> set[tuple[str, str]]:
-    """Return (outcome, name) of each failure path of the releases, or of the reference gate."""
+    """Return (outcome, name) of each failure path: of the reference gate if `reference` is True, else of the releases."""
     return {
         (str(each["outcome"]), str(each["name"]))
         for tag, record in context.evidence.explored.items()

@@ -104,7 +104,7 @@ def twice_counts(context: ReportContext) -> tuple[int, int]:
 
 
 def seen_twice(context: ReportContext) -> tuple[Support, ...]:
-    """Return the evidence of each target on faulty handlers."""
+    """Return the evidence about faulty handlers, one item per target."""
     rows = [row for row in component_counts(context) if not row.correct]
     found = []
     if rows:

@@ -37,14 +37,14 @@ class WorkaroundResult:
 
     Attributes:
         name: name of the workaround.
-        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. All gaps are
-            used if none is that short.
-        of: number of these sessions.
-        without: number of these sessions that are bad without the workaround.
-        heard: number of these sessions in which the user hears an informed reply.
-        heard_without: the same number without the workaround.
+        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If no gap is
+            that short, all gaps are used.
+        of: number of sessions with the workaround to which `bad` refers.
+        without: number of bad sessions at the same times without the workaround.
+        heard: number of the sessions of `of` in which the user hears an informed reply.
+        heard_without: number of sessions with an informed reply at the same times without the workaround.
         air_ms: median time in ms until an informed reply; None without a reply.
-        air_without_ms: the same time without the workaround.
+        air_without_ms: median time in ms until an informed reply without the workaround.
         gaps_ms: smallest and largest gap in ms.
         tools_ms: smallest and largest tool time in ms.
         beyond: counts at longer gaps; None without such sessions.

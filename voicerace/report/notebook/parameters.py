@@ -68,7 +68,9 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Parameters of several notebooks. Times are in ms or text of `model.parameters`. If empty, the profile sets the time."""
+    """Parameters of several notebooks. A time is a number in ms or a text that `model.parameters` parses. If empty, the profile
+    sets the time.
+    """
 
     scenario: str = "single"
     handler: str = "return"

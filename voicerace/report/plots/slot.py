@@ -46,7 +46,7 @@ _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
 
 
 def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]]:
-    """Return the arrows by (from, to, refused), each with its events and their kinds of evidence."""
+    """Map (from, to, refused) of each arrow to a list of (event, kind of evidence)."""
     found: dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]] = {}
     for (state, event), row in SLOT.items():
         found.setdefault((state, row.next, row.refused), []).append((event, row.mark))
