@@ -69,7 +69,7 @@ class FlagCleared:
     Attributes:
         seq: seq of the event in the given recording.
         by: type of the event.
-        done: seq of the event that ended the response; None if it is missing.
+        done: seq of the event that ended the response; None if the event is missing.
     """
 
     seq: int

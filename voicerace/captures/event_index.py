@@ -162,7 +162,7 @@ def result_of(result: Event) -> str | None:
 
 
 def content_of(result: Event) -> object:
-    """Return the content of a result that the host or the proxy sent; `NOT_LOGGED` if it was not captured."""
+    """Return the content of a result that the host or the proxy sent, or `NOT_LOGGED` if no content was captured."""
     fields = fields_of(result)
     return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
 

@@ -26,7 +26,7 @@ __all__ = [
 class Kind(Enum):
     """Kind of a field that has no fixed set of values. A comment states what `redact` writes for the kind."""
 
-    ID = "id"  # replaced by a token; equal ids have equal tokens
+    ID = "id"  # replaced by a token, which is equal for equal ids
     TEXT = "text"  # replaced by the length of the text and a token
     ERROR_TEXT = "error text"  # replaced as a text is, followed by the tokens of the ids in the text
     CODE = "code"  # kept if it is one of `CODES`

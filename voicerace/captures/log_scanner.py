@@ -56,7 +56,7 @@ class Unread:
         line_first: number of the first line, counted from 1.
         line_last: number of the last line.
         reason: why the lines could not be read.
-        records: number of unreadable records or parts of records; adjacent ones with the same reason are merged.
+        records: number of unreadable records or parts of records. Adjacent ones with the same reason are merged.
         connection: name of the record's connection; None if it could not be read.
     """
 

@@ -291,7 +291,7 @@ def _add(
 
 
 def _code(value: Value) -> int | None:
-    """Return a close code as an integer; None if it is invalid. The proxy logs the host's code as text."""
+    """Return a close code as an integer; None if the code is invalid. The proxy logs the host's code as text."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

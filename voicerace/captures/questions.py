@@ -63,7 +63,7 @@ class Cleared:
     Attributes:
         by: type of the message.
         line: line number of the message.
-        done_line: line number of the next response.done; None if it is missing.
+        done_line: line number of the next response.done; None if no response.done follows.
         updates: number of session.update before that response.done (docs/background.md#suspicion-update-while-active).
     """
 

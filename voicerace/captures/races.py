@@ -36,7 +36,7 @@ class Race:
             error, ``app twice`` for two results of the app, ``none`` without a second result, ``unknown`` if contents were not
             captured.
         further_ms: time from the first result to the second; None without a second.
-        outcome: outcome of the turn; ``unknown`` if it is not certain.
+        outcome: outcome of the turn, ``unknown`` if uncertain.
     """
 
     result_delay_ms: float

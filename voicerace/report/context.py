@@ -44,7 +44,7 @@ class ReportContext:
         run: the sweep, for its recordings.
         evidence: the content of data/.
         capture: the customer's capture, or None.
-        capture_hash: hash of the capture's file; empty for a folder or without a capture.
+        capture_hash: hash of the capture's file, empty for a folder or without a capture.
         in_use_known: whether the releases in use are from the parameters, the capture or the customer, not from the run.
     """
 

@@ -112,7 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain (contents differ, or another pair fits equally); None if it is certain."""
+    """Return why the pair of host `h` is uncertain (contents differ, or another pair fits equally), or None."""
     if h not in chosen:
         return None
     u = chosen[h]
@@ -190,7 +190,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
-    """Join the recordings of a session's connections; times are counted from the opening of the first connection.
+    """Join the recordings of a session's connections. Times are counted from the opening of the first connection.
 
     Args:
         recordings: recordings of the connections, the host's first.

@@ -318,7 +318,7 @@ def _table(context: ReportContext, styles: pd.DataFrame) -> pd.DataFrame:
 
 
 def _along(own: pd.DataFrame) -> str:
-    """Return the outcomes along the tool's time as text."""
+    """Return the outcomes along the tool's time as text, such as ``answered, rejected from 500 ms``."""
     parts: list[str] = []
     last = ""
     for tool, outcome in zip(own["tool_ms"], own["outcome"], strict=True):

@@ -277,7 +277,7 @@ def _span(values: tuple[float, float]) -> str:
 
 
 def _upgrade(context: ReportContext) -> Claim:
-    """Return a claim that compares the releases by the bad cells of their maps."""
+    """Return a claim that compares the numbers of bad cells in the releases' maps."""
     maps = context.part("map")
     if maps is None:
         return Claim("upgrade", "This run has no map, so it does not compare releases.")

@@ -62,7 +62,7 @@ def register(shell: Any = None) -> None:
     """Register the display of recordings, verdicts, releases, runs and suspicions in the running notebook.
 
     Args:
-        shell: an IPython shell; None for the running shell. Without a shell, this function does nothing.
+        shell: an IPython shell; None selects the running shell. Without a shell, this function does nothing.
     """
     shell = shell if shell is not None else get_ipython()
     if shell is None:
