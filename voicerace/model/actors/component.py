@@ -207,7 +207,7 @@ class Component(StatefulActor[ComponentState]):
             self.state.hears = True
 
     def _no_object(self, text: str | None) -> None:
-        """Report a parse error for `null` and for invalid JSON. Ignore other JSON that is not an object."""
+        """Report a parse error if `text` is invalid JSON or `null`. Ignore other JSON that is not an object."""
         try:
             nothing = json.loads(text or "") is None
         except ValueError:
