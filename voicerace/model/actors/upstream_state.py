@@ -23,7 +23,7 @@ class Knobs:
 
     Attributes:
         function_output: when the API accepts a call's output: ``at_once``, after the call's output_item.done
-            (``item_done``), or after ``response_done``. The API refuses an earlier output with ``invalid_tool_call_id`` (claim).
+            (``item_done``), or after ``response_done``. It refuses an earlier output with ``invalid_tool_call_id`` (claim).
         session_update_active: whether the API accepts session.update during a response (``accept``, reference) or refuses
             it with the active-response code (``refuse``, no evidence).
         item_before_output: whether the API sends conversation.item.done before response.output_item.done (recorded in
