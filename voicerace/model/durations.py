@@ -1,4 +1,4 @@
-"""Kinds of values of a time: one fixed value, one per call, a grid, a distribution. `voicerace.model.parameters` parses them."""
+"""Kinds of values of a time: one value, one per call, a grid, a distribution. `voicerace.model.parameters` parses them."""
 
 from __future__ import annotations
 
