@@ -40,7 +40,7 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 class AppState:
     """Attributes:
     calls: (name, arguments) of each function call, by call id, in the order received.
-    microphone: what the microphone records, or ``off``.
+    microphone: whether the microphone is off, or records speech or silence.
     held: whether the tool has ended, by call id, for each call whose result the app delays.
     listens_for_words: whether the app sends `GO_ON` unless the agent speaks before the timer ``silence::0`` expires.
     """

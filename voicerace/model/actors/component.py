@@ -48,7 +48,7 @@ class _Shown:
     user_speaks: bool = False
 
     def copied(self) -> _Shown:
-        """Return a copy. This is faster than `copy.copy`."""
+        """Return a copy, faster than `copy.copy`."""
         return _Shown(self.agent, self.playing, self.user_speaks)
 
 
@@ -319,7 +319,7 @@ class Component(StatefulActor[ComponentState]):
             case "stop":
                 self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
             case "offline":
-                # The app does not call this. It represents a browser that has lost its network.
+                # The app does not call `offline`. This case represents a browser that has lost its network connection.
                 self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
 
     def _inject(self, text: str) -> None:

@@ -86,7 +86,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def key(value: Any) -> Hashable | None:
-    """Return a key that equals another value's key if a Map treats the values as equal: 5 and "5" differ. None for objects."""
+    """Return a key for a value in a Map or Set, in which 5 and "5" differ. Return None for an object or array."""
     return None if isinstance(value, (Mapping, list, tuple)) else (is_number(value), type(value) is bool, value)
 
 

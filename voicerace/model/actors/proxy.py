@@ -300,7 +300,7 @@ class Proxy(ProxySender):
                 self._reply_text(text)
 
     def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
-        """Return a text field. Raise ThrownError for another type, for which the log call of these releases throws."""
+        """Return the text field `name`. Raise ThrownError if it is not text, because the proxy's log call then throws."""
         return javascript.text(or_else(at(event, name), ""))
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:

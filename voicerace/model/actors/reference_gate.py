@@ -100,7 +100,7 @@ class Gate:
     # -- from the server ---------------------------------------------------------------------------------------------
 
     def event(self, event: Mapping[str, Any]) -> int:
-        """Handle an event of the server."""
+        """Handle an event from the server."""
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:

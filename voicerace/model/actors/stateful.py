@@ -27,7 +27,7 @@ class StatefulActor(Generic[_State]):
         return other
 
     def renewed_state(self) -> _State:
-        """Return the state for the next connection, by default a new state without arguments."""
+        """Return the state for the next connection, by default a state with default values."""
         return type(self.state)()
 
     def renew(self) -> Self:

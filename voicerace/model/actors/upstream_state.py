@@ -103,7 +103,7 @@ class UpstreamState:
         spoke: whether audio was sent. The voice cannot change afterwards.
         audio: number of bytes in the input audio buffer.
         appended: number of audio bytes appended in the session.
-        speech: item id of the user's current speech; empty if the user does not speak.
+        speech: item id of the user's current speech, or empty if the user does not speak.
         pausing: whether the newest audio of the current speech is silent.
         server_waits: whether a delayed response of the server starts when the slot becomes free.
         ended: whether the connection is closed.

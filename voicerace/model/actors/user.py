@@ -1,4 +1,4 @@
-"""The user, who gives each input of the scenario when the previous turn is settled or its deadline has passed.
+"""Model of the user. The user gives the next input when the previous turn is settled or its deadline has passed.
 
 The user is the only actor that observes messages between other actors (`observe`): messages on the upstream link at the
 proxy, and results at the component. In some releases the app's callbacks do not report what a person would hear or when a

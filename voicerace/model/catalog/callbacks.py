@@ -96,7 +96,7 @@ class CallbackRow(NamedTuple):
     note: str = ""
 
 
-#: Codes of errors that the component does not report to the app. Nor does it report errors that contain `QUIET_TEXT`.
+#: Codes of errors that the component does not report to the app. It does not report errors that contain `QUIET_TEXT` either.
 QUIET_CODES: Final = ("SETTINGS_ALREADY_APPLIED", "idle_timeout", "session_max_duration")
 QUIET_TEXT: Final = "The server had an error while processing your request"
 

@@ -58,7 +58,7 @@ TIMES: Final[dict[str, Time]] = {
 
 #: Default values in ms of the times of an app with a workaround (`model.catalog.workarounds`).
 WORKAROUND_TIMES: Final[dict[str, str]] = {
-    # From the function call to the earliest result. Chosen: longer than any gap plus two link delays in explorations.
+    # From the function call to the earliest result. Chosen: longer than the gap and two link delays in every exploration.
     "hold_ms": "2000",
     # Maximum wait of an app for a callback. Chosen: longer than hold_ms, and too short to make a reply late.
     "fallback_ms": "4000",
