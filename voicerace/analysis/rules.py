@@ -14,7 +14,7 @@ from voicerace.units import ms
 
 __all__ = ["LATE_NS", "RULES", "TurnFacts", "outcome_of", "undecided"]
 
-#: A reply is late if its request follows the last event that could have released it by more than this time, in ns.
+#: Delay in ns above which a reply is late: from the last event that could have released its request to the request.
 LATE_NS: Final = 5_000_000_000
 
 
@@ -23,7 +23,7 @@ class TurnFacts:
     """The facts that determine the outcome of one tool turn.
 
     Attributes:
-        closed: whether a connection closed after the call, before the deadline, a refusal or a heard reply.
+        closed: whether a connection closed after the call, but before the deadline, any refusal and any heard reply.
         missing: labels of the calls for which the app gave no result of its own.
         inputs: number of user inputs.
         heard: number of replies heard.

@@ -262,7 +262,7 @@ class _Judge(TraceIndex):
         return by_host | {output.call_id for output in events.outputs if output.own}
 
     def _abandoned(self, events: _TurnEvents, end: int) -> bool:
-        """Return whether a connection closed in the turn before the deadline, a refusal and a heard reply."""
+        """Return whether a connection closed in the turn before the deadline, any refusal and any heard reply."""
         call = time_of(self.by_seq[events.calling[0].calls_done[0]], "upstream")
         last = max(
             time_of(self.by_seq[key], "upstream") for key in (*events.calling[-1].calls_done, *(o.key for o in events.own))

@@ -29,7 +29,7 @@ class ComponentRelease:
     Attributes:
         tag: tag in the repository.
         source: hash of the program (`tests/component/runner.py`).
-        default_error: whether the component answers a call by an error if the handler returns nothing (issue #355), even
+        default_error: whether the component answers a call with an error if the handler returns nothing (issue #355), even
             if the handler has called the ref's `sendFunctionCallResponse`.
         microphone_opens: when the component starts to send user audio: 500 ms after Settings were ``sent``, or when they
             are ``applied``. Earlier frames are dropped.
@@ -54,7 +54,7 @@ class ComponentRelease:
 
     @property
     def number(self) -> tuple[int, ...]:
-        """The tag as a tuple of numbers, which sorts by release."""
+        """The tag as a tuple of numbers, for sorting by release."""
         return tuple(int(part) for part in self.tag.split("."))
 
 

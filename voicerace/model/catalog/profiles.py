@@ -88,7 +88,7 @@ COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     "settings_wait_ms": 500,
     # checkAndSend: from an opened connection to its Settings. On the first connection the model sends Settings at once.
     "settings_open_ms": 50,
-    # waitForSettings: interval of the checks for Settings by a user text that has opened the connection.
+    # waitForSettings: interval at which the component checks, before it sends a user text, whether Settings were sent.
     "settings_poll_ms": 100,
     # TEXT_ONLY_AGENT_DONE_DEFER_MS, from 0.10.0 on: from the agent's last text to the assumed end of its turn.
     "text_done_ms": 200,

@@ -38,7 +38,7 @@ class Provider:
 
 DEFAULT_PROVIDER: Final = "openai"
 
-#: Event types of the beta API, by GA event type. It confirms each item only with conversation.item.created.
+#: Event types of the beta API, by GA event type. The beta API confirms each item only with conversation.item.created.
 _BETA: Final[Mapping[str, str | None]] = {
     "conversation.item.added": "conversation.item.created",
     "conversation.item.done": None,

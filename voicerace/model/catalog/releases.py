@@ -54,13 +54,13 @@ class ProxyRelease:
         unknown_event: whether the proxy sends an unknown event to the host ``raw`` or as an ``error``, or only to its ``log``.
         text_delta_known: whether response.output_text.delta is a known event.
         done_raw: whether the proxy sends response.done to the host.
-        agent: which of AgentStartedSpeaking, AgentDone etc. the host gets: none, some, all, or all except at T after audio.
-        reply_text: source of assistant text: T, S and the call (``done``), items (``item``), or the first of them (``any``).
+        agent: how many of AgentStartedSpeaking, AgentDone etc. the host gets: none, some, all, or all but those at T after audio.
+        reply_text: source of assistant text: T, S and the call (``done``), items (``item``), or whichever is first (``any``).
         other_json_raw: whether the proxy sends other JSON from the host to the API unchanged. Otherwise it returns an Error.
         context_in: whether the proxy sends the earlier conversation as ``items`` or in the ``instructions``.
         session_options: whether the proxy copies tool choice, modalities, token limit, managed prompt and the output's
             format, speed and voice from Settings to the session.
-        error_code_from: source of the host's error code: the ``message``, for two known texts, or the ``api``'s code.
+        error_code_from: source of the host's error code: ``message`` recognises two known texts, ``api`` copies the API's code.
         idle_timeout_waits: whether the proxy withholds an idle_timeout error while the flag is set.
         gate: rules of the reference gate, or None for a release without it. The other settings then describe the gate.
     """

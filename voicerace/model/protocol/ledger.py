@@ -15,8 +15,8 @@ contains no more than this. In the following rules, a request is a `response.cre
   started that response (server VAD), and the request is the refused one.
 - A response that the server starts includes the results accepted at the time of the server's decision. The server decides at
   the end of speech (`input_audio_buffer.committed` without a commit of the client) or at
-  `input_audio_buffer.timeout_triggered`. If a response or a request was open then, it decides at the `response.done` that
-  freed the slot. A later decision, because the slot was not free yet (`slot_lag_ms`), is not visible.
+  `input_audio_buffer.timeout_triggered`. If a response was active or a request was unanswered at that time, the server decides
+  at the `response.done` that freed the slot. The link does not show whether it decides even later (`slot_lag_ms`).
 
 The verdict feeds a complete recording to the ledger. The user actor feeds messages during the session. The caller chooses the
 keys of events.

@@ -42,7 +42,7 @@ class Output:
 
     @property
     def own(self) -> bool:
-        """Whether the app sent the result, so that it is not a placeholder."""
+        """Whether the app sent the result. Otherwise the result is a placeholder."""
         return self.placeholder is None
 
     @property
