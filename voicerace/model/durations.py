@@ -66,7 +66,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """A draw from a log-normal distribution. The logarithm of the time in ms has the mean `mu` and the deviation `sigma`."""
+    """A draw from a log-normal distribution. `mu` and `sigma` are mean and deviation of the logarithm of the time in ms."""
 
     mu: float
     sigma: float

@@ -147,7 +147,7 @@ def _number_text(name: str, value: object) -> str:
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
-    """Return text or a number as a number of ms.
+    """Return `given`, which is text or a number, as a number of ms.
 
     Raises:
         InputError: the value is not a number, not finite, less than `least`, or longer than a day.

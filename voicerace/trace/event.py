@@ -103,7 +103,7 @@ class Event:
 
     @property
     def arrived(self) -> bool:
-        """Whether the event arrived, or may have arrived. An event on a closed connection does not arrive."""
+        """Whether the event arrived. True if its receiver was not observed. False for an event on a closed connection."""
         return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
     def at_ns(self, actor: str) -> int | None:
@@ -162,7 +162,7 @@ class Event:
             if any(time is not None and (not isinstance(time, int) or isinstance(time, bool)) for time in times):
                 raise InputError("sent_ns, received_ns", f"{times} are no integers", "nanoseconds or null")
             seq = record["seq"]
-            if not isinstance(seq, int) or isinstance(seq, bool):  # For example, Python's parser accepts Infinity.
+            if not isinstance(seq, int) or isinstance(seq, bool):  # Python's JSON parser also accepts Infinity.
                 raise InputError("seq", f"{seq!r:.40} is no integer", "the event's number in its recording, from 0")
             if payload is not None and not isinstance(payload, (dict, bytes, str)):
                 raise InputError("json", f"a {type(payload).__name__}", "an object or null")

@@ -55,7 +55,7 @@ class Recording:
         events: events in the order of `Event.seq`.
         provenance: configuration of the session: release, component, scenario, parameters, seed, and the source hashes of the
             programs.
-        clock: ``virtual``, ``monotonic`` or ``log``. Times of two recordings are comparable only if they have the same clock.
+        clock: ``virtual``, ``monotonic`` or ``log``. Times of two recordings are comparable only if one clock measured both.
         observed: observed links. On other links, missing events do not mean that there were none.
         complete: False if the file was truncated or the session was open when the recording stopped.
         notes: number and length of each line that a reader dropped.

@@ -19,7 +19,7 @@ class Placeholder(NamedTuple):
     Attributes:
         sender: name of the program.
         value: JSON value of the result.
-        mark: part of the result's text. A result whose text does not contain it is not parsed.
+        mark: part of the result's text. A result is parsed only if its text contains the mark.
         when: condition under which the program sends the result.
         source: source of these facts.
     """
