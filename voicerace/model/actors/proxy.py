@@ -26,11 +26,7 @@ __all__ = ["Proxy", "ProxyState"]
 
 
 class Proxy(ProxySender):
-    """Model of one host connection and its upstream connection.
-
-    Args:
-        release: settings of the proxy's release.
-    """
+    """Model of one host connection and its upstream connection, for the proxy release `release`."""
 
     def __init__(self, release: ProxyRelease) -> None:
         super().__init__(release)
