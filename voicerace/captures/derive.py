@@ -301,7 +301,7 @@ class _Replay:
     def _derived(self, link: Link, payload: Payload, cause: Event) -> None:
         at = cause.at_ns("proxy")
         if link == PROXY_TO_UPSTREAM and at is not None:
-            # Keep sends in order: a logged send can be a millisecond later than the message that caused it and this send.
+            # Keep sends in order: a logged send can be a millisecond later than the cause of both sends.
             at = self.sent_ns = max(at, self.sent_ns)
         self._keep(Event(0, link, "message", at, None, payload, "derived"), cause.seq)
 
@@ -363,8 +363,7 @@ class _Replay:
                     self.contradictions.append(Contradiction(self.origin[create.key], what))
 
     def _round_trip(self) -> int | None:
-        """Return the time in ns of the slowest confirmation of an item, an upper bound on the API's round trip; None without
-        items."""
+        """Return an upper bound on the API's round trip in ns, from the slowest confirmation of an item; None without items."""
         sent: int | None = None
         found: list[int] = []
         for event in self.events:

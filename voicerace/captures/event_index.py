@@ -123,8 +123,7 @@ class EventIndex:
         return gaps
 
     def dones(self) -> list[Event]:
-        """Return every response.done. In a browser's capture, return the events that the proxy forwarded (releases before
-        0.10.0)."""
+        """Return every response.done; in a browser's capture, only those that the proxy forwarded (releases before 0.10.0)."""
         return [
             event for event in (self.to_host if self.host_only else self.from_upstream) if event.type == realtime.RESPONSE_DONE
         ]

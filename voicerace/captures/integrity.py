@@ -22,8 +22,8 @@ __all__ = ["clear_doubts", "doubts_of", "missing"]
 
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API confirmed fewer"
 _TWICE_ITEM: Final = "two records in a row are the same event of an item, and not as many items end as begin"
-#: Type of the event that adds an item -> type of the event that completes the item. Two such events within 1 ms have equal
-#: records.
+#: Type of the event that adds an item -> type of the event that completes the item. Two events of one of these types within 1
+#: ms have equal records.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
 #: Type of an end event -> types of its start events. A complete log has at least as many start events as end events.

@@ -1,4 +1,4 @@
-"""Run a command with relays that record its connections, then join the recordings into sessions and judge each session.
+"""Run a command with relays that record its connections, join the recordings into sessions, and judge each session.
 
 While the command runs, the folder contains one recording per connection. Afterwards it contains one recording per session.
 If the capture is killed, the recordings of the connections remain readable.
@@ -51,7 +51,7 @@ class WatchedSession:
     """One session of a capture.
 
     Attributes:
-        number: number of the session, from 1, in order of their start.
+        number: number of the session, from 1, in order of the sessions' start.
         file: file of the session's recording.
         verdict: verdict of the session.
         events: number of recorded events.
@@ -75,11 +75,12 @@ class Captured:
 
     Attributes:
         folder: folder of the capture.
-        status: exit status of the command, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
+        status: exit status of the command; 128 + N if signal N ended the command; 2 instead of 0 if the sessions cannot be
+            written.
         sessions: sessions in order of their start.
         added_ms: side -> ``median`` and ``p99`` of the latency in ms that the relay added, and the numbers of ``messages``
             and ``connections``.
-        unread: one text per file that could not be read or written, with the reason.
+        unread: reason for each file that could not be read or written, one text per file.
     """
 
     folder: Path
@@ -106,7 +107,7 @@ def capture(
         host: ``LISTEN=TARGET`` of the relay between component and proxy; None for no relay.
         upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay.
         out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
-        allow_origins: origins of web pages that may connect, in addition to those of this machine.
+        allow_origins: origins of web pages that may connect, in addition to origins on this machine.
         listening: function that is called with {side: URL} before the command starts.
         refused: function that is called with the reason when a relay refuses a web page or a host name.
 
