@@ -286,7 +286,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return a code in `CLOSE_CODES` unchanged, 3999 for another code from 3000 to 3999, 4000 for one from 4000 to 4999, else
+    """Return a code in `CLOSE_CODES` unchanged, 3999 for other codes in 3000-3999, 4000 for other codes in 4000-4999, else
     None."""
     if type(code) is not int:
         return None

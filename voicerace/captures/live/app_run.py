@@ -160,7 +160,7 @@ def expected(session: SessionConfig, recording: Recording, *, strict: bool, caus
 
     Args:
         session: handler and times of the run.
-        recording: the run. Its results and its gap are used.
+        recording: recording of the run, which gives the results and the gap.
         strict, cause: as in `play_app`.
     """
     found = _at_api(recording)
@@ -182,8 +182,7 @@ def expected(session: SessionConfig, recording: Recording, *, strict: bool, caus
 
 
 def _at_api(recording: Recording) -> list[GivenResult]:
-    """Return the results of the first call, with the times at which they reached the API, counted from the end of the call's
-    arguments."""
+    """Return the results of the first call, with their times at the API in ms since the call's arguments were complete."""
     since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:

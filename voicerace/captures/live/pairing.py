@@ -112,8 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain (contents differ, or another pairing fits equally); None if it is
-    certain."""
+    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally. None if certain."""
     if h not in chosen:
         return None
     u = chosen[h]

@@ -233,7 +233,7 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
         file = folder / RECORDINGS / f"session-{number:03d}.jsonl"
         write_text(file, "".join(line + "\n" for line in recording.lines()))
         for each in found.traces:
-            each.path.unlink()  # the session's file contains its events
+            each.path.unlink()  # the session's file contains this connection's events
         for side, times in added.items():
             actor = "component" if side == "host" else "upstream"
             times += added_ns(replace(recording, events=tuple(e for e in recording.events if actor in e.link)))
@@ -294,7 +294,7 @@ def _session_json(session: WatchedSession, recording: Recording) -> dict[str, An
 
 
 def _spread(times: Sequence[int]) -> dict[str, Any]:
-    """Return the number of times in ns, their median in ms, and their 99th percentile (nearest rank) in ms."""
+    """Return the number of `times` (ns), their median in ms, and their 99th percentile (nearest rank) in ms."""
     ordered = sorted(times)
     if not ordered:
         return {"messages": 0, "median": None, "p99": None}
