@@ -286,8 +286,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return a code in `CLOSE_CODES` unchanged, 3999 for other codes in 3000-3999, 4000 for other codes in 4000-4999, else
-    None."""
+    """Return a code in `CLOSE_CODES` unchanged, 3999 for others in 3000-3999, 4000 for others in 4000-4999, else None."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

@@ -77,7 +77,7 @@ class LogRecord:
         return next(found, (self.mark, self.prefix))
 
 
-#: Rows of the table. The first match applies, so each row precedes rows whose prefix begins its own prefix.
+#: Rows of the table. The first match applies, so longer prefixes precede shorter prefixes of the same text.
 RECORDS: Final = (
     LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
     LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),

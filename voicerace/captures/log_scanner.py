@@ -91,8 +91,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """Yield readable and unreadable records in the order of their last lines. In `lines`, None replaces a line that is too
-    long."""
+    """Yield readable and unreadable records in the order of their last lines. A None in `lines` is an overlong line."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:

@@ -176,7 +176,7 @@ class _Reader:
                 key = found["number"]
             else:
                 raise LiteralError("a key is missing", found.start())
-            if key in result:  # a line of the log may be repeated
+            if key in result:  # a repeated key: a line of the log may be duplicated
                 raise LiteralError("a key twice", found.start())
             if self.token()["sign"] != ":":
                 raise LiteralError("a key without a value", self.at)
@@ -185,7 +185,8 @@ class _Reader:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """Parse an array after its opening bracket and return its items; items not printed are one `NoValue.ELIDED`."""
+        """Parse an array after its opening bracket and return its items. One `NoValue.ELIDED` replaces all items not
+        printed."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()
@@ -203,7 +204,7 @@ class _Reader:
                 return result
 
     def ended(self, bracket: str) -> bool:
-        """Consume a closing bracket or a comma; return whether it was the bracket."""
+        """Consume a closing bracket or a comma; return whether the token was the bracket."""
         found = self.token()
         if found["sign"] == bracket:
             return True
@@ -213,7 +214,7 @@ class _Reader:
 
 
 def _unescape(quoted: str, offset: int) -> str:
-    """Return the text between the quotes with escape sequences replaced; `offset` is its position for errors."""
+    """Return the text between the quotes with escape sequences replaced; `offset` is the position that errors report."""
     body = quoted[1:-1]
     if "\\" not in body:
         return body
