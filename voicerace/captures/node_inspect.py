@@ -185,8 +185,7 @@ class _Reader:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """Parse an array after its opening bracket and return its items. One `NoValue.ELIDED` replaces all items not
-        printed."""
+        """Parse an array after its opening bracket and return its items. One `NoValue.ELIDED` replaces items not printed."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()

@@ -8,7 +8,8 @@ The meaning of the records is from the proxy's source at the tags 0.9.0 to 0.11.
   logged. A second record can contain an error's text, or the payload of an item (0.10.0 on) or of an unknown event.
 - Sends to the upstream are logged for audio and ``input_audio_buffer.commit + response.create``, from 0.10.0 for
   ``session.update`` and the item of a result, and from 0.10.3 for the timer's response.create. **The response.create after a
-  result or a user text is never logged.** Messages to the host are not logged either, so these two links are not observed.
+  result or a user text is never logged.** Messages to the host are not logged either, so the links from the proxy are not
+  observed.
 
 Payloads contain only logged fields, in most cases only the type. An error's message can look like the body of any record, so
 attributes of a record are checked before its body.

@@ -267,7 +267,7 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
             header += 1 + len(each.events) + each.complete
             if any(CUT in note for note in each.notes):
                 unread = (Unread(header, header, "a line that is cut before its end"),)
-    except InputError as error:  # the error may contain unprintable text of the file
+    except InputError as error:  # the error may contain unprintable text from the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 
@@ -284,7 +284,7 @@ def bounded(recording: Recording, path: Path) -> None:
 
 
 def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
-    """Return the session of one recording, whose header is on line `header` of the file."""
+    """Return the session of one recording as a capture; `header` is the line number of the recording's header."""
     given = of.provenance.get("connection")
     return capture_session(
         names.unique(given if isinstance(given, str) else f"recording {number}"),
@@ -301,7 +301,7 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the text encoding: UTF-16 if the file has a UTF-16 byte order mark (Windows shells write one), else UTF-8."""
+    """Return the text encoding: UTF-16 if the file has its byte order mark (Windows shells write one), else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
