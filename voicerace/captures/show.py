@@ -115,8 +115,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
 
 
 def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
-    """Return (number of refusals, limitations common to all sessions, all times). Limitations are in the first session's
-    order."""
+    """Return (number of refusals, limitations common to all sessions in the first session's order, all times)."""
     refusals = 0
     sure: Kind = "observed"
     common: list[str] | None = None
