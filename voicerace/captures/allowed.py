@@ -117,7 +117,7 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Return whether an error message was written by voicerace and quotes no text from the file."""
+    """Return whether voicerace wrote an error message that quotes no text from the file."""
     return _ERRORS.fullmatch(found) is not None
 
 

@@ -7,9 +7,9 @@ audio. `Recording.provenance` describes the source:
 - ``provider``: openai, azure, gateway-openai, azure-voice-live, xai or openai-live;
 - ``protocol``: GA, beta, xai, or live (gpt-live, which is not the Realtime API);
 - ``model``, ``date``, ``repository``, ``path``, ``commit``, ``license``, ``note``: None if unknown;
-- ``times``: program whose clock gave the times of the events; None if the recording has only the order; - ``fields``: ``all``
-if every key of every message is present, ``some`` if the session was copied from a table; - ``rows``: row numbers of the events
-in the source table; absent if they are 1, 2, ...; - ``breaks``: seqs of the events before which messages are missing.
+- ``times``: program whose clock gave the times of the events; None if the recording has no times; - ``fields``: ``all`` if
+every key of every message is present, ``some`` if the session was copied from a table; - ``rows``: row numbers of the events in
+the source table; absent if they are 1, 2, ...; - ``breaks``: seqs of the events before which messages are missing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A proxy's log contains incoming messages and a few outgoing messages. The model of its release (`model.actors.proxy.Proxy`,
 which `voicerace conformance` compares with the running programs) receives the same messages in the same order. Each message
 that the model sends is added with ``observed_at="derived"`` and the time of its cause. Logged sends stay unchanged and are
-compared with the model's sends. A difference, or an API event without the `response.create` that it answers, is reported as a
+compared with the model's sends. A difference, or an API event without the request that it answers, is reported as a
 `Contradiction`.
 
 Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The side that closed first
@@ -257,7 +257,7 @@ class _Replay:
         return kind == realtime.SESSION_UPDATE or item.get("type") == "function_call_output"
 
     def _logged(self, event: Event) -> None:
-        """Match a logged send with the model's sends and store it."""
+        """Store a logged send, matched with the model's sends."""
         if event.type in _AUDIO:
             self._settle()  # a later host message or a timer caused this send
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)

@@ -1,4 +1,4 @@
-"""Decode the time at which the Realtime API generated an id from the id itself, with an error of up to 1 s.
+"""Decode the time at which the Realtime API generated an id from the id's characters, with an error of up to 1 s.
 
 In ids of OpenAI and Azure OpenAI, the five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` are a number of
 seconds since 2019-12-20 in base 62 (digits, capitals, small letters). `session.expires_at` is the time in the session's id plus
@@ -6,7 +6,7 @@ one hour in 24 of 29 recorded sessions, and one second later in 5 (``data/api``,
 document the format, so `read_ids` decodes a session only if its ids agree with each other:
 
 - at least two ids of the API have the format, and each contains a plausible date;
-- all times lie within `LONGEST_S` (two random ids do with a probability of 1/60,000); - the times in ids of events and
+- all times lie within `LONGEST_S` (two random ids do so with a probability of 1/60,000); - the times in ids of events and
 responses, in the order of first arrival, never decrease by more than `SPREAD_S`; - no id in a message is more than `SPREAD_S`
 newer than the message's own event id.
 

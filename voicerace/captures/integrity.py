@@ -96,7 +96,7 @@ def doubts_of(
 
 
 def _all_confirmed(events: list[Event]) -> bool:
-    """Return whether the API added as many items as the host and the responses sent, so that no record is repeated."""
+    """Return whether the API added at least as many items as the host and the responses sent, so that no record is repeated."""
     sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own

@@ -35,7 +35,7 @@ class Kind(Enum):
     RESULT = "result"  # replaced unless it is a placeholder (`voicerace.model.protocol.results`)
     FLAG = "flag"
     INDEX = "index"  # kept if it is from 0 to 999
-    WAIT_MS = "wait_ms"  # a time in ms, replaced by at most ten minutes
+    WAIT_MS = "wait_ms"  # a time in ms, reduced to at most ten minutes
     CLOSE = "close"  # a close code, replaced by `known_close(code)`
 
 

@@ -83,7 +83,7 @@ def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
-    """Return the records in a JSON object, with the fields that `console.dir` prints; None if records are impossible."""
+    """Return the records in a JSON object as `console.dir` prints them; None if the object cannot contain records."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
     if not (value.keys() >= _KEYS and "timestamp" in value):

@@ -53,7 +53,7 @@ class Timers(Interpreter):
         self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
-        """Start and stop timers as the effects require that the model returned at `now_ns`."""
+        """Start and stop timers for the effects that the model returned at `now_ns`."""
         self._now_ns = now_ns
         self.apply("proxy", effects)
 

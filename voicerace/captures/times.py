@@ -2,8 +2,8 @@
 
 The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result contains
 the host's round trip, which is therefore set to 0. Times across the upstream link contain the link's round trip, which is
-subtracted. The round trip is measured if both ends share a clock. Otherwise it is estimated by its upper bound, the quickest
-answer to the proxy. `TimeProfile.notes` states these assumptions.
+subtracted. The round trip is measured if both ends share a clock. Otherwise the time of the quickest answer to the proxy is
+used as an upper bound. `TimeProfile.notes` states these assumptions.
 """
 
 from __future__ import annotations

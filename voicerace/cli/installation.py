@@ -1,4 +1,4 @@
-"""Report the state of packages and tools, without a connection and without keys in the results.
+"""Report the state of packages and tools. No connection is opened, and the results contain no keys.
 
 Each row of the result names the verbs that need the tool. `run`, `sweep` and `report` need only the first five rows.
 """

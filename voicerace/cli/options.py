@@ -177,7 +177,7 @@ def takes_grid(verb: _Verb) -> _Verb:
 
 
 def names_given(given: Sequence[str] | None) -> list[str]:
-    """Return the names given to a repeatable option, whose values can be lists with commas."""
+    """Return all names given to a repeatable option that accepts comma-separated values."""
     return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 

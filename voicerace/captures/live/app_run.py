@@ -49,7 +49,7 @@ CAUSES: Final[Mapping[str, str]] = {
 ACT_MS: Final = 100
 _REALTIME: Final = "/v1/realtime?model=gpt-realtime"
 _LOG: Final = "app.jsonl"
-#: Time in ms between the session's deadline and the end of the browser.
+#: Time in ms added to the session's deadline, so that the browser stays open beyond the deadline.
 _MARGIN_MS: Final = 1_000
 #: Minimum uncertainty of the measured times in ms. A relay does not observe the time at which a program handles a message.
 _LEAST_ROOM_MS: Final = 4.0
@@ -82,7 +82,7 @@ class Expected:
         outcomes: outcomes in virtual time, if the host sends the same results at the same times. The first uses the measured
             times. The others use times that differ by up to `room_ms`.
         room_ms: uncertainty of the measured times in ms: the delay with which programs handled messages in this run.
-        gap_ms: measured gap in ms, which the models use.
+        gap_ms: gap in ms that the models use: the last measured gap, else the session's.
         results: number of results that the model of the component sends; None if the model does not cover the cause.
     """
 
@@ -142,7 +142,8 @@ def play_app(
 
 
 def results(recording: Recording) -> list[GivenResult]:
-    """Return the results of the first call in a recording, in order; without a call, return all results."""
+    """Return the results of a recording's first call, timed from the call; without a call, all results, timed from the
+    first."""
     since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:
