@@ -33,7 +33,7 @@ from voicerace.units import iso_utc
 
 __all__ = ["LoggedSession", "ProxyLog"]
 
-#: Maximum number of unread ranges in a session's notes, per name of a connection.
+#: Maximum number of unread ranges in a session's notes: of its own connection, and of unknown connections.
 _NOTED: Final = 20
 
 

@@ -48,7 +48,7 @@ class Race:
 
 
 def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tuple[tuple[Race, ...], Mapping[str, int]]:
-    """Return the races of one session in order, and the numbers of other responses with calls by reason.
+    """Return the races of one session in order, and a map from reason to the number of other responses with calls.
 
     Args:
         recording: recording with all messages at the proxy, captured or derived.

@@ -301,7 +301,8 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the text encoding: UTF-16 if the file has its byte order mark (Windows shells write one), else UTF-8."""
+    """Return the text encoding: UTF-16 if the file starts with UTF-16's byte order mark, as Windows shells write it, else
+    UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 

@@ -15,7 +15,7 @@ __all__ = ["BASIS", "ServerTime", "server_time"]
 
 #: Source and accuracy of the values, as printed for users.
 BASIS: Final = "from ids, ±1 s"
-#: Maximum clock offset of a capture in s that is not reported. Ids have whole seconds, and the network adds a delay.
+#: Maximum clock offset of a capture in s that is not reported. Ids contain whole seconds, and the network adds a delay.
 _AGREES_S: Final = 2.0
 
 _iso: Final = partial(iso_utc, timespec="seconds")

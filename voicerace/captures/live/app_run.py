@@ -142,8 +142,7 @@ def play_app(
 
 
 def results(recording: Recording) -> list[GivenResult]:
-    """Return the results of a recording's first call, timed from the call; without a call, all results, timed from the
-    first."""
+    """Return the results of a recording's first call, timed from the call; without a call, all, timed from the first."""
     since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:
