@@ -301,8 +301,7 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the text encoding: UTF-16 if the file starts with UTF-16's byte order mark, as Windows shells write it, else
-    UTF-8."""
+    """Return the text encoding: UTF-16 if `head` has its byte order mark, which Windows shells write, else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
