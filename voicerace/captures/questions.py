@@ -1,4 +1,4 @@
-"""Answer the three questions in docs/background.md#request-1-a-proxy-log for one session, with line numbers of the file.
+"""Answer three questions about a session (docs/background.md#request-1-a-proxy-log), with line numbers of the file.
 
 The questions are: how many `session.update` and, per turn, how many `response.create` were sent, and in which order? Which
 program sent a result twice? Was the proxy's flag cleared before `response.done`? The input is the recording of an engine or
