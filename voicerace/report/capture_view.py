@@ -250,8 +250,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
 
 
 def notes(capture: Capture) -> list[str]:
-    """Return sentences on missing information. A sentence that does not apply to every session lists its session
-    numbers."""
+    """Return sentences on missing information. A sentence that applies to some sessions only lists their numbers."""
     sessions: dict[str, list[int]] = {}
     for number, of in enumerate(capture.sessions, start=1):
         for sentence in of.cannot_say:

@@ -1,4 +1,4 @@
-"""The tables of a letter at the gap and the network of a capture.
+"""Compute the tables of a letter at the gap and the network times of a capture.
 
 Times are measured at the proxy. The tool's time includes the host's round trip, so this round trip is 0; see `captures.times`.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at_capture", "gap_range_ms"]
 
-#: Minimum of the longest computed delay in ms, which is at least twice the gap.
+#: Minimum of the upper limit of the delay sweep in ms. The limit is at least twice the gap.
 _LEAST_MS: Final = 500
 _STEPS: Final = 50
 

@@ -1,4 +1,4 @@
-"""The section with the answer, in three paragraphs and one picture."""
+"""The section that answers the customer's question, in three paragraphs and one picture."""
 
 from __future__ import annotations
 

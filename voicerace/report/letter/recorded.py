@@ -1,4 +1,4 @@
-"""The shares of the models' outcomes with times recorded at the real API, from data/answers.csv."""
+"""The section with the shares of the models' outcomes at times recorded at the real API (data/answers.csv)."""
 
 from __future__ import annotations
 

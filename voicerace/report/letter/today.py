@@ -258,7 +258,7 @@ def _of_effect(effect: Mapping[str, Any], explored: list[str], best: WorkaroundR
 
 
 def _typescript(name: str) -> str:
-    """Return the TypeScript source of a workaround, with numbers for its times."""
+    """Return the TypeScript source of a workaround, with numbers in place of the names of times."""
     text = WORKAROUNDS[name].typescript
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time.upper(), value)
@@ -266,7 +266,7 @@ def _typescript(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the description of a workaround, with numbers for the names of times."""
+    """Return the description of a workaround, with numbers in place of the names of times."""
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time, f"{float(value) / 1000:g} s")
     return text
@@ -277,7 +277,7 @@ def _span(values: tuple[float, float]) -> str:
 
 
 def _upgrade(context: ReportContext) -> Claim:
-    """Return a claim that compares the releases by the bad cells of their maps."""
+    """Return a claim that compares the releases by the number of bad cells in their maps."""
     maps = context.part("map")
     if maps is None:
         return Claim("upgrade", "This run has no map, so it does not compare releases.")
@@ -300,7 +300,7 @@ def _upgrade(context: ReportContext) -> Claim:
 
 
 def _sanitised(context: ReportContext) -> Claim:
-    """Return a claim on sessions with a refusal and without a reply, which a log without this error hides."""
+    """Return a claim on the sessions with a refusal and no reply. A log that omits the error does not show them."""
     maps = context.part("map")
     frame = maps if maps is not None else context.delay
     own = _refused(context, frame)

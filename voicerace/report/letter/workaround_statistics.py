@@ -38,13 +38,13 @@ class WorkaroundResult:
     Attributes:
         name: name of the workaround.
         bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If all
-            gaps are longer, at these gaps.
+            gaps are longer, sessions at all gaps count.
         of: number of these sessions.
         without: number of these sessions that are bad without the workaround.
         heard: number of these sessions in which the user hears an informed reply.
-        heard_without: the same number without the workaround.
+        heard_without: number of these sessions in which the user hears an informed reply without the workaround.
         air_ms: median time in ms until an informed reply; None without a reply.
-        air_without_ms: the same time without the workaround.
+        air_without_ms: that median without the workaround.
         gaps_ms: smallest and largest gap in ms.
         tools_ms: smallest and largest tool time in ms.
         beyond: counts at longer gaps; None without such sessions.
@@ -82,7 +82,7 @@ def workaround_results(context: ReportContext, release: str, names: Iterable[str
     frame = context.part("cures")
     if frame is None:
         return []
-    if "scenario" not in frame.columns:  # runs of earlier versions have only this scenario
+    if "scenario" not in frame.columns:  # runs of earlier versions contain only the scenario `single`
         frame = frame.assign(scenario=_SCENARIO)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
