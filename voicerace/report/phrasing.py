@@ -53,7 +53,7 @@ class Side:
         low: the first computed value in ms.
         high: the last computed value in ms.
         until: the first value of the next range in ms; None for the last range.
-        exact: whether the outcome changes exactly at `until`. If not, it changes between `high` and `until`.
+        exact: whether the outcome changes exactly at `until`. If false, it changes between `high` and `until`.
         cells: number of computed values.
     """
 
@@ -143,7 +143,8 @@ def name_of(release: str) -> str:
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Name another tag under which the program of a release was recorded; empty if recorded under its own tag, or never."""
+    """Return a text that names another tag with the release's program and recordings. Empty if the release itself has
+    recordings, or no tag has."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 
@@ -159,7 +160,7 @@ def how(trials: pd.DataFrame) -> str:
 
 
 def times_text(trials: pd.DataFrame) -> str:
-    """Describe the gap and the network of trials with fixed times."""
+    """Describe the gap and the network times of trials with fixed times."""
     host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
     network = (
         f"round trips of {host:g} ms (browser to proxy) and {upstream:g} ms (proxy to API)"
@@ -173,7 +174,7 @@ def times_text(trials: pd.DataFrame) -> str:
 
 
 def assumption(trials: pd.DataFrame) -> str:
-    """Describe the gap and the network on which the numbers in `answer` depend."""
+    """Describe the gap and the network times on which the numbers in `answer` depend."""
     decides = "**The race depends on whether the request for the next response comes before or after `response.done`.** "
     if drawn_times(trials):
         gap, host, api = (
@@ -191,7 +192,7 @@ def assumption(trials: pd.DataFrame) -> str:
 
 
 def answer(trials: pd.DataFrame) -> str:
-    """Return a Markdown list with one sentence per release: ranges of outcomes, or shares if times are drawn."""
+    """Return a Markdown list with one sentence per release: the ranges of outcomes, or their shares if times are drawn."""
     return "\n".join(
         f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
         + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
@@ -232,7 +233,7 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
-    """Return the middle trial along `axis` per release and outcome, far from ties. The index is the trial number."""
+    """Return the middle trial along `axis` for each release and outcome. The index is the trial number."""
     trials = run.trials.sort_values(axis)
     rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
     order = {tag: index for index, tag in enumerate(PROXIES)}
@@ -320,7 +321,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
     """Return a table of the parameters, versions and targets of a run.
 
     Args:
-        info: the content of the run's `run.json`.
+        info: the parsed `run.json` of the run.
         parts: name of an additional table of the run -> its DataFrame.
     """
     rows = [(f"parameter {name}", value) for name, value in info["parameters"].items() if value not in ((), [], {}, None)]
@@ -332,7 +333,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
 
 
 def text_of(value: object) -> str:
-    """Return the value of a parameter as text."""
+    """Return a parameter's value as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

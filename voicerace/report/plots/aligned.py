@@ -1,4 +1,4 @@
-"""Plots of the share of bad sessions along the tool's time, and along the measure that determines the outcome.
+"""Plot the share of bad sessions along the tool's time, and along the measure that determines the outcome.
 
 With drawn networks and gaps, the curves over the tool's time rise or fall gradually. The curves of generations A and D over
 the margin have one step at 0, as do the curves of B and C over the lead (docs/protocol-facts.md#closed-forms).

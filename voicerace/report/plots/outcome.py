@@ -1,7 +1,7 @@
-"""A plot of the outcome over a delay, with one band per release.
+"""Plot the outcome over a delay, with one band per release.
 
-Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on the band of their
-release. Nothing is drawn outside the grid.
+Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on their release's
+band. Sessions outside the grid are not drawn.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """Return one row per drawn area.
 
     Returns:
-        Columns: band (its label) and the settings that differ between bands (such as release); at, low, high (the value
-        of the cell and its borders); outcome, share, bottom (both 0 to 1), count, kind. A tie has two rows with share
+        Columns: band (label of the band); the settings that differ between bands (such as release); at, low, high (the
+            cell's value and borders); outcome; share and bottom (0 to 1); count; kind. A tie has two rows with share
         0.5 and kind ``tie``. Cells with drawn times have one row per outcome, with kind ``estimated``.
 
     Raises:
@@ -204,7 +204,7 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
 
 
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
-    """Return (margin minus `axis` in ms, releases with this difference).
+    """Return (margin minus `axis` in ms, the releases with this constant difference).
 
     Releases whose request depends on an event are omitted, because their difference is not constant. Returns None if the
     difference is not the same for all other releases.
