@@ -1,4 +1,4 @@
-"""The picture in the folder of a sweep: outcomes along the swept time."""
+"""Draw the picture in a sweep's folder: outcomes along the swept time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
 
     Args:
         run: a sweep.
-        computable: whether the sweep was live against programs that have models. Its sessions are drawn at their achieved
-            delay, over the outcomes of the models on the same grid.
+        computable: whether the sweep was live against programs that have models. The live sessions are then drawn at their
+            achieved delays, over the models' outcomes on the same grid.
     """
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return

@@ -220,7 +220,7 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
 
 def _runs(group: pd.DataFrame) -> list[str]:
-    """Return one phrase per range of equal outcome of a band, in order. A tie names both outcomes."""
+    """Return one phrase per range of equal outcome in a band, in order. The phrase of a tie names both outcomes."""
     runs: list[tuple[str, float, float]] = []
     for at, here in group.groupby("at", sort=True):
         name = " or ".join(here["outcome"]) + (" (a tie)" if len(here) > 1 else "")
@@ -294,7 +294,7 @@ def _real(ax: Axes, both: pd.DataFrame, labels: list[str]) -> set[str]:
 
 
 def _margin(ax: Axes, trials: pd.DataFrame, axis: str) -> None:
-    """Draw the margin as an upper axis, if it differs from the lower axis by a constant."""
+    """Draw the margin as an upper axis if it differs from the lower axis by a constant."""
     found = margin_offset(trials, axis)
     if found is None:
         return
