@@ -165,8 +165,7 @@ def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """Return (seq of the first drawn event, seq after the last drawn event, next user input if the turn ends without a
-    reply)."""
+    """Return (first drawn seq, last drawn seq + 1, the next user input if the turn ends without a reply)."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
