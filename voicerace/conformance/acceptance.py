@@ -171,8 +171,7 @@ def check_live(
     Raises:
         InputError: the target does not start, or a finding names an unknown release or scenario.
     """
-    from voicerace.engine.live.background import play_all  # a local import, because this module imports websockets, which a
-    test of a model does not need
+    from voicerace.engine.live.background import play_all  # imports websockets, which a test of a model does not need
 
     planned = sessions(release, findings)
     found: dict[int, Checked] = {}

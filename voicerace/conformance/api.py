@@ -203,8 +203,7 @@ class _Comparison:
             self.add("id", label, path, recorded, mock)
 
     def client_order(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> None:
-        """Compare the number of client messages before each rate_limits.updated, whose position among server messages
-        varies."""
+        """Compare the numbers of client messages before each rate_limits.updated, which has no fixed position."""
         counts = [list(_sent_before(side, "rate_limits.updated")) for side in (recorded, mock)]
         for recorded_count, mock_count in zip(*counts, strict=False):
             if recorded_count != mock_count:

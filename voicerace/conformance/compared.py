@@ -46,10 +46,10 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """An actor that consists of a running proxy and its model; see the module.
+    """An actor that consists of a running proxy and its model; see the module's docstring.
 
     Attributes:
-        now_ns: returns the time of the engine that calls the actor.
+        now_ns: returns the current time of the engine that calls the actor.
         differences: differences between proxy and model.
         messages: number of messages that the proxy sent.
         late: whether a timer of the proxy may have ended too early because the machine was busy. Then the result is invalid.

@@ -114,7 +114,7 @@ def conform(
 
     Args:
         directory: the checkout, with its dependencies installed.
-        release: tag of the release; None for the release with the hash of the checkout's source.
+        release: tag of the release; None for the release whose source has the checkout's hash.
         log: file for the proxy's output.
         progress: called with the numbers of finished cases and of all cases.
 

@@ -28,10 +28,10 @@ __all__ = ["HeldAction", "Sighting", "held_actions", "sightings"]
 
 #: Minimum size of a commit in bytes; source: docs/release-facts.md#user-audio.
 _ENOUGH_BYTES: Final = 4_800
-#: Time after the last audio that is longer than the proxy's delay before a commit; source as above.
+#: Time in ns after the last audio. It is longer than the proxy's delay before a commit; source as above.
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")
-#: Maximum time until the answer of a running proxy to a message has arrived.
+#: Maximum time in ns within which a running proxy's answer to a message arrives.
 _HANDLING_NS: Final = ns(50)
 _ENDS: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 
@@ -42,7 +42,7 @@ class Sighting:
 
     Attributes:
         suspicion: a key of `SUSPICIONS`; never ``flag-early``, which needs two sessions (see `HeldAction`).
-        how: the kind of sighting, as a fixed phrase per kind.
+        how: the kind of evidence, as a fixed phrase.
         refused: whether the API refused the sent event; for ``double-result`` and ``another-path``, a request of the turn.
         events: seqs of the messages that show the suspicion, in order.
     """
