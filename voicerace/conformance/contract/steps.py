@@ -70,7 +70,7 @@ def update(**fields: Any) -> realtime.Message:
 
 
 async def set_up(client: Client, modality: Literal["text", "audio"] = "text") -> ReceivedEvent:
-    """Wait for `session.created`, send the session's settings, and return `session.created`.
+    """Wait for `session.created`, send the session's settings, and return the `session.created` event.
 
     The settings are the modality, one tool and no server VAD.
     """

@@ -20,8 +20,7 @@ from voicerace.conformance.contract.facts import Fact
 
 __all__ = ["DONE_BEFORE_RESULT", "FACTS", "TOOL_MS"]
 
-#: Duration in ms of the shortest tool that a published report claims to end before response.done. Source:
-#: docs/open-facts/gap.md.
+#: Shortest tool time in ms that an integrator claims to end before response.done. Source: docs/open-facts/gap.md.
 TOOL_MS: Final = 300
 #: Name of the fact that is computed from all measured gaps, without an experiment of its own.
 DONE_BEFORE_RESULT: Final = "done_before_result"
