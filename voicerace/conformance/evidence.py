@@ -14,7 +14,7 @@ from voicerace.model.catalog.profiles import TIMES
 __all__ = ["real_sessions"]
 
 _SETTINGS = ("scenario", "handler", "modality", "calls")
-#: Times that may differ. Settings that may differ. The deadline has no effect on the events before it.
+#: Times that may differ. The deadline has no effect on the events before it.
 _NOT_COMPARED = frozenset({"deadline_ms"})
 
 

@@ -41,7 +41,8 @@ _SPOKEN: Final = {
 def _probes() -> Iterator[Mapping[str, Any]]:
     for case in CASES:
         yield case.settings
-    # releases up to 0.10.4 request no modality, so replies are audio; the text sessions show the effect of response.output_text.done
+    # releases up to 0.10.4 request no modality, so replies are audio;
+    # the text sessions show the effect of response.output_text.done
     for modality, settings_ms in product(("text", "session"), (50, 150, 245, 290, 350, 420, 480, 505, 530, 600, 700, 900)):
         yield {"scenario": "late-settings", "modality": modality, "times": {**_WIDE, "settings_ms": settings_ms}}
     # whether a reply starts before or after the gap depends on the release
