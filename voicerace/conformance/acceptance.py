@@ -102,8 +102,7 @@ class AcceptanceReport:
 
 
 def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
-    """Return (case, session) pairs: first the cases with the component of `release`, then the findings with their own
-    component.
+    """Return (case, session) pairs: the cases with the component of `release`, then findings with their own component.
 
     Raises:
         InputError: a finding names an unknown release or scenario.

@@ -92,8 +92,10 @@ class ComparedProxy(Interpreter):
         return self._compare(f"{sender} closes", self.real.closed(sender, code), self.model.closed(sender, code))
 
     def timer(self, name: str) -> Effects:
-        """Handle the end of a timer of the model and return the proxy's effects. The proxy's own timer runs in real
-        time."""
+        """Handle the end of a timer of the model and return the proxy's effects.
+
+        The proxy's own timer runs in real time.
+        """
         self._check_timers([name])
         running = self._running.pop(name)
         expected = self.model.timer(name)

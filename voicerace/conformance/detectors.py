@@ -165,8 +165,10 @@ def held_actions(recording: Recording) -> tuple[HeldAction, ...]:
 
 
 class _Action(NamedTuple):
-    """An action without its result. `end` is the seq of the event that ended the response's text or audio; None before this
-    event."""
+    """An action without its result.
+
+    `end` is the seq of the event that ended the response's text or audio; None before this event.
+    """
 
     what: Literal["session.update", "commit"]
     event: Event

@@ -55,8 +55,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _same(column: pd.Series, wanted: object) -> pd.Series:
-    """Return, for each element of a column, whether it equals the wanted value. Missing values are equal. Numbers compare
-    as numbers."""
+    """Return, for each element of a column, whether it equals the wanted value.
+
+    Missing values are equal. Numbers compare as numbers.
+    """
     values = pd.Series(wanted)
     if pd.api.types.is_numeric_dtype(values):
         numbers = pd.to_numeric(column, errors="coerce")

@@ -121,8 +121,8 @@ class HypothesisAnswer:
 
     @property
     def trace(self) -> SeenRecording | None:
-        """The shortest recording that shows the suspicion: the real proxy's if there is one, else the model's. None for a
-        no."""
+        """The shortest recording that shows the suspicion, from the real proxy if it has one, else from the model; or
+        None."""
         return self.evidence.shortest
 
     @property
@@ -203,8 +203,10 @@ class Suspicions:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Table with one row per release and one column per suspicion. A cell is, for example, ``yes, 3 of 40``, counted in
-        sessions."""
+        """Table with one row per release and one column per suspicion.
+
+        A cell is, for example, ``yes, 3 of 40``, counted in sessions.
+        """
         rows: dict[str, dict[str, str]] = {}
         for each in self.answers:
             seen, sessions = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
@@ -327,8 +329,8 @@ def _seen(read: _Read, suspicion: str) -> Iterator[SeenRecording]:
 
 
 def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
-    """Return (recordings of an action sent after a response's text or audio, a recording in which the action was held back
-    before).
+    """Return (recordings with an action sent after a response's text or audio, a recording with this action held back
+    earlier).
 
     An action does not count if the proxy also sends it before the text or audio is done, because then no flag holds it back.
     """
@@ -350,8 +352,7 @@ def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
 
 
 def _shortest(seen: Iterable[SeenRecording]) -> SeenRecording | None:
-    """Return the recording with the fewest messages among the recordings of the most frequent kind; None if there are
-    none."""
+    """Return the recording with the fewest messages among those recordings whose kind is most frequent, or None."""
     found = list(seen)
     ways = Counter(each.how for each in found)
     return min(found, key=lambda each: (-ways[each.how], len(each.recording.events)), default=None)

@@ -1,5 +1,4 @@
-"""Replays a recorded exchange of a running proxy to a model and compares their messages. Needs no Node.js and no
-network."""
+"""Replays a running proxy's recorded exchange to a model and compares the messages. Needs no Node.js and no network."""
 
 from __future__ import annotations
 

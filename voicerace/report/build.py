@@ -104,8 +104,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """Run the notebook in this process, because a kernel would load all libraries again. Return the notebook with its
-    outputs.
+    """Run the notebook in this process, because a kernel would load all libraries again. Return it with outputs.
 
     Raises:
         InputError: a cell fails.

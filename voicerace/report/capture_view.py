@@ -124,8 +124,7 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
-    """Return ``gap_ms`` and ``tool_ms`` as measured at the proxy, one row per session with exactly one result and one
-    gap."""
+    """Return ``gap_ms`` and ``tool_ms``, measured at the proxy, one row per session with exactly one result and gap."""
     return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 

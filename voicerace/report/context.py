@@ -175,8 +175,7 @@ def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
 
 
 def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the distinct releases of a capture's sessions. If a session has several candidates, use the first in
-    `preferred`."""
+    """Return the distinct releases of a capture's sessions: of several candidates, the first in `preferred`."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)

@@ -164,8 +164,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """Effects of workarounds in explorations, one per workaround and release (data/workarounds.json); empty without the
-        file."""
+        """Explored effects, one per workaround and release, from data/workarounds.json; empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):

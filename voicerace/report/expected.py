@@ -85,8 +85,9 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
 
 
 def back_test(capture: Capture) -> tuple[int, int]:
-    """Simulate the races with a known release and outcome. Return (number of simulations with the recorded outcome, number
-    of these races).
+    """Simulate the races with a known release and outcome.
+
+    Return (number of simulations with the recorded outcome, number of these races).
 
     An outcome counts as equal if it agrees at the longest or at the shortest possible round trip to the upstream.
     """

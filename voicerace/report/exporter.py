@@ -51,8 +51,10 @@ class PageExporter(HTMLExporter):
         return _finish(html), resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Run the preprocessors. Return the notebook, and the resources with the page's title and facts. Raise InputError
-        for a failed cell."""
+        """Run the preprocessors.
+
+        Return the notebook, and the resources with the page's title and facts. Raise InputError for a failed cell.
+        """
         # the other preprocessors run first, because `nbconvert --execute` creates the outputs
         nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):

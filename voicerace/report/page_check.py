@@ -56,8 +56,7 @@ def counts_in(sentence: str) -> list[tuple[int, int]]:
 
 
 def claim_faults(claims: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return one sentence per count in a claim's text that is missing in the claim's evidence. Claims have the format of
-    `report.json`."""
+    """Return one sentence per count in a claim that its evidence lacks. Claims have the format of `report.json`."""
     found = []
     for claim in claims:
         seen = {(each["count"], each["of"]) for each in claim["seen"]}

@@ -191,8 +191,7 @@ def _retrodiction_ahead(number: int) -> None:
 
 
 def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
-    """Compare the models with each documented run against the real API. Return one result per run. `result_cache` stores
-    it."""
+    """Compare the models with each documented run against the real API, and return one (cached) result per run."""
     return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 

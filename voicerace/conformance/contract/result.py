@@ -1,5 +1,4 @@
-"""The result of a contract run: one row per fact, the measured times and the recordings, with conversion to JSON and
-files."""
+"""The result of a contract run (facts, measured times, recordings), with conversion to JSON and files."""
 
 from __future__ import annotations
 

@@ -67,8 +67,9 @@ def check_contract(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Contract:
-    """Test facts on an API and return the result. In a notebook, where an event loop is running, call this function in a
-    thread.
+    """Test facts on an API and return the result.
+
+    In a notebook, where an event loop is running, call this function in a thread.
 
     Args:
         target: the mock, or an API at an address.

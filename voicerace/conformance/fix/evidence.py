@@ -1,5 +1,4 @@
-"""The evidence for a fix: sessions of the acceptance check and of findings before and after the fix, and the added
-latency."""
+"""The evidence for a fix: sessions of the acceptance check and findings before and after it, and the added latency."""
 
 from __future__ import annotations
 
@@ -100,8 +99,8 @@ def evidence_of(
 
 
 def cost_of(release: str, draws: int = DRAWS) -> Cost:
-    """Return the response latencies before and after the fix, with times recorded at the real API (handler `return`,
-    scenario `single`)."""
+    """Return response latencies before and after the fix (handler `return`, scenario `single`, times recorded at the real
+    API)."""
 
     def latencies(tag: str) -> list[float | None]:
         sessions = (SessionConfig.of(release=tag, profile=RECORDED, seed=seed) for seed in range(draws))

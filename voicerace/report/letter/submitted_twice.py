@@ -98,8 +98,7 @@ def component_counts(context: ReportContext) -> list[StyleResult]:
 
 
 def twice_counts(context: ReportContext) -> tuple[int, int]:
-    """Return (number of cases in which the component sent a second result, number of cases), for recorded faulty
-    handlers."""
+    """Return (cases with a second result from the component, all cases), counted over recorded faulty handlers."""
     rows = [row for row in component_counts(context) if not row.correct]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 

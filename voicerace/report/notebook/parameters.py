@@ -68,8 +68,10 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Parameters of several notebooks. Times are numbers in ms, or texts in the syntax of `model.parameters`. An empty time
-    has the value of the profile."""
+    """Parameters of several notebooks.
+
+    Times are numbers in ms, or texts in the syntax of `model.parameters`. An empty time has the value of the profile.
+    """
 
     scenario: str = "single"
     handler: str = "return"

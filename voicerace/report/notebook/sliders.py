@@ -104,8 +104,10 @@ class Sliders:
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders with the values of a session. For a random time, or a time per call, the slider has the first
-        call's value."""
+        """Return sliders with the values of a session.
+
+        For a random time, or a time per call, the slider has the first call's value.
+        """
         scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
