@@ -3,8 +3,7 @@
 The comparison covers the order of types, items and roles, the keys of every message (as paths), and every value except
 withheld texts. Ids that are equal in the recording must be equal in the mock. Consecutive deltas count as one message.
 Transcription events of user audio have no fixed position in the order, so they are compared separately. A difference is a
-fault unless `EXPLAINED` gives
-its reason.
+fault unless `EXPLAINED` gives its reason.
 """
 
 from __future__ import annotations

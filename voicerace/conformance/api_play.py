@@ -1,8 +1,7 @@
 """Plays a recorded session of the real API to the mock in virtual time, with the same client messages.
 
 The player sends each client message after it has read the server message that precedes the client message in the recording.
-The
-recording also supplies the items of the responses and the speech that server VAD detects.
+The recording also supplies the items of the responses and the speech that server VAD detects.
 """
 
 from __future__ import annotations

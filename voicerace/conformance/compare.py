@@ -1,8 +1,7 @@
 """Compares messages by order, type, item type, call, role, text, audio and error code, but not by ids or wording.
 
 A call is identified by the position of its id's first use, so that sides with different ids can be equal. Messages that the
-proxy
-forwards unchanged are compared completely.
+proxy forwards unchanged are compared completely.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 `voicerace.conformance.detectors` finds the suspicions in recordings. The recordings are sessions of
 `conformance.suspicions` played with the model, and sessions of running proxies in data/. A no only means that none of these
-recordings shows the
-suspicion.
+recordings shows the suspicion.
 """
 
 from __future__ import annotations
@@ -121,8 +120,7 @@ class HypothesisAnswer:
 
     @property
     def trace(self) -> SeenRecording | None:
-        """The shortest recording that shows the suspicion, from the real proxy if it has one, else from the model; or
-        None."""
+        """The shortest recording that shows the suspicion, from the real proxy if possible; None without one."""
         return self.evidence.shortest
 
     @property
@@ -329,8 +327,7 @@ def _seen(read: _Read, suspicion: str) -> Iterator[SeenRecording]:
 
 
 def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
-    """Return (recordings with an action sent after a response's text or audio, a recording with this action held back
-    earlier).
+    """Return (recordings with an action sent after a response's text or audio, recording with this action held earlier).
 
     An action does not count if the proxy also sends it before the text or audio is done, because then no flag holds it back.
     """

@@ -30,8 +30,7 @@ SUSPICIONS: Final[dict[str, Suspicion]] = {
 #: Times in ms. The gap after the text or audio is long enough for other events. No recording has such a long gap.
 _WIDE: Final = {"gap_ms": 300, "tool_ms": 600, "reply_ms": 500, "reply_gap_ms": 300, "deadline_ms": 6000}
 #: Times in ms. The speech is long enough for a commit and has few frames. The speech ends within a reply of 3 s, and after
-#: the
-#: text of a reply of 500 ms.
+#: the text of a reply of 500 ms.
 _SPOKEN: Final = {
     "gap_ms": 300, "inject_ms": 20, "reply_gap_ms": 3000, "speech_ms": 800, "frame_ms": 200, "mic_tail_ms": 500,
     "deadline_ms": 6000,

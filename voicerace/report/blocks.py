@@ -1,8 +1,7 @@
 """Blocks of a letter section (text, claims, tables, pictures, code, folds) and their display in a notebook.
 
 A section is a list of blocks, so that tests can read sections without a browser and `build` can write claims to a file.
-Blocks contain trusted
-Markdown; use `quoted` for text from a capture.
+Blocks contain trusted Markdown; use `quoted` for text from a capture.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class ReportContext:
         return again(self.record, name, row)
 
     def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
-        """Return (trial, recording) of the middle one of the delay sweep's trials with `outcome`; None if there is none."""
+        """Return (trial, recording) of the middle trial with `outcome` in the delay sweep; None if there is none."""
         own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
         if own.empty:
             return None

@@ -43,7 +43,7 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
     """Return the expected share of each outcome on every release, from the races of a capture.
 
     Args:
-        capture: a log or a recording of a proxy. A browser's HAR contains no `response.done`, so no race.
+        capture: a log or a recording of a proxy. A browser's HAR contains no `response.done`, and therefore no race.
         releases: tags; empty for one tag per program, see `programs`.
         most: maximum number of simulated races. A larger capture is sampled.
         seed: seed of the sample.

@@ -24,8 +24,8 @@ class LetterParameters(NotebookParameters):
         run: the folder of an existing run; empty for a new run.
         out: the folder of a new run; empty for ``runs/…``.
         capture: a file with the customer's sessions; empty for no capture.
-        release: tags in use, as a list, a JSON list in text, or text with commas. If empty, the first known of: the
-            releases of the capture, the releases that the customer reported.
+        release: tags in use, as a list, a JSON list in text, or text with commas. If empty, the releases of the capture,
+            else the releases that the customer reported.
         to: the name of the customer; empty for the name in `customer`.
         customer: a customer file, see `report.customer`; empty for voice-commerce.
         sender: the author of the letter.

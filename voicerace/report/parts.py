@@ -63,7 +63,7 @@ GAP_MS: Final = 300
 _MOST_MS: Final = 600
 #: Times at which running proxies were recorded: the published gap, and a reply shorter than some tools.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-#: Scenarios without user speech. Scenarios whose times are drawn from recordings of the real API.
+#: Scenarios without user speech. Their times are drawn from recordings of the real API.
 _SCENARIOS: Final = ("single", "parallel", "double", "chained", "inject")
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)

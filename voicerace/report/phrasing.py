@@ -143,7 +143,7 @@ def name_of(release: str) -> str:
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Return a text that names the tag of a release's recordings; empty if it is `release`, or without recordings."""
+    """Return a text that names the tag of a release's recordings; empty if the tag is `release`, or without recordings."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 

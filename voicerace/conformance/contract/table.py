@@ -2,13 +2,11 @@
 
 The order is open, bounded, settled. A fact is `settled` if two or more recordings of the API in GA names (``data/api``)
 show it and no recording contradicts it. It is `bounded` if one recording shows it, or if recordings or published logs leave
-few
-possibilities. It is `open` if it is documented, reported or assumed, but no recording decides it. Each fact that is not
+few possibilities. It is `open` if it is documented, reported or assumed, but no recording decides it. Each fact that is not
 settled and has an experiment has a page in docs/open-facts.
 
 A statement describes the mock's behaviour with default knobs. A new knob or fact of the mock needs a new row, because the
-tests
-compare each knob with the answers that it must change.
+tests compare each knob with the answers that it must change.
 """
 
 from __future__ import annotations

@@ -99,8 +99,7 @@ def evidence_of(
 
 
 def cost_of(release: str, draws: int = DRAWS) -> Cost:
-    """Return response latencies before and after the fix (handler `return`, scenario `single`, times recorded at the real
-    API)."""
+    """Return response latencies before and after the fix, with recorded times (handler `return`, scenario `single`)."""
 
     def latencies(tag: str) -> list[float | None]:
         sessions = (SessionConfig.of(release=tag, profile=RECORDED, seed=seed) for seed in range(draws))

@@ -44,7 +44,7 @@ class WorkaroundResult:
         heard: number of these sessions in which the user hears an informed reply.
         heard_without: number of these sessions in which the user hears an informed reply without the workaround.
         air_ms: median time in ms until an informed reply; None without a reply.
-        air_without_ms: that median without the workaround.
+        air_without_ms: median time in ms until an informed reply without the workaround.
         gaps_ms: smallest and largest gap in ms.
         tools_ms: smallest and largest tool time in ms.
         beyond: counts at longer gaps; None without such sessions.

@@ -99,7 +99,7 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
 
 
 def at_length(release: str) -> list[Finding]:
-    """Return the findings of the release's exploration in data/explore; empty without the file. Its bounds are wider.
+    """Return the findings of the release's exploration with wider bounds in data/explore; empty without the file.
 
     Raises:
         InputError: the file cannot be read.

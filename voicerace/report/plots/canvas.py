@@ -1,7 +1,7 @@
 """Canvases for swimlanes: matplotlib axes, or SVG.
 
-The SVG canvas takes a few milliseconds, but the width of its labels depends on the reader's fonts. Pages that must look the
-same everywhere use axes. Coordinates are in inches from the left and from the top.
+Drawing on the SVG canvas takes a few milliseconds, but the width of its labels depends on the reader's fonts. Pages that
+must look the same everywhere use axes. Coordinates are in inches from the left and from the top.
 """
 
 from __future__ import annotations

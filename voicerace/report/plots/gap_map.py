@@ -1,5 +1,6 @@
-"""Draw a map of one release's outcomes over two times, with the measured gap marked. Each cell is one computed session.
-Recorded sessions are points. A profile provides the measured gap and its source.
+"""Draw a map of one release's outcomes over two times, with the measured gap marked.
+
+Each cell is one computed session. Recorded sessions are points. A profile provides the measured gap and its source.
 """
 
 from __future__ import annotations
