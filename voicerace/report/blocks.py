@@ -1,7 +1,7 @@
-"""Define the blocks of a letter's section (text, claims, tables, pictures, code, folds), and display them in a notebook.
+"""Blocks of a letter section (text, claims, tables, pictures, code, folds) and their display in a notebook.
 
-A section is a list of blocks, so that tests need no browser and claims can be written to a file. Blocks contain trusted
-Markdown; use `quoted` for text from a capture.
+A section is a list of blocks, so that tests can read sections without a browser and `build` can write claims to a file.
+Blocks contain trusted Markdown; use `quoted` for text from a capture.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Target: TypeAlias = Literal["model", "real proxy", "real component", "real API",
 
 @dataclass(frozen=True)
 class Support:
-    """The evidence of one target for a claim.
+    """Evidence for a claim from one target.
 
     Attributes:
         target: what was tested: a kind of program, or documented runs.
         count: number of cases that support the claim.
         of: number of cases.
-        what: the cases as a plural with settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
-            is 0, the reason.
-        drawn: whether the cases are independent draws, whose share has a confidence interval.
-        source: a file, or a part of the run.
+        what: plural noun phrase for the cases, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``.
+            If `of` is 0, the reason why there are no cases.
+        drawn: whether the cases are independent draws. Only a share of independent draws has a confidence interval.
+        source: the file or the part of the run with the cases.
     """
 
     target: Target
@@ -55,7 +55,7 @@ class Support:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % Wilson interval of the share; None if the cases are not independent draws."""
+        """The 95 % Wilson interval of the share of supporting cases. None if the cases are not draws."""
         return wilson(self.count, self.of) if self.drawn and self.of else None
 
     @property
@@ -81,7 +81,7 @@ class Claim:
     Attributes:
         name: stable identifier for programs that read `report.json`.
         sentence: Markdown text, made from the data.
-        seen: the evidence of each target.
+        seen: the evidence, one `Support` per target.
         releases: the releases to which the claim applies.
         quiet: whether to omit the list of evidence. The sentence then contains the counts.
     """
@@ -121,8 +121,8 @@ class Picture:
     """A picture with its alternative text and its caption.
 
     Attributes:
-        plot: a `partial` of a plot function and its arguments, see `image_of`.
-        alt: the alternative text, with the numbers of the picture.
+        plot: a `partial` of a plot function and its arguments; see `image_of`.
+        alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
     """
 
@@ -149,7 +149,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. If `code` is True, the code of the notebook is appended."""
+    """The title of the letter and the facts below it. If `code` is true, the page ends with the notebook's code."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -193,7 +193,7 @@ def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
 
 
 def words_of(blocks: Iterable[Block]) -> str:
-    """Return the text of blocks, including alternative texts and tables. Tests search it."""
+    """Return all text of blocks, including alternative texts and tables. Tests use this function."""
     found = []
     for block in blocks:
         match block:

@@ -37,15 +37,16 @@ class ReportContext:
 
     Attributes:
         parameters: the parameters of the notebook; `release` contains the releases in use.
-        info: the content of the run's `run.json`.
+        info: the parsed `run.json` of the run.
         delay: trials of the delay sweep over releases and tool times, with all other settings fixed.
         parts: name of a part of the run (see `parts.PARTS`) -> its trials.
-        record: the content of `letter.json`, with the parameters of the parts.
+        record: the parsed `letter.json`, with the parameters of each part.
         run: the sweep, for its recordings.
-        evidence: the content of data/.
+        evidence: the recordings and results in data/.
         capture: the customer's capture, or None.
-        capture_hash: hash of the capture's file, empty for a folder or without a capture.
-        in_use_known: whether the releases in use are from the parameters, the capture or the customer, not from the run.
+        capture_hash: hash of the capture's file; empty for a folder or without a capture.
+        in_use_known: whether the parameters, the capture or the customer name the releases in use. If false, they are from
+            the run.
     """
 
     parameters: LetterParameters
@@ -95,7 +96,7 @@ class ReportContext:
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """Return the releases of the delay sweep, in the order of the sweep."""
+        """The releases of the delay sweep, in the order of its trials."""
         return tuple(dict.fromkeys(str(tag) for tag in self.delay["release"]))
 
     @property
@@ -146,7 +147,7 @@ class ReportContext:
         return again(self.record, name, row)
 
     def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
-        """Return (trial, recording) of the middle trial of the delay sweep with an outcome; None if no trial has it."""
+        """Return (trial, recording) of the middle trial with `outcome` in the delay sweep; None if there is none."""
         own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
         if own.empty:
             return None
@@ -174,7 +175,7 @@ def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
 
 
 def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the distinct releases of the sessions. If several are possible, the first in `preferred` is used."""
+    """Return the distinct releases of a capture's sessions: of several candidates, the first in `preferred`."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)
@@ -185,7 +186,7 @@ def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> t
 
 
 def _delay(run: SweepResult) -> pd.DataFrame:
-    """Return the trials of a run, without the reference gate.
+    """Return the trials of a run, without the trials of the reference gate.
 
     Raises:
         InputError: the run is incomplete, or its trials differ in settings other than release and tool time.

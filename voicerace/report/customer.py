@@ -1,4 +1,4 @@
-"""Read the data of one customer: name, reported releases, and the questions of the last letter.
+"""Data of one customer: name, reported releases, and the questions in the last letter.
 
 The data are in a TOML file, such as `customers/voice-commerce.toml`. All fields except the name are optional. The letter omits
 sentences that require a missing field.
@@ -19,7 +19,7 @@ from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]
 
-#: Name of a request of the last letter: the command that fulfils it.
+#: Name of a request in the last letter. Each name is the command that fulfils the request.
 Request = Literal["inspect", "twice", "repro", "capture"]
 DEFAULT_NAME: Final = "voice-commerce"
 _OWN: Final = Path(__file__).parent / "customers"
@@ -33,7 +33,7 @@ class Customer(BaseModel):
         name: the addressee.
         reported: tags of the releases with the reported error, by default the releases in use.
         last_letter: date of the last letter; None without a last letter.
-        log_alias: text that replaces the error in the customer's logs, empty without a replacement.
+        log_alias: text that the customer's logs contain in place of the error; empty if they contain the error itself.
         suspicions: suspicion -> its text in the last letter, as Markdown.
         requests: request -> its text in the last letter, as Markdown.
         links: title -> address (``https://…``).

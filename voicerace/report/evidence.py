@@ -27,7 +27,7 @@ from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
 
-#: Text of the component's own error.
+#: Text of the component's own error. A result with this text is the component's, not the app's.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 _T = TypeVar("_T")
 
@@ -37,9 +37,9 @@ class Real:
     """A recorded session of a running proxy.
 
     Attributes:
-        recording: the messages at the proxy.
+        recording: the recorded messages at the proxy.
         release: the tag under which the session was recorded.
-        outcome: outcome of the verdict.
+        outcome: the verdict's outcome.
         bad: whether the verdict is bad.
         source: path of the file, relative to data/.
     """
@@ -59,7 +59,7 @@ class Real:
 
 @dataclass
 class Evidence:
-    """The folder of evidence. Files are read on first use.
+    """Recordings and results in the evidence folder. Each property reads its files on first use.
 
     Attributes:
         root: the folder; None for the project's `data`.
@@ -71,7 +71,7 @@ class Evidence:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Return one row per comparison of a running proxy with its model (data/conformance/TAG.csv)."""
+        """One row per case in which a running proxy was compared with its model (data/conformance/TAG.csv)."""
         frames = [
             self._read(path, lambda p: pd.read_csv(p, dtype=dict.fromkeys(TIMES, "str"))).assign(
                 file=f"conformance/{path.name}"
@@ -118,7 +118,7 @@ class Evidence:
 
     @cached_property
     def components(self) -> dict[str, dict[str, Any]]:
-        """Return tag -> case -> messages of the running component (data/conformance/component-TAG.json)."""
+        """Tag -> case -> record with the messages of the running component (data/conformance/component-TAG.json)."""
         found = {}
         for path in self._files("conformance", "component-*.json"):
             if path.stem != "component-programs":
@@ -135,7 +135,7 @@ class Evidence:
 
     @cached_property
     def fixes(self) -> dict[str, dict[str, Any]]:
-        """Map each release to the evidence of its fix with the running proxies (data/fix/TAG.json)."""
+        """Release -> evidence for its fix, from running proxies (data/fix/TAG.json)."""
         return {str(record["release"]): record for path in self._files("fix", "*.json") if (record := self._read(path, _json))}
 
     @cached_property
@@ -150,7 +150,7 @@ class Evidence:
 
     @cached_property
     def confirmed(self) -> pd.DataFrame:
-        """Return findings tried on running proxies: release, name, outcome, story, handler, confirmed, tries, file."""
+        """One row per finding tried on a running proxy: release, name, outcome, story, handler, confirmed, tries, file."""
         frames = []
         for path in self._files("explore", "*-live.csv"):
             frame = self._read(path, lambda p: pd.read_csv(p, dtype=str, keep_default_na=False))
@@ -164,7 +164,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """Return the explored effects, one per workaround and release (data/workarounds.json), empty without the file."""
+        """Explored effects, one per workaround and release, from data/workarounds.json; empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):

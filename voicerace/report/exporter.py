@@ -29,7 +29,7 @@ _LONG_ROW = 80
 
 
 class PageExporter(HTMLExporter):
-    """The exporter for `jupyter nbconvert --to voicerace` and for the report."""
+    """Exporter for `jupyter nbconvert --to voicerace` and for the report."""
 
     export_from_notebook = "voicerace page"
     template_file = "page.html.j2"
@@ -51,8 +51,11 @@ class PageExporter(HTMLExporter):
         return _finish(html), resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Return the notebook and the resources with title and facts of the page. Raise InputError for a failed cell."""
-        # The other preprocessors run first because one of them (`nbconvert --execute`) creates the outputs.
+        """Run the preprocessors.
+
+        Return the notebook, and the resources with the page's title and facts. Raise InputError for a failed cell.
+        """
+        # the other preprocessors run first, because `nbconvert --execute` creates the outputs
         nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):
             _check_cell(number, cell)

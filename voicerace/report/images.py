@@ -20,7 +20,7 @@ def image_of(plot: Callable[[], Axes | Figure], alt: str) -> tuple[str, bytes]:
 
     Args:
         plot: a `partial` of a plot function and its arguments. Its pickle identifies the image in the cache.
-        alt: the alternative text, with the numbers of the picture.
+        alt: the alternative text, with the numbers that the picture shows.
     """
     shown = hashlib.sha256(pickle.dumps((plot, alt))).hexdigest()
     ((_, image),) = cached_map(lambda _: to_image(plot(), alt), {0: ["image", shown]})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at_capture", "gap_range_ms"]
 
-#: Lower limit of the longest computed delay in ms. The delay is also at least twice the gap.
+#: Minimum of the upper limit of the delay sweep in ms. The limit is at least twice the gap.
 _LEAST_MS: Final = 500
 _STEPS: Final = 50
 

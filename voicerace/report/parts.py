@@ -58,7 +58,7 @@ __all__ = [
     "specs_of",
 ]
 
-#: Gap of the delay sweep in ms. The map has a grid of gaps.
+#: Gap of the delay sweep in ms. The map has a range of gaps.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
 #: Times of the recorded sessions of running proxies, with the published gap. The reply is shorter than some tool times.
@@ -84,7 +84,7 @@ _FOLDER: Final = "letter"
 
 
 def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
-    """Return the specifications of the sweeps of each part, by name. The part `cures` is not a sweep and is omitted."""
+    """Return the sweep specifications of each part, by the part's name. `cures` is omitted, because it is not a sweep."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
     maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
@@ -191,7 +191,7 @@ def _retrodiction_ahead(number: int) -> None:
 
 
 def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
-    """Return the comparison of the models with each documented run against the real API. `result_cache` stores it."""
+    """Compare the models with each documented run against the real API, and return one (cached) result per run."""
     return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 
@@ -232,7 +232,7 @@ def _plan(spec: str) -> Plan:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return the content of `letter.json`, or an empty object for a plain sweep.
+    """Return the parsed `letter.json`; empty for a plain sweep.
 
     Raises:
         InputError: the file is not valid.
@@ -256,8 +256,8 @@ def cures(
 
     Returns:
         Columns: release, workaround (``none`` without a workaround), possible, scenario, gap_ms, tool_ms, outcome, bad,
-        heard_ms (time until an informed reply, missing without such a reply). The scenario `single` has an additional gap of
-        `_LONG_GAP_MS`. A workaround that the release does not allow has one row without an outcome.
+        heard_ms (time until an informed reply; missing without one). The scenario `single` has an additional gap, longer
+        than the wait of any workaround. A workaround that the release does not allow has one row without an outcome.
     """
     requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
     found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))
@@ -279,7 +279,7 @@ def _cures_of(
     for name in (None, *WORKAROUNDS):
         key = {"release": release, "workaround": name or "none"}
         if name == "await-and-return":
-            continue  # all sessions of `cures` use this handler
+            continue  # all sessions of `cures` use the handler style `return`
         if name and why_not(name, row, component_for(row).tag, "return"):
             rows.append({**key, "possible": False})
             continue

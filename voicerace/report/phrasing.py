@@ -53,7 +53,7 @@ class Side:
         low: the first computed value in ms.
         high: the last computed value in ms.
         until: the first value of the next range in ms; None for the last range.
-        exact: True if the outcome changes at `until`, False if it changes between `high` and `until`.
+        exact: whether the outcome changes exactly at `until`. If false, it changes between `high` and `until`.
         cells: number of computed values.
     """
 
@@ -143,7 +143,7 @@ def name_of(release: str) -> str:
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Return a clause with the other tag under which a release's program was recorded, or an empty text."""
+    """Return a text that names the tag of a release's recordings; empty if the tag is `release`, or without recordings."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 
@@ -191,7 +191,7 @@ def assumption(trials: pd.DataFrame) -> str:
 
 
 def answer(trials: pd.DataFrame) -> str:
-    """Return a Markdown list with one sentence per release: ranges of outcomes, or shares if times are drawn."""
+    """Return a Markdown list with one sentence per release: the ranges of outcomes, or their shares if times are drawn."""
     return "\n".join(
         f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
         + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
@@ -232,7 +232,7 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
-    """Return one trial per release and outcome: the middle one along `axis`, far from ties. The index is the trial number."""
+    """Return the middle trial along `axis` for each release and outcome. The index is the trial number."""
     trials = run.trials.sort_values(axis)
     rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
     order = {tag: index for index, tag in enumerate(PROXIES)}
@@ -320,7 +320,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
     """Return a table of the parameters, versions and targets of a run.
 
     Args:
-        info: the content of the run's `run.json`.
+        info: the parsed `run.json` of the run.
         parts: name of an additional table of the run -> its DataFrame.
     """
     rows = [(f"parameter {name}", value) for name, value in info["parameters"].items() if value not in ((), [], {}, None)]
@@ -332,7 +332,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
 
 
 def text_of(value: object) -> str:
-    """Return the value of a parameter as text."""
+    """Return a parameter's value as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -27,8 +27,8 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
 
     Args:
         run: a sweep.
-        computable: whether the sweep was live against programs that have models. Sessions are then drawn at their achieved
-            delays, over the outcomes of the models on the same grid.
+        computable: whether the sweep was live against programs that have models. The live sessions are then drawn at their
+            achieved delays, over the models' outcomes on the same grid.
     """
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return

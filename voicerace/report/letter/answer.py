@@ -1,4 +1,4 @@
-"""Build the section with the answer: three paragraphs and one picture."""
+"""The section that answers the customer's question, in three paragraphs and one picture."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _WHEN: Final = {
     "audio_quiet": "after 400 ms of silence",
 }
 _BUSY: Final = {"calls": "with the function call", "server": "with a response that it began itself"}
-#: Pattern of the steps that a table omits: pacing timers of the API, and the start of the connection.
+#: Pattern of the steps that a table omits: the API's pacing timers, and the connection's start.
 _LEFT_OUT: Final = re.compile(
     r"Settings|session\.|rate_limits|response\.(output_item|content_part)"
     r"|(ack|create|first_item|arguments|reply_gap|call_gap|frame|mic_tail|settings\w*) is over"

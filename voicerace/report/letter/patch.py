@@ -1,4 +1,4 @@
-"""Build the section on the fix, the maintainers' next step, with its evidence on the running proxies (data/fix)."""
+"""The section that proposes the fix to the maintainers, with evidence from running proxies (data/fix)."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _explored(context: ReportContext) -> list[Block]:
 
 
 def _count(context: ReportContext) -> str:
-    """Return a sentence with three numbers of failure paths: in total, in the releases, and only in the reference gate."""
+    """Return a sentence with the numbers of failure paths: in total, in the releases, and only in the reference gate."""
     mine, other = _names(context, reference=False), _names(context, reference=True)
     alone = len(other - mine)
     text = f"By outcome, {many(len(mine | other), 'failure path')} follow: {len(mine)} found in the releases"

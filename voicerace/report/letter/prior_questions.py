@@ -15,7 +15,7 @@ from voicerace.report.letter.failure_paths import ends
 
 __all__ = ["blocks", "heading"]
 
-#: Request -> (purpose, command that fulfils the request, description of the command).
+#: Request -> (purpose of the request, the command that fulfils it, description of the command).
 _COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
     "inspect": (
         "The logs of one run",

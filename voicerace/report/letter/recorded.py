@@ -1,4 +1,4 @@
-"""Show the shares of outcomes that the models give with times recorded at the real API (data/answers.csv)."""
+"""The section with the shares of the models' outcomes at times recorded at the real API (data/answers.csv)."""
 
 from __future__ import annotations
 

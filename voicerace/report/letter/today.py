@@ -277,7 +277,7 @@ def _span(values: tuple[float, float]) -> str:
 
 
 def _upgrade(context: ReportContext) -> Claim:
-    """Return a claim that compares the numbers of bad cells in the releases' maps."""
+    """Return a claim that compares the releases by the number of bad cells in their maps."""
     maps = context.part("map")
     if maps is None:
         return Claim("upgrade", "This run has no map, so it does not compare releases.")
@@ -300,7 +300,7 @@ def _upgrade(context: ReportContext) -> Claim:
 
 
 def _sanitised(context: ReportContext) -> Claim:
-    """Return a claim about sessions that have a refusal and no reply. A log without the error hides such sessions."""
+    """Return a claim on the sessions with a refusal and no reply. A log that omits the error does not show them."""
     maps = context.part("map")
     frame = maps if maps is not None else context.delay
     own = _refused(context, frame)

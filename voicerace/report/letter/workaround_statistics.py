@@ -37,12 +37,12 @@ class WorkaroundResult:
 
     Attributes:
         name: name of the workaround.
-        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If no gap is
-            that short, all gaps are used.
-        of: number of sessions with the workaround to which `bad` refers.
-        without: number of bad sessions at the same times without the workaround.
-        heard: number of the sessions of `of` in which the user hears an informed reply.
-        heard_without: number of sessions with an informed reply at the same times without the workaround.
+        bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If all
+            gaps are longer, sessions at all gaps count.
+        of: number of these sessions.
+        without: number of these sessions that are bad without the workaround.
+        heard: number of these sessions in which the user hears an informed reply.
+        heard_without: number of these sessions in which the user hears an informed reply without the workaround.
         air_ms: median time in ms until an informed reply; None without a reply.
         air_without_ms: median time in ms until an informed reply without the workaround.
         gaps_ms: smallest and largest gap in ms.
@@ -82,7 +82,7 @@ def workaround_results(context: ReportContext, release: str, names: Iterable[str
     frame = context.part("cures")
     if frame is None:
         return []
-    if "scenario" not in frame.columns:  # runs of earlier versions have only the scenario "single"
+    if "scenario" not in frame.columns:  # runs of earlier versions contain only the scenario `single`
         frame = frame.assign(scenario=_SCENARIO)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]

@@ -1,6 +1,6 @@
 """Display objects in notebooks: recordings as swimlanes, pictures with alternative text, other objects as tables.
 
-`register` adds the formatters. The modules of recordings, verdicts, releases and runs do not depend on notebooks. A picture is
+`register` adds the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. Each picture is
 displayed once, as an image, without pyplot. Text from a recording is escaped.
 """
 
@@ -85,8 +85,8 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
     """Show a picture with its alternative text, once.
 
     Args:
-        picture: axes or a figure. A pyplot figure is closed so that the cell does not display the figure again.
-        alt: the alternative text with the numbers of the picture, see the ``alt_*`` functions.
+        picture: axes or a figure. A pyplot figure is closed, so that the cell does not display it again.
+        alt: the alternative text, with the numbers that the picture shows; see the ``alt_*`` functions.
         caption: text below the picture.
 
     Raises:
@@ -138,7 +138,7 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Return a verdict as a small HTML table: one column per tool turn, with the kind of every count."""
+    """Return a verdict as an HTML table: one column per tool turn, with the kind of each count."""
     caption = (
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
@@ -200,7 +200,7 @@ def _release(release: ProxyRelease, **_: Any) -> Bundle:
 
 
 def _run(run: SweepResult, **_: Any) -> Bundle:
-    """Return (data, metadata) with the settings and outcomes of a run. The name of its folder is included without the path."""
+    """Return (data, metadata) of a notebook output with the settings and outcomes of a run, and the name of its folder."""
     done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
     stopped = "" if run.complete else ", stopped early"
     clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
@@ -219,7 +219,7 @@ def _run(run: SweepResult, **_: Any) -> Bundle:
 
 
 def _outcomes(run: SweepResult) -> pd.DataFrame:
-    """Return one row per range of equal cells and outcome, with 95 % intervals if the run has them."""
+    """Return one row per outcome in each range of neighbouring equal cells, with 95 % intervals if the run has them."""
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
     outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)

@@ -68,8 +68,9 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Parameters of several notebooks. A time is a number in ms or a text that `model.parameters` parses. If empty, the profile
-    sets the time.
+    """Parameters of several notebooks.
+
+    Times are numbers in ms, or texts in the syntax of `model.parameters`. An empty time has the value of the profile.
     """
 
     scenario: str = "single"
@@ -129,11 +130,11 @@ class OneSessionParameters(_Shared):
 
 
 class DelaySweepParameters(_Shared):
-    """Parameters of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, inclusive.
+    """Parameters of ``2-delay-sweep.ipynb``. The delay sweep includes `start_ms` and `stop_ms`.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.
-        trials: number of sessions per release and delay, if a time is drawn.
+        trials: number of sessions per release and delay if a time is random.
         map_step_ms: step in ms of the map of tool time against gap, from 0 to `map_stop_ms`.
         capture: a file with sessions to display, or an empty text.
         out: folder of the run. If empty, a new folder in ``runs`` is created.
@@ -162,12 +163,12 @@ class DelaySweepParameters(_Shared):
 
     @property
     def times(self) -> dict[str, str]:
-        """Return the times of the sweep: a grid of the delay, and the other times as given."""
+        """The times of the delay sweep: a grid of tool times, and the other times as given."""
         return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
 
     @property
     def map_times(self) -> dict[str, str]:
-        """Return the times of the map: grids of delay and gap, and fixed network times. A cell is then one session."""
+        """The times of the map: grids of delay and gap, and fixed network times, so that each cell has one session."""
         grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
         return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
 

@@ -43,7 +43,7 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
 def fixes() -> pd.DataFrame:
     """Return one row per fixed release. Columns: release, sessions, failed before, failed after, lines added, latencies in ms.
 
-    Source: data/fix. Sessions are those with the running proxies. Latencies are medians over drawn sessions of the models.
+    Source: data/fix. Sessions are of running proxies; latencies are medians over drawn sessions of the models.
     """
     records = [json.loads(file.read_text("utf-8")) for file in sorted(shipped("data/fix").glob("*.json"))]
     return pd.DataFrame(
@@ -99,7 +99,7 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
 
 
 def at_length(release: str) -> list[Finding]:
-    """Return the findings of the release's exploration in data/explore, which has wider bounds, or an empty list without it.
+    """Return the findings of the release's exploration with wider bounds in data/explore; empty without the file.
 
     Raises:
         InputError: the file cannot be read.

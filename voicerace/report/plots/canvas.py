@@ -1,7 +1,7 @@
-"""Provide canvases for a swimlane: matplotlib axes, or SVG.
+"""Canvases for swimlanes: matplotlib axes, or SVG.
 
-SVG is written in a few milliseconds, but the width of labels depends on the reader's fonts. A page that must not depend on the
-reader's fonts uses axes. Coordinates are in inches from the left and from the top.
+Drawing on the SVG canvas takes a few milliseconds, but the width of its labels depends on the reader's fonts. Pages that
+must look the same everywhere use axes. Coordinates are in inches from the left and from the top.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["AxesCanvas", "Canvas", "SvgCanvas"]
 Point = tuple[float, float]
 _PX: Final = 100
 _PT_PX: Final = _PX / 72
-#: Mean width of a DejaVu letter relative to its height, for the boxes around labels.
+#: Mean width of a DejaVu letter relative to the font size, for the boxes around labels.
 _LETTER: Final = 0.54
 _BOLD: Final = 0.67
 _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}

@@ -1,7 +1,7 @@
 """Plot the outcome over a delay, with one band per release.
 
-Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on the band of their
-release. Nothing is drawn outside the grid.
+Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on their release's
+band. Sessions outside the grid are not drawn.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """Return one row per drawn area.
 
     Returns:
-        Columns: band (label), the settings that differ between bands (such as release), at (the cell's value), low and high
-        (the cell's edges), outcome, share and bottom (both 0 to 1), count, kind. A tie has two rows with share 0.5 and kind
-        ``tie``. Cells with drawn times have one row per outcome, with kind ``estimated``.
+        Columns: band (label of the band); the settings that differ between bands (such as release); at, low, high (the
+            cell's value and borders); outcome; share and bottom (0 to 1); count; kind. A tie has two rows with share
+        0.5 and kind ``tie``. Cells with drawn times have one row per outcome, with kind ``estimated``.
 
     Raises:
         InputError: `axis` is not a column, or its values are drawn.
@@ -203,7 +203,7 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
 
 
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
-    """Return (margin minus `axis` in ms, releases with this difference).
+    """Return (margin minus `axis` in ms, the releases with this constant difference).
 
     Releases whose request depends on an event are omitted because their difference varies. Return None if the difference is not
     equal for all other releases.
@@ -219,7 +219,7 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
 
 def _runs(group: pd.DataFrame) -> list[str]:
-    """Return one phrase per range of equal outcome of a band, in order. A tie is listed with both outcomes."""
+    """Return one phrase per range of equal outcome in a band, in order. The phrase of a tie names both outcomes."""
     runs: list[tuple[str, float, float]] = []
     for at, here in group.groupby("at", sort=True):
         name = " or ".join(here["outcome"]) + (" (a tie)" if len(here) > 1 else "")

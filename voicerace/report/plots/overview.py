@@ -1,8 +1,8 @@
-"""Draw an overview of sessions: one row per session, true to scale, from the function call to the reply.
+"""Draw an overview of sessions: one row per session, from the function call to the reply, with a time axis to scale.
 
-A bar is a response in the slot. Marks above a bar are results at their arrival at the proxy. Arrows below a bar are requests
-for the next response at their arrival at the API. If an arrow lands inside a bar, the API refuses the request. A swimlane
-(`plots.swimlane`) contains all messages.
+A bar spans the time in which a response holds the slot. Marks above the bars are results, at their arrival at the proxy.
+Arrows below the bars are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the
+API refuses the request. For all messages, use a swimlane.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-#: Maximum distance in inches of marks that share a label.
+#: Distance in inches below which two marks share a label.
 _NEAR: Final = 0.16
 
 
@@ -49,7 +49,7 @@ class OverviewLine:
 
 @dataclass(frozen=True)
 class Strip:
-    """The content of one row: the slot, results and requests of a turn. All times are in ms since the function call.
+    """Bars and marks in one row of the picture. All times are in ms since the function call.
 
     Attributes:
         busy: (begin, end or None, whether the response is a reply) of each response.
@@ -65,10 +65,10 @@ class Strip:
 
 
 def strip_of(recording: Recording) -> Strip:
-    """Return the row of a session's worst turn, starting with the turn's function call."""
+    """Return the row for the most severe turn of a session, starting at the turn's function call."""
     lanes = lanes_of(recording)
     turn = lanes.turn or lanes.verdict.turn
-    # The row ends before the next user input.
+    # the row ends before the next user input
     inputs = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
     until = min(inputs, default=1 << 62)
     rows = [row for row in lanes.rows if row.sent_ns < until]
@@ -97,7 +97,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
 
     Args:
         lines: at least one row.
-        until_ms: end of the axis in ms; None selects a time after the last request.
+        until_ms: end of the time axis in ms; None for an axis that ends after the last request.
     """
     strips = [strip_of(each.recording) for each in lines]
     until = until_ms or _until(strips)
@@ -230,7 +230,7 @@ class _Pen:
             self.label(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
 
     def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
-        """Return (x in inches, values of the marks) of each group of marks that share a label."""
+        """Return (x in inches, values of the marks) for each group of marks with a common label."""
         placed: list[tuple[float, list[bool]]] = []
         for at, what in sorted(marks, key=lambda mark: mark[0]):
             x = self.x(at)

@@ -35,7 +35,7 @@ def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
     """Draw the set-up.
 
     Args:
-        roles: key of `PARTS` -> the programs that took the role of this part, one per line.
+        roles: key of `PARTS` -> the programs tested in the role of this part, one per line.
     """
     lines = max((len(each) for each in roles.values()), default=0)
     height = _TOP + _TALL + 0.72 + 0.19 * lines
