@@ -13,10 +13,14 @@ from typing import Final, Protocol, TypeAlias
 from voicerace.trace.recording import Payload
 from voicerace.values import value
 
-__all__ = ["ABNORMAL", "RANK", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
+__all__ = ["ABNORMAL", "RANK", "RANK_WITH_FORWARDER", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
 
 #: Order in which engines start the actors and call them within one causal round: the actor nearest to the API is first.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
+#: The same order in a session with a forwarder.
+RANK_WITH_FORWARDER: Final[Mapping[str, int]] = {
+    "upstream": 0, "proxy": 1, "forwarder": 2, "component": 3, "app": 4, "user": 5,
+}  # fmt: skip
 #: Actors that are renewed, in this order, when the host connects again.
 RENEWED: Final = ("upstream", "proxy")
 #: Close code of a connection that ended without a close frame (RFC 6455, 7.4.1). `Close` with this code drops the connection.

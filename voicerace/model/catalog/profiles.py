@@ -64,6 +64,12 @@ WORKAROUND_TIMES: Final[dict[str, str]] = {
     "fallback_ms": "4000",
 }
 
+#: Times of a session with a forwarder, with their defaults.
+FORWARDER_TIMES: Final[dict[str, str]] = {
+    # From the browser's connection to the forwarder until the forwarder's connection to the proxy is open; chosen: one machine.
+    "forwarder_open_ms": "20",
+}
+
 #: Times of the mock upstream; a real one has its own.
 SERVER_TIMES: Final = (
     "create_ms", "first_item_ms", "preamble_ms", "arguments_ms", "call_gap_ms", "gap_ms", "item_done_ms", "slot_lag_ms",
@@ -88,6 +94,8 @@ COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     "settings_wait_ms": 500,
     # checkAndSend: from the opening of a connection to its Settings; the model sends those of the first one at once.
     "settings_open_ms": 50,
+    # Chosen: from the start of the session to the user's first input if SettingsApplied does not arrive.
+    "unapplied_ms": 1_000,
     # waitForSettings: interval at which a text that has opened the connection checks whether they were sent.
     "settings_poll_ms": 100,
     # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to the assumed end of its turn.
