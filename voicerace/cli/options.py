@@ -266,13 +266,13 @@ def knob_words(given: list[str] | None) -> Mapping[str, str]:
     return pairs
 
 
-def backend_directory(proxy: str) -> Path:
-    """Return the folder of a proxy given as ``backend:DIR``.
+def backend_directory(proxy: str, option: str = "proxy") -> Path:
+    """Return the folder of a program given as ``backend:DIR``.
 
     Raises:
         InputError: the text has another form.
     """
     kind, colon, directory = proxy.partition(":")
     if kind != "backend" or not colon or not directory:
-        raise InputError("proxy", f"{proxy!r} is not a checkout", "backend:DIR")
+        raise InputError(option, f"{proxy!r} is not a checkout", "backend:DIR")
     return Path(directory)
