@@ -185,6 +185,8 @@ class Verdict:
         why: reason for the outcome, in one sentence; without a tool turn, why there is none.
         fault: a failure that no actor caused (a connection that did not open, silence), or None.
         kinds: name of a count -> whether the count is observed, derived, a lower bound or unknown.
+        unconfigured: whether the user gave an input and no session.update was ever sent, so that the API kept its defaults;
+            None if this was not observed from the start to the end.
     """
 
     outcome: str
@@ -194,6 +196,7 @@ class Verdict:
     why: str = ""
     fault: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    unconfigured: bool | None = None
 
     @property
     def turn(self) -> Turn | None:

@@ -82,7 +82,9 @@ class Recording:
         """The recording without the links between component and forwarder, as a session without a forwarder has it."""
         if not set(self.observed).intersection(FORWARDER_LINKS):
             return self
-        kept = tuple(event for event in self.events if event.link not in FORWARDER_LINKS)
+        # The forwarder's first connection to the proxy is no reconnection.
+        first = next((each.seq for each in self.events if each.kind == "open" and each.link == COMPONENT_TO_PROXY), None)
+        kept = tuple(event for event in self.events if event.link not in FORWARDER_LINKS and event.seq != first)
         return replace(self, events=kept, observed=tuple(each for each in self.observed if each not in FORWARDER_LINKS))
 
     def on(self, *links: Link | str) -> tuple[Event, ...]:
