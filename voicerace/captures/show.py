@@ -227,7 +227,7 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
 
 
 def _unconfigured(session: CapturedSession) -> bool:
-    """Return whether the Settings of a session behind a proxy were lost: no session.update, no SettingsApplied, but responses."""
+    """Return whether the Settings never arrived: no session.update and no SettingsApplied, but responses."""
     if session.session_updates != Count(0, "observed") or not session.counts["responses"].value:
         return False
     applied = any(event.type == "SettingsApplied" for event in session.recording.events)

@@ -126,11 +126,11 @@ def conform_forwarder(
         rows += _exchange(name, row, directory, log)
         if progress is not None:
             progress(number, total)
-    for number, delay_ms in enumerate(DELAYS_MS if release is not None else (), start=len(CASES) + 1):
-        assert release is not None
-        rows.append(_opening_row(directory, release, row, delay_ms, repeats, log))
-        if progress is not None:
-            progress(number, total)
+    if release is not None:
+        for number, delay_ms in enumerate(DELAYS_MS, start=len(CASES) + 1):
+            rows.append(_opening_row(directory, release, row, delay_ms, repeats, log))
+            if progress is not None:
+                progress(number, total)
     return ForwarderResult(row, release, source, tuple(rows))
 
 

@@ -211,7 +211,9 @@ class SessionConfig:
             by = number_of(name, given, least=None)
             value = values.get(name)
             if value is None:
-                found = "is not set" if name in FORWARDER_TIMES or name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                found = (
+                    "is not set" if name in FORWARDER_TIMES or name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                )
                 raise InputError(name, found, f"a time that this session has: {', '.join(values)}")
             several = self.calls if name in TIMES and TIMES[name].per_call else 1
             drawn = tuple(self.times.ns(name, index, self.seed) for index in range(several))

@@ -27,7 +27,14 @@ from statistics import NormalDist
 from typing import Any
 
 from voicerace.errors import InputError, one_of
-from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, FORWARDER_TIMES, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import (
+    COMPONENT_TIMES_MS,
+    FORWARDER_TIMES,
+    PROFILES,
+    PROXY_TIMES_MS,
+    TIMES,
+    WORKAROUND_TIMES,
+)
 from voicerace.model.durations import (
     MAX_MS,
     Choice,

@@ -16,9 +16,9 @@ from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = [
-    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "FORWARDER_LINKS", "FORWARDER_TO_COMPONENT", "COMPONENT_TO_PROXY", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
-    "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump",
-    "link",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "FORWARDER_LINKS",
+    "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT", "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS",
+    "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump", "link",
 ]  # fmt: skip
 
 #: Payload of an event: a mapping for a JSON object, bytes for an audio frame, a string for other text.

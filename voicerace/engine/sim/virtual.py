@@ -19,7 +19,7 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import RANK, RANK_WITH_FORWARDER, RENEWED, Actor, Effects, SetTimer
+from voicerace.model.actors.actor import ENDS_AT_FORWARDER, RANK_WITH_FORWARDER, RENEWED, Actor, Effects, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.user import User
 from voicerace.trace.recording import (
@@ -44,14 +44,6 @@ __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 #: Links whose messages the user observes when they are sent, and when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
 _SEEN_LEAVING_WITH_FORWARDER = frozenset({COMPONENT_TO_FORWARDER, PROXY_TO_UPSTREAM})
-#: The ends of the links at a forwarder: (sender, receiver, the sender's name at the receiver, the receiver's name at the
-#: sender). Component and proxy know the forwarder by the name of the actor that it replaces.
-_ENDS_AT_FORWARDER = {
-    COMPONENT_TO_FORWARDER: ("component", "forwarder", "component", "proxy"),
-    FORWARDER_TO_COMPONENT: ("forwarder", "component", "proxy", "component"),
-    COMPONENT_TO_PROXY: ("forwarder", "proxy", "component", "proxy"),
-    PROXY_TO_COMPONENT: ("proxy", "forwarder", "proxy", "component"),
-}
 _SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
 #: More steps than a session of any scenario needs; ends a session of models that loop.
 _MAX_STEPS = 200_000
@@ -169,7 +161,7 @@ class VirtualEngine(Interpreter):
         watched = self._observe is not None
         leaving = _SEEN_LEAVING_WITH_FORWARDER if self._forwarder else _SEEN_LEAVING
         for link in self._links:
-            ends = _ENDS_AT_FORWARDER.get(link) if self._forwarder else None
+            ends = ENDS_AT_FORWARDER.get(link) if self._forwarder else None
             sender, receiver, name, to = ends or (*link, *link)
             channels[sender][to] = _Channel(
                 link, name, receiver, delays_ns.get(link, 0), link in delays_ns, _priority(receiver, sender),

@@ -13,7 +13,20 @@ from typing import Final, Protocol, TypeAlias
 from voicerace.trace.recording import Payload
 from voicerace.values import value
 
-__all__ = ["ABNORMAL", "RANK", "RANK_WITH_FORWARDER", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
+__all__ = [
+    "ABNORMAL",
+    "RANK",
+    "RANK_WITH_FORWARDER",
+    "RENEWED",
+    "Actor",
+    "Cancel",
+    "Close",
+    "Effect",
+    "Effects",
+    "Open",
+    "Send",
+    "SetTimer",
+]
 
 #: Order in which engines start the actors and call them within one causal round: the actor nearest to the API is first.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}

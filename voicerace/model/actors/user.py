@@ -57,7 +57,9 @@ class User(StatefulActor[UserState]):
         impatient: whether the user gives the first input after `unapplied_ms` even if SettingsApplied does not arrive.
     """
 
-    def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False, impatient: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False, impatient: bool = False
+    ) -> None:
         super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call

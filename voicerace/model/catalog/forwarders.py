@@ -64,7 +64,8 @@ def forwarder(name: str | None, proxy: ProxyRelease) -> ForwarderRelease | None:
         row = proxy if name == "release" else proxy_release(name, "forwarder")
     except ValueError:
         raise unknown("forwarder", name, ("none", "release", *FORWARDERS), ", or a tag") from None
-    return FORWARDERS["F1" if row.tag.removesuffix("+gate") in ("0.11.1", "reference") else "F0"]
+    # `voicerace fix` changes the forwarder of every release so that it keeps early messages.
+    return FORWARDERS["F1" if row.tag == "0.11.1" or row.gate is not None else "F0"]
 
 
 def forwarder_of_source(source: str) -> ForwarderRelease | None:
