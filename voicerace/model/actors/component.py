@@ -5,8 +5,8 @@ component sends its default error as the result at once. `sendFunctionCallRespon
 The callbacks are in the table `model.catalog.callbacks`, the differences between releases in `model.catalog.components`.
 `tests/component` compares both with the running component.
 
-Simplifications: without a forwarder, Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the connection at once,
-not after a second. `start()`, which reopens a closed connection, is not modelled.
+Simplifications: without a forwarder, Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the
+connection at once, not after a second. `start()`, which reopens a closed connection, is not modelled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ WEATHER = {
 #: Types of the proxy's messages that count as activity for the idle timeout.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
-    "settings", "first settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+    "settings", "first settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle",
+    "awaits", "text",
 )  # fmt: skip
 
 
@@ -89,8 +90,7 @@ class Component(StatefulActor[ComponentState]):
         idle_timeout: whether to close the connection after `component_idle_ms` without activity.
         late_settings: whether to send Settings `settings_ms` late, and again after the same time. No release of the
             component does this (data/README.md), but another host can.
-        settings_after_open: whether to send the first Settings `settings_open_ms` after the connection opened, as the
-            running component does, which matters if a forwarder is in between.
+        settings_after_open: whether to send the first Settings only `settings_open_ms` later, as the running component does.
     """
 
     def __init__(
@@ -121,10 +121,9 @@ class Component(StatefulActor[ComponentState]):
     # -- the actor ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
-        if self.late_settings:
-            return (SetTimer("settings", "settings_ms"),)
-        if self.settings_after_open:
-            return (SetTimer("first settings", "settings_open_ms"),)
+        if self.late_settings or self.settings_after_open:
+            timer = ("settings", "settings_ms") if self.late_settings else ("first settings", "settings_open_ms")
+            return (SetTimer(*timer),)
         return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settings(self) -> Send:
@@ -169,10 +168,10 @@ class Component(StatefulActor[ComponentState]):
             case "settings":
                 again = SetTimer("settings again", "settings_ms")
                 return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
-            case "first settings":
-                return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
-            case "settings again":
-                return (self._settings(),)
+            case "first settings" | "settings again":
+                # The microphone's timer runs already for the second Settings.
+                wait = SetTimer("microphone", "settings_wait_ms")
+                return (self._settings(), wait) if name == "first settings" else (self._settings(),)
             case "microphone":
                 self.state.hears = True
             case "playback":
