@@ -1,7 +1,7 @@
 """Write the pages that are made from tables: docs/commands.md, docs/times.md, docs/outcomes.md. `make docs` calls it.
 
-In docs/release-facts.md and docs/fix.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
-releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value.
+In docs/release-facts.md and docs/fix.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output
+of `voicerace releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value.
 """
 
 from __future__ import annotations

@@ -169,7 +169,6 @@ class Component(StatefulActor[ComponentState]):
                 again = SetTimer("settings again", "settings_ms")
                 return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
             case "first settings" | "settings again":
-                # The microphone's timer runs already for the second Settings.
                 wait = SetTimer("microphone", "settings_wait_ms")
                 return (self._settings(), wait) if name == "first settings" else (self._settings(),)
             case "microphone":
