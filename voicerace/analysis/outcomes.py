@@ -185,7 +185,9 @@ class Verdict:
         turns: tool turns, in order.
         why: reason for the outcome, in one sentence. Without a tool turn, the reason why there is none.
         fault: a failure that no actor caused (a connection that did not open, silence), or None.
-        kinds: whether each count is observed, derived, a lower bound or unknown, by name of the count.
+        kinds: name of a count -> whether the count is observed, derived, a lower bound or unknown.
+        unconfigured: whether the user gave an input and no session.update was ever sent, so that the API kept its defaults;
+            None if this was not observed from the start to the end.
     """
 
     outcome: str
@@ -195,6 +197,7 @@ class Verdict:
     why: str = ""
     fault: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    unconfigured: bool | None = None
 
     @property
     def turn(self) -> Turn | None:

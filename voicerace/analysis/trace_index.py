@@ -15,9 +15,9 @@ class TraceIndex:
     """A recording, indexed by seq, by type and by position at the upstream.
 
     Attributes:
-        recording: the indexed recording.
-        by_seq: event by seq.
-        by_type: events of each type in order, by type.
+        recording: the recording, without the links between component and forwarder.
+        by_seq: seq -> event.
+        by_type: type -> its events, in order; see `of_type`.
         host_seen: whether both directions of the host link were observed.
         upstream_seen: whether both directions of the upstream link were observed.
         ledger: ledger of the upstream link. Its keys are seqs.
@@ -31,6 +31,7 @@ class TraceIndex:
     """
 
     def __init__(self, recording: Recording) -> None:
+        recording = recording.without_forwarder
         self.recording = recording
         self.by_seq = {event.seq: event for event in recording.events}
         self.by_type: dict[str, list[Event]] = {}

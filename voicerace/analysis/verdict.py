@@ -61,7 +61,15 @@ class _Judge(TraceIndex):
             next((turn.why for turn in turns if turn.outcome == outcome), self._no_turn()),
             self.fault,
             {**dict.fromkeys(counts, upstream), "host_errors": sure if self.host_seen else "unknown"},
+            self._unconfigured(),
         )
+
+    def _unconfigured(self) -> bool | None:
+        if self.ledger.session_updates:
+            return False
+        if not (self.upstream_seen and self.recording.complete) or self.fault is not None:
+            return None
+        return bool(self.ledger.inputs) or (self.host_seen and self._said() > 0)
 
     def _no_turn(self) -> str:
         """Return why there is no tool turn."""

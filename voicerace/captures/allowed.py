@@ -15,8 +15,9 @@ from typing import Any, Final, get_args, get_type_hints
 from voicerace.captures.known_fields import LONGEST_WAIT_MS, ROLES, Kind, Rule
 from voicerace.model.actors.upstream_state import Knobs
 from voicerace.model.catalog.components import COMPONENTS
+from voicerace.model.catalog.forwarders import FORWARDERS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
@@ -54,8 +55,9 @@ PROVENANCE: Final[Mapping[str, Any]] = {
     "derived": _FLAG,
     "tool_end": frozenset({"result", "error", "none", "reject"}),
     "workaround": frozenset(WORKAROUNDS),
+    "forwarder": frozenset(FORWARDERS),
     "profile": frozenset(PROFILES),
-    "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES), Setting.TIME),
+    "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES), Setting.TIME),
     "knobs": _KNOBS,
     "proxy": frozenset({f"{kind}:{name}" for kind in ("model", "backend") for name in (*PROXIES, *_SOURCES)}),
     "upstream": frozenset({"mock", "openai", "unseen", "script"}),

@@ -29,7 +29,7 @@ class EventIndex:
     """The messages of a recording, grouped by link, and the times between them at the proxy in ms."""
 
     def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+        self.recording = recording = recording.without_forwarder
         self.from_host = self._on("component", "proxy")
         self.to_host = self._on("proxy", "component")
         self.to_upstream = self._on("proxy", "upstream")

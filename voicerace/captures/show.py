@@ -216,12 +216,22 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    if _unconfigured(session):
+        lines.append("  unconfigured: no session.update reached the API, which kept its defaults; the Settings were lost")
     if session.server is not None:
         lines += [f"  {each}" for each in session.server.lines(timed=session.start is not None)]
     lines += _release_lines(session)
     lines += _answer_lines(session)
     lines += [f"  limitation: {each}" for each in session.cannot_say if each not in common]
     return lines
+
+
+def _unconfigured(session: CapturedSession) -> bool:
+    """Return whether the Settings never arrived: no session.update and no SettingsApplied, but responses."""
+    if session.session_updates != Count(0, "observed") or not session.counts["responses"].value:
+        return False
+    applied = any(event.type == "SettingsApplied" for event in session.recording.events)
+    return session.recording.observes("proxy", "component") and not applied
 
 
 def _release_lines(session: CapturedSession) -> list[str]:

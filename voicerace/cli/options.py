@@ -12,7 +12,7 @@ import typer
 
 from voicerace.errors import InputError
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
@@ -25,6 +25,8 @@ __all__ = [
     "FailOn",
     "FallbackMs",
     "Force",
+    "Forwarder",
+    "ForwarderOpenMs",
     "Handler",
     "HoldMs",
     "Json",
@@ -48,6 +50,7 @@ __all__ = [
     "names_given",
     "takes_grid",
     "takes_times",
+    "with_forwarder_time",
     "with_options",
     "with_workaround_times",
 ]
@@ -97,6 +100,22 @@ FallbackMs = Annotated[
         metavar="MS",
         help="With --workaround: maximum time that the app waits for a callback.",
         show_default=WORKAROUND_TIMES["fallback_ms"],
+    ),
+]
+Forwarder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Forwarder between component and proxy: none | release (that of the proxy) | a tag | F0 | F1.",
+        show_default="none",
+    ),
+]
+ForwarderOpenMs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MS",
+        help="With --forwarder: from the browser's connection until the forwarder's connection to the proxy is open.",
+        show_default=FORWARDER_TIMES["forwarder_open_ms"],
     ),
 ]
 Profile = Annotated[str, typer.Option(metavar="NAME", help=f"Source of the times that are not given: {' | '.join(PROFILES)}.")]
@@ -219,6 +238,19 @@ def with_workaround_times(
     return {**times, **given}
 
 
+def with_forwarder_time(times: Mapping[str, object], forwarder: str | None, open_ms: str | None) -> Mapping[str, object]:
+    """Return `times` with `forwarder_open_ms`, if it is given.
+
+    Raises:
+        InputError: it is given without a forwarder.
+    """
+    if open_ms is None:
+        return times
+    if forwarder in (None, "none"):
+        raise InputError("forwarder_open_ms", "given without a forwarder", "add --forwarder release")
+    return {**times, "forwarder_open_ms": open_ms}
+
+
 def knob_words(given: list[str] | None) -> Mapping[str, str]:
     """Parse texts ``NAME=VALUE`` into a mapping: name -> value.
 
@@ -234,13 +266,13 @@ def knob_words(given: list[str] | None) -> Mapping[str, str]:
     return pairs
 
 
-def backend_directory(proxy: str) -> Path:
-    """Return the folder DIR of a proxy given as ``backend:DIR``.
+def backend_directory(proxy: str, option: str = "proxy") -> Path:
+    """Return the folder of a program given as ``backend:DIR``.
 
     Raises:
         InputError: the text has another form.
     """
     kind, colon, directory = proxy.partition(":")
     if kind != "backend" or not colon or not directory:
-        raise InputError("proxy", f"{proxy!r} is not a checkout", "backend:DIR")
+        raise InputError(option, f"{proxy!r} is not a checkout", "backend:DIR")
     return Path(directory)

@@ -32,12 +32,16 @@ _SHOWN = frozenset(
 )  # fmt: skip
 
 
+#: Width of a link in the printed timeline.
+_LINK = 19
 TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """Yield lines with the outcome, its reasons and the measured values of each turn."""
     yield from facts(outcome=verdict.outcome + (" (and the session is wedged)" if verdict.wedged else ""))
+    if verdict.unconfigured:
+        yield from facts(unconfigured="no session.update reached the API, which kept its defaults")
     if not verdict.turns:
         yield from facts(why=printable(verdict.why))
     for turn in verdict.turns:
@@ -63,11 +67,12 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
 
 def timeline(recording: Recording) -> Iterator[str]:
     """Yield one line per event of `_SHOWN`: times of sending and receipt in ms, link, message."""
+    width = max(_LINK, *(len(str(each)) + 1 for each in recording.observed)) if recording.observed else _LINK
     for event in recording.events:
         if event.type not in _SHOWN and not (event.type == realtime.ITEM_DONE and _is_output(event)):
             continue
         times = "".join(f"{'-' if time is None else f'{ms(time):.1f}':>10}" for time in (event.sent_ns, event.received_ns))
-        yield f"{times}  {event.link!s:<19}{_description(event)}"
+        yield f"{times}  {event.link!s:<{width}}{_description(event)}"
 
 
 def _is_output(event: Event) -> bool:

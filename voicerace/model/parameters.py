@@ -27,7 +27,14 @@ from statistics import NormalDist
 from typing import Any
 
 from voicerace.errors import InputError, one_of
-from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import (
+    COMPONENT_TIMES_MS,
+    FORWARDER_TIMES,
+    PROFILES,
+    PROXY_TIMES_MS,
+    TIMES,
+    WORKAROUND_TIMES,
+)
 from voicerace.model.durations import (
     MAX_MS,
     Choice,
@@ -320,7 +327,7 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
         if isinstance(value, Fixed) and len(value.values_ns) > 1 and not _per_call(name):
             value = _grid_of(name, value.values_ns, str(value))
         values[name] = value
-    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES) if name in values}
+    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES) if name in values}
 
 
 def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
@@ -329,7 +336,7 @@ def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
 
 
 def _known_time(name: object) -> None:
-    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES):
+    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES and name not in FORWARDER_TIMES):
         raise InputError(str(name), "is no known time", f"allowed are {', '.join(TIMES)}")
 
 

@@ -16,9 +16,9 @@ from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = [
-    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_PROXY", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
-    "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump",
-    "link",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "FORWARDER_LINKS",
+    "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT", "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS",
+    "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump", "link",
 ]  # fmt: skip
 
 #: Payload of an event: a mapping for a JSON object, bytes for an audio frame, a string for other text, or None.
@@ -42,16 +42,21 @@ COMPONENT_TO_PROXY: Final = Link("component", "proxy")
 PROXY_TO_COMPONENT: Final = Link("proxy", "component")
 PROXY_TO_UPSTREAM: Final = Link("proxy", "upstream")
 UPSTREAM_TO_PROXY: Final = Link("upstream", "proxy")
+COMPONENT_TO_FORWARDER: Final = Link("component", "forwarder")
+FORWARDER_TO_COMPONENT: Final = Link("forwarder", "component")
 
 #: Both directions of the host connection. `UPSTREAM_LINKS` are both directions of the upstream connection.
 HOST_LINKS: Final = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT)
 UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
 #: Links of the proxy. Messages on these links are delayed. Calls inside the host (user, app, component) are not delayed.
 WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
-#: Every link of a session.
+#: Both directions between component and forwarder, in a session that has one. `HOST_LINKS` are then the forwarder's connection
+#: to the proxy, whose host end is the forwarder.
+FORWARDER_LINKS: Final = (COMPONENT_TO_FORWARDER, FORWARDER_TO_COMPONENT)
+#: Every link of a session without a forwarder.
 LINKS: Final[tuple[Link, ...]] = (USER_TO_APP, APP_TO_COMPONENT, COMPONENT_TO_APP, *WIRES)
 _ACTORS = tuple(dict.fromkeys(end for each in LINKS for end in each))
-_LINK_OF_NAME = {str(each): each for each in LINKS}
+_LINK_OF_NAME = {str(each): each for each in (*LINKS, *FORWARDER_LINKS)}
 
 
 def link(name: object) -> Link:
@@ -62,7 +67,7 @@ def link(name: object) -> Link:
     """
     found = _LINK_OF_NAME.get(name) if isinstance(name, str) else None
     if found is None and isinstance(name, tuple):
-        found = next((each for each in LINKS if each == name), None)
+        found = next((each for each in _LINK_OF_NAME.values() if each == name), None)
     if found is None:
         raise InputError("link", f"{name!r:.60} is unknown", f"allowed are {', '.join(_LINK_OF_NAME)}")
     return found

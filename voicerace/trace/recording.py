@@ -17,7 +17,10 @@ from voicerace.files import path_of, write_bytes
 from voicerace.trace.event import (
     APP_TO_COMPONENT,
     COMPONENT_TO_APP,
+    COMPONENT_TO_FORWARDER,
     COMPONENT_TO_PROXY,
+    FORWARDER_LINKS,
+    FORWARDER_TO_COMPONENT,
     HOST_LINKS,
     LINKS,
     PROXY_TO_COMPONENT,
@@ -38,7 +41,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_PROXY", "CUT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "CUT", "FORWARDER_LINKS",
+    "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
     "PROXY_TO_UPSTREAM", "SCHEMA", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload",
     "Recording", "iter_recordings", "link", "read_recordings", "write_recordings",
 ]  # fmt: skip
@@ -73,6 +77,16 @@ class Recording:
         made = " ".join(str(self.provenance[name]) for name in ("release", "scenario") if name in self.provenance)
         cut = "" if self.complete else ", cut off"
         return f"<Recording {made or 'of unknown origin'}: {len(self.events)} events, {self.clock} clock{cut}>"
+
+    @property
+    def without_forwarder(self) -> Recording:
+        """The recording without the links between component and forwarder, as a session without a forwarder has it."""
+        if not set(self.observed).intersection(FORWARDER_LINKS):
+            return self
+        # The forwarder's first connection to the proxy is no reconnection.
+        first = next((each.seq for each in self.events if each.kind == "open" and each.link == COMPONENT_TO_PROXY), None)
+        kept = tuple(event for event in self.events if event.link not in FORWARDER_LINKS and event.seq != first)
+        return replace(self, events=kept, observed=tuple(each for each in self.observed if each not in FORWARDER_LINKS))
 
     def on(self, *links: Link | str) -> tuple[Event, ...]:
         """Return the events on the given links, in order.

@@ -1,8 +1,8 @@
 """Reads the signature of each finding from a recording: outcome, holder, writer, releasing event, number of results.
 
-Explorations, replays and recordings from sockets share this module. A signature's outcome is that of a tool turn or one of two
-outcomes of a session: ``wedged`` (the last user input got no reply) or ``unconfigured`` (the host got `SettingsApplied`, but no
-`session.update` was sent).
+Explorations, replays and recordings from sockets use the same function. It adds two outcomes of a session to those of a tool
+turn: ``wedged``, the last user input got no reply, and ``unconfigured``, no session.update was sent although
+the host got SettingsApplied, or because its Settings were lost.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ def signatures(
     applied = any(e.link.sender == "proxy" and e.type == "SettingsApplied" for e in recording.events)
     if verdict.session_updates == 0 and applied:
         found.append(Signature("unconfigured", "", "Settings", "", 0))
+    elif verdict.unconfigured:
+        found.append(Signature("unconfigured", "", "lost Settings", "", 0))
     if verdict.wedged:
         found.append(reader.wedged())
     return tuple(dict.fromkeys(found))

@@ -10,14 +10,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from voicerace.trace.recording import Payload
+from voicerace.trace.recording import (
+    COMPONENT_TO_FORWARDER,
+    COMPONENT_TO_PROXY,
+    FORWARDER_TO_COMPONENT,
+    PROXY_TO_COMPONENT,
+    Link,
+    Payload,
+)
 from voicerace.values import value
 
-__all__ = ["ABNORMAL", "RANK", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
+__all__ = [
+    "ABNORMAL",
+    "ENDS_AT_FORWARDER",
+    "RANK",
+    "RANK_WITH_FORWARDER",
+    "RENEWED",
+    "Actor",
+    "Cancel",
+    "Close",
+    "Effect",
+    "Effects",
+    "Open",
+    "Send",
+    "SetTimer",
+]
 
 #: Rank by actor name. Engines start actors, and call them within one causal round, in ascending rank.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
-#: Names of the actors that the engine renews, in this order, when the host reconnects.
+#: The same order in a session with a forwarder.
+RANK_WITH_FORWARDER: Final[Mapping[str, int]] = {
+    "upstream": 0, "proxy": 1, "forwarder": 2, "component": 3, "app": 4, "user": 5,
+}  # fmt: skip
+#: The ends of the links at a forwarder: (sender, receiver, the sender's name at the receiver, the receiver's name at the
+#: sender). Component and proxy know the forwarder by the name of the actor that it replaces.
+ENDS_AT_FORWARDER: Final[Mapping[Link, tuple[str, str, str, str]]] = {
+    COMPONENT_TO_FORWARDER: ("component", "forwarder", "component", "proxy"),
+    FORWARDER_TO_COMPONENT: ("forwarder", "component", "proxy", "component"),
+    COMPONENT_TO_PROXY: ("forwarder", "proxy", "component", "proxy"),
+    PROXY_TO_COMPONENT: ("proxy", "forwarder", "proxy", "component"),
+}
+#: Actors that are renewed, in this order, when the host connects again.
 RENEWED: Final = ("upstream", "proxy")
 #: Close code of a connection that ended without a close frame (RFC 6455, 7.4.1). `Close` with this code drops the connection.
 ABNORMAL: Final = 1006

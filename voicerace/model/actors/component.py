@@ -5,8 +5,8 @@ component sends its default error as the result at once. `sendFunctionCallRespon
 `model.catalog.callbacks` lists the callbacks, and `model.catalog.components` the differences between releases.
 `tests/component` compares both with the running component.
 
-Simplifications: Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the connection at once,
-not after a second. `start()`, which reopens a closed connection, is not modelled.
+Simplifications: without a forwarder, Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the
+connection at once, not after a second. `start()`, which reopens a closed connection, is not modelled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ WEATHER = {
 #: Types of the proxy's messages that count as activity for the idle timeout.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
-    "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+    "settings", "first settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle",
+    "awaits", "text",
 )  # fmt: skip
 
 
@@ -89,6 +90,7 @@ class Component(StatefulActor[ComponentState]):
         idle_timeout: whether to close the connection after `component_idle_ms` without activity.
         late_settings: whether to send Settings `settings_ms` late, and again `settings_ms` later. No release of the
             component does this (data/README.md), but another host can.
+        settings_after_open: whether to send the first Settings only `settings_open_ms` later, as the running component does.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class Component(StatefulActor[ComponentState]):
         *,
         idle_timeout: bool = False,
         late_settings: bool = False,
+        settings_after_open: bool = False,
     ) -> None:
         super().__init__(ComponentState())
         self.release = release
         self.greeting = greeting
         self.context = tuple(context)
         self.late_settings = late_settings
+        self.settings_after_open = settings_after_open
         self.idle = Idle(release, self.state.idle) if idle_timeout else None
         self._rows = callbacks.rows_of(release.tag)
         self._noticed = callbacks.noticed_types(release.tag)
@@ -117,8 +121,9 @@ class Component(StatefulActor[ComponentState]):
     # -- the actor ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
-        if self.late_settings:
-            return (SetTimer("settings", "settings_ms"),)
+        if self.late_settings or self.settings_after_open:
+            timer = ("settings", "settings_ms") if self.late_settings else ("first settings", "settings_open_ms")
+            return (SetTimer(*timer),)
         return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settings(self) -> Send:
@@ -163,8 +168,9 @@ class Component(StatefulActor[ComponentState]):
             case "settings":
                 again = SetTimer("settings again", "settings_ms")
                 return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
-            case "settings again":
-                return (self._settings(),)
+            case "first settings" | "settings again":
+                wait = SetTimer("microphone", "settings_wait_ms")
+                return (self._settings(), wait) if name == "first settings" else (self._settings(),)
             case "microphone":
                 self.state.hears = True
             case "playback":

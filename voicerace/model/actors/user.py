@@ -53,17 +53,23 @@ class User(StatefulActor[UserState]):
     Args:
         inputs: inputs in order. The last input tests whether the session still works.
         results_per_call: number of own results that the app sends for each call.
-        comes_back: whether the user stays when the connection closes. The next input, at the deadline, then reopens it.
+        comes_back: whether the user stays when the connection is closed, and reopens it with the next input, at the deadline.
+        impatient: whether the user gives the first input after `unapplied_ms` even if SettingsApplied does not arrive.
     """
 
-    def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False, impatient: bool = False
+    ) -> None:
         super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
         self.comes_back = comes_back
+        self.impatient = impatient
 
     def start(self) -> Effects:
-        return self._next() if self.inputs[0].when == "connected" else ()
+        if self.inputs[0].when == "connected":
+            return self._next()
+        return (SetTimer("first", "unapplied_ms"),) if self.impatient else ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
         return ()
@@ -111,7 +117,7 @@ class User(StatefulActor[UserState]):
     def _callback(self, fields: Mapping[str, Any]) -> Effects:
         kind = fields.get("type")
         if kind == "onSettingsApplied" and self.state.said == 0:
-            return self._next()
+            return (Cancel("first"), *self._next()) if self.impatient else self._next()
         if kind == "onConnectionStateChange" and fields.get("state") == "closed":
             if self.state.offline:
                 self.state.about_to_say = True

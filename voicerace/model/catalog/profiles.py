@@ -64,7 +64,13 @@ WORKAROUND_TIMES: Final[dict[str, str]] = {
     "fallback_ms": "4000",
 }
 
-#: Times of the mock upstream. A real API has its own.
+#: Times of a session with a forwarder, with their defaults.
+FORWARDER_TIMES: Final[dict[str, str]] = {
+    # From the browser's connection to the forwarder until the forwarder's connection to the proxy is open; chosen: one machine.
+    "forwarder_open_ms": "20",
+}
+
+#: Times of the mock upstream; a real one has its own.
 SERVER_TIMES: Final = (
     "create_ms", "first_item_ms", "preamble_ms", "arguments_ms", "call_gap_ms", "gap_ms", "item_done_ms", "slot_lag_ms",
     "rate_limits_ms", "reply_ms", "reply_gap_ms", "ack_ms",
@@ -88,7 +94,9 @@ COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     "settings_wait_ms": 500,
     # checkAndSend: from an opened connection to its Settings. On the first connection the model sends Settings at once.
     "settings_open_ms": 50,
-    # waitForSettings: interval at which the component checks, before it sends a user text, whether Settings were sent.
+    # Chosen: from the start of the session to the user's first input if SettingsApplied does not arrive.
+    "unapplied_ms": 1_000,
+    # waitForSettings: interval at which a text that has opened the connection checks whether they were sent.
     "settings_poll_ms": 100,
     # TEXT_ONLY_AGENT_DONE_DEFER_MS, from 0.10.0 on: from the agent's last text to the assumed end of its turn.
     "text_done_ms": 200,

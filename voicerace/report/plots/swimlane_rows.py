@@ -116,7 +116,8 @@ class Lanes:
 
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
-    """Return the lanes for the most severe tool turn of a recording, or for the complete recording."""
+    """Return the lanes of the worst tool turn of a recording, or of the complete recording."""
+    recording = recording.without_forwarder
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
     ledger = TraceIndex(recording).ledger
