@@ -14,6 +14,7 @@ from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.memo import Memo
 from voicerace.experiments.explore.search import Ending, Reached, Search
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
@@ -174,9 +175,10 @@ def explored(
 ) -> tuple[Stepper, Search, Reached]:
     """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong."""
     visible: set[tuple[Link, Hashable]] = set()
+    memo = Memo(session)
     scouts = False
     while True:
-        stepper = Stepper(session, visible)
+        stepper = Stepper(session, visible, memo)
         search = Search(stepper, bounds, limit, tick)
         try:
             if scouts:

@@ -133,7 +133,7 @@ def _gate(gate: GateState, base: Base) -> Hashable:
         return wishes, calls(given)
 
     return (
-        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.asked, requested(*gate.asked_for),
+        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.pauses, gate.asked, requested(*gate.asked_for),
         requested(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
         calls(call for call in gate.answered if _new(call, base)), tuple(sorted(map(str, calls(gate.unconfirmed)))),
     )  # fmt: skip

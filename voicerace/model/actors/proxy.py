@@ -79,13 +79,15 @@ class Proxy(ProxySender):
             # No release event arrived within 20 s after the last result.
             if state.mark and state.upstream_open:
                 self._release_create()
+        elif name == "pause":
+            self._gated(lambda gate: gate.pause_over())
         elif state.upstream_open:
             proxy_audio.timer_expired(state.audio, name)
             self._commit_audio()
         return self._effects()
 
     def _stop_waiting(self) -> None:
-        self._out += [Cancel("recovery"), *proxy_audio.stop(self.state.audio)]
+        self._out += [Cancel("recovery"), Cancel("pause"), *proxy_audio.stop(self.state.audio)]
 
     def _process_ends(self) -> None:
         """Drop both connections, because an error has ended the proxy's process."""

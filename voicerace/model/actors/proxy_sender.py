@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicerace.model.actors import proxy_audio
-from voicerace.model.actors.actor import Cancel, Send
+from voicerace.model.actors.actor import Cancel, Send, SetTimer
 from voicerace.model.actors.javascript import key, trim, truthy
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.actors.reference_gate import Gate
@@ -85,9 +85,12 @@ class ProxySender(StatefulActor[ProxyState]):
     def _gated(self, notify: Callable[[Gate], int]) -> None:
         """Call the reference gate with `notify`, and send the number of requests that the call returns."""
         if self.release.gate is not None:
+            paused = self.state.gate.pauses
             for _ in range(notify(Gate(self.release.gate, self.state.gate))):
                 self._upstream(realtime.create_response(realtime.CREATE_ID))
                 self._response_started("result")
+            if self.state.gate.pauses is not paused:
+                self._out.append(Cancel("pause") if paused else SetTimer("pause", "gate_pause_ms"))
 
     def _response_started(self, writer: str) -> None:
         state = self.state

@@ -3,8 +3,10 @@
 The gate follows the slot by the server's events and ids. It queues results and user inputs that need a response until a
 request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed, which shows that the rule is needed.
 
-No gate can prevent two cases. If the component sends its default error before the result, the reply is not based on the
-result. If the server starts a response by itself (server VAD), a request in flight at that time is refused.
+No gate can prevent three cases. If the component sends its default error before the result, the reply is not based on the
+result. If the server starts a response by itself (server VAD), a request in flight at that time is refused. If the API refuses
+a result before the response.done of its call (`Knobs.function_output`, a claim), the result is lost: the gate decides about
+requests only, and the proxy passes a result on when it comes and does not keep it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class GateState:
         knows: whether all items sent so far had been confirmed when `active` was announced.
         over: id of the last response that is done. A refusal can name it if the slot becomes free later.
         refused: whether a request was refused because of a response that is not done yet.
+        pauses: whether a request was refused although the response in the way is done. The slot is freed later without an
+            event, so the next request waits for the next response.created or response.done, or for `Gate.pause_over`.
         asked: whether a request is unanswered.
         asked_for: (`wishes`, `given`) that the unanswered request covers.
         wishes: user inputs that need a response, each ``text`` or ``audio``.
@@ -44,6 +48,7 @@ class GateState:
     knows: bool = False
     over: str = ""
     refused: bool = False
+    pauses: bool = False
     asked: bool = False
     asked_for: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     wishes: tuple[str, ...] = ()
@@ -87,6 +92,11 @@ class Gate:
         self.state.wishes += (kind,)
         return self._due()
 
+    def pause_over(self) -> int:
+        """Handle the end of a pause after a refusal; see `GateState.pauses`."""
+        self.state.pauses = False
+        return self._due()
+
     # -- from the server ---------------------------------------------------------------------------------------------
 
     def event(self, event: Mapping[str, Any]) -> int:
@@ -94,8 +104,10 @@ class Gate:
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:
+                state.pauses = False
                 self._created(realtime.response_of(event))
             case realtime.RESPONSE_DONE:
+                state.pauses = False
                 self._done(str(realtime.response_of(event).get("id")))
             case realtime.TEXT_DONE | realtime.AUDIO_DONE if "server_events" not in self.rules:
                 state.active = ""
@@ -146,6 +158,8 @@ class Gate:
         announced = holder is None or state.active == holder
         if holder is not None and holder != state.over:
             state.active, state.refused = holder, True
+        elif "retry" in self.rules:
+            state.pauses = True
         known = announced and state.knows and "unless_known" in self.rules
         if "retry" in self.rules and not known:
             state.wishes, state.given = wishes + state.wishes, given + state.given
@@ -156,7 +170,7 @@ class Gate:
         """Return the number of requests to send now, and move the inputs that they cover to `asked_for`."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
-        if busy:
+        if busy or state.pauses:
             return 0
         waiting = set(state.open.values()) if "every_call" in self.rules else set()
         ready = tuple(each for each in state.given if each not in waiting)
