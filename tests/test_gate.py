@@ -289,10 +289,12 @@ def test_a_refused_request_is_repeated_when_the_active_response_is_done(in_the_w
         assert send(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
 
 
-def test_a_refusal_naming_a_finished_response_is_repeated_at_once() -> None:
+def test_a_refusal_naming_a_finished_response_is_repeated_after_a_pause() -> None:
+    """The slot is freed later than response.done (`slot_lag_ms`), without an event."""
     gate = after_calls("call_1")
     gate.result("call_1")
-    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [1]
+    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID), confirmed("call_1")) == [0, 0]
+    assert gate.pause_over() == 1
 
 
 @pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])

@@ -67,11 +67,6 @@ PLAYED = (
         # If the server's turn waits for a slot that is freed after response.done, no message reveals the decision.
         lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
     )
-    .filter(
-        # The reference gate requests again when it is refused. If the slot is freed late and the network takes no time, it
-        # does so without end within one nanosecond.
-        lambda words: not ("slot_lag_ms" in words["times"] and words["release"] == REFERENCE.tag)
-    )
 )
 #: Sessions whose result arrives after the commit and before the announcement of the server's response.
 LATE_RESULTS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -110,18 +111,24 @@ def explore(
         jobs: number of processes; -1: one per core. It does not change the result.
         cached: use and fill `result_cache`; `StoryStats.seconds` is then that of the first exploration.
     """
-    sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
-    explore_one = partial(_explore_one, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
+    groups: dict[str, list[str]] = {}
+    for story, handler in wanted:
+        groups.setdefault(story, []).append(handler)
+    sessions = [
+        [session_of(story, handler, release, component, workaround) for handler in handlers]
+        for story, handlers in groups.items()
+    ]
+    explore_group = partial(_explore_group, sessions, list(groups), bounds, limit, tick if jobs == 1 else None)
     named = [release, component, workaround, [str(each) for each in bounds], limit]
-    requests = {number: ["explore", *named, *pair] if cached else None for number, pair in enumerate(wanted)}
-    results: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
-    for number, (row, new) in cached_map(explore_one, requests, Executor(jobs)):
-        results[number] = row, new
-        if tick is not None and (cached or jobs != 1):
-            tick(f"{row.story} {row.handler}", row.states)
-    found = ExplorationResult(sessions[0].release.tag if sessions else release)
-    for number in sorted(results):
-        row, new = results[number]
+    requests = {number: ["explore", *named, *each] if cached else None for number, each in enumerate(groups.items())}
+    results: dict[int, list[tuple[StoryStats, dict[Signature, Finding]]]] = {}
+    for number, explored_ in cached_map(explore_group, requests, Executor(jobs)):
+        results[number] = explored_
+        for row, _ in explored_:
+            if tick is not None and (cached or jobs != 1):
+                tick(f"{row.story} {row.handler}", row.states)
+    found = ExplorationResult(sessions[0][0].release.tag if sessions else release)
+    for row, new in (each for number in sorted(results) for each in results[number]):
         found.stats.append(row)
         for sign, finding in new.items():
             known = found.findings.get(sign)
@@ -130,19 +137,32 @@ def explore(
     return found
 
 
-def _explore_one(
-    sessions: Sequence[SessionConfig],
+def _explore_group(
+    sessions: Sequence[Sequence[SessionConfig]],
     stories: Sequence[str],
     bounds: Sequence[str],
     limit: int,
     tick: Callable[[str, int], None] | None,
     number: int,
+) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
+    """Explore one scenario with each handler style. Messages that are visible with one are so with the next from the start."""
+    visible: set[tuple[Link, Hashable]] = set()
+    return [_explore_one(session, stories[number], bounds, limit, tick, visible) for session in sessions[number]]
+
+
+def _explore_one(
+    session: SessionConfig,
+    story: str,
+    bounds: Sequence[str],
+    limit: int,
+    tick: Callable[[str, int], None] | None,
+    visible: set[tuple[Link, Hashable]],
 ) -> tuple[StoryStats, dict[Signature, Finding]]:
-    """Explore one scenario."""
-    began, story = time.monotonic(), stories[number]
+    """Explore one scenario with one handler style."""
+    began = time.monotonic()
     limits = Bounds.of(bounds, STORIES[story].bounds)
-    session = replace(sessions[number], times=limits.within(sessions[number].times))
-    stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
+    session = replace(session, times=limits.within(session.times))
+    stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
@@ -171,23 +191,45 @@ def _explore_one(
 
 
 def explored(
-    session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
+    session: SessionConfig,
+    bounds: Bounds,
+    limit: int,
+    tick: Callable[[int], None] | None = None,
+    visible: set[tuple[Link, Hashable]] | None = None,
 ) -> tuple[Stepper, Search, Reached]:
-    """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong."""
-    visible: set[tuple[Link, Hashable]] = set()
+    """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong.
+
+    Args:
+        session: configuration of the session.
+        bounds: the intervals.
+        limit: maximum number of states.
+        tick: called repeatedly with the number of states.
+        visible: messages to treat as visible from the start; the search adds those that it finds.
+    """
+    visible = set() if visible is None else visible
     memo = Memo(session)
     scouts = False
-    while True:
-        stepper = Stepper(session, visible, memo)
-        search = Search(stepper, bounds, limit, tick)
-        try:
-            if scouts:
-                Search(stepper, bounds, limit).scout(_SCOUTS)
-            scouts = False
-            return stepper, search, search.run()
-        except Visible:
-            # After a long run, random walks first look for more visible messages.
-            scouts = scouts or len(search.edges) > _SCOUTS
+    collects = gc.isenabled()
+    gc.disable()  # a search makes millions of objects and no garbage, and the collector would look at all of them again and again
+    try:
+        while True:
+            stepper = Stepper(session, visible, memo)
+            search = Search(stepper, bounds, limit, tick)
+            try:
+                if scouts:
+                    Search(stepper, bounds, limit).scout(_SCOUTS)
+                scouts = False
+                return stepper, search, search.run()
+            except Visible:
+                # After a long run, random walks first look for more visible messages.
+                long = len(search.edges) > _SCOUTS
+                scouts = scouts or long
+                if long:
+                    del search
+                    gc.collect()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def confirmed(stepper: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:

@@ -25,7 +25,7 @@ from voicerace.experiments.explore.zone import START, Advance, Matrix, advance, 
 from voicerace.experiments.explore.zone_batch import Pool, Stack, covered_pairs, earliest, latest, picked_stack
 from voicerace.trace.recording import Link
 
-__all__ = ["Edge", "Ending", "Reached", "Search"]
+__all__ = ["Edge", "Ending", "Reached", "Search", "zone_after"]
 
 #: Number of nodes whose steps are made together, and of pairs of zones that are compared together.
 _BATCH: Final = 1024
@@ -180,7 +180,7 @@ class Search:
                     advanced = advance(zone, state.due, moment, least, apart=apart)
                     if advanced is not None:
                         step = self.store.step(state, choice)
-                        moved = ((move, _zone(zone, advanced, step, move), step.follows) for move in step.moves)
+                        moved = ((move, zone_after(zone, advanced, step, move), step.follows) for move in step.moves)
                         following += [(move.to, after, next_) for move, after, next_ in moved if after is not None]
                 if not following:
                     break
@@ -255,7 +255,7 @@ class Search:
             advanced = Advance(tuple(after[row].tolist()), tuple(before[job].tolist()))
             matrix = tuple(map(tuple, zones[row].tolist()))
             for move in step.moves:
-                zone = _zone(matrix, advanced, step, move)
+                zone = zone_after(matrix, advanced, step, move)
                 if zone is not None:
                     yield [_Candidate(node, index, move, apart_, step.follows)], np.array([zone], dtype=np.int64)
         for jobs_, kept, candidates in by_kept.values():
@@ -358,7 +358,7 @@ class Search:
             self.reached.endings.append(Ending(node, depth, key, last))
 
 
-def _zone(before: Matrix, advanced: Advance, step: StateStep, move: Move) -> Matrix | None:
+def zone_after(before: Matrix, advanced: Advance, step: StateStep, move: Move) -> Matrix | None:
     """Return the zone after a move, or None if it is empty."""
     if step.watch is None:
         return picked(before, advanced, move.kept)

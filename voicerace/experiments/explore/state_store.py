@@ -16,8 +16,8 @@ import numpy as np
 
 from voicerace.analysis.rules import LATE_NS
 from voicerace.experiments.explore.bounds import Bounds, Interval
-from voicerace.experiments.explore.keys import timer_key
-from voicerace.experiments.explore.state import Choice, InFlightMessage, State
+from voicerace.experiments.explore.keys import Base, timer_key
+from voicerace.experiments.explore.state import Choice, InFlightMessage, State, Timer
 from voicerace.experiments.explore.stepper import PATIENCE, Stepper
 from voicerace.experiments.explore.zone import FREE, NEW
 from voicerace.experiments.explore.zone_batch import Stack
@@ -106,6 +106,7 @@ class StateStore:
         self.known: dict[int, StoredState] = {}
         self._probed: set[tuple[object, ...]] = set()
         self._tried: set[tuple[object, ...]] = set()
+        self._texts: dict[tuple[str, Base], tuple[str, ...]] = {}
         self._unfolded: tuple[State | None, list[tuple[InFlightMessage, State, State]]] = (None, [])
 
     def start(self) -> Move:
@@ -255,13 +256,27 @@ class StateStore:
                 elif wire.sender == "upstream":
                     parts.append(flight.key)
             parts.append(len(parts))
-        named = [(actor, tuple(map(str, _key_of(state, name))), timer) for (actor, name), timer in state.timers.items()]
-        for actor, key, timer in sorted(named, key=lambda each: each[:2]):
+        named = [(actor, self._text_of(state, name), timer) for (actor, name), timer in state.timers.items()]
+        for actor, key, timer in sorted(named, key=_actor_and_key):
             parts.append((actor, key, timer.after, order.setdefault(timer.moment, len(order))))
         if state.watch is not None:
             parts.append(("watch", order.setdefault(state.watch, len(order))))
         parts.append(state.closed)
         return list(order), self.stepper.number(tuple(parts))
+
+
+    def _text_of(self, state: State, name: str) -> tuple[str, ...]:
+        """Return the key of a timer as text, which can be sorted."""
+        if name.startswith("ack:"):
+            return tuple(map(str, _key_of(state, name)))
+        found = self._texts.get((name, state.base))
+        if found is None:
+            found = self._texts[name, state.base] = tuple(map(str, _key_of(state, name)))
+        return found
+
+
+def _actor_and_key(timer: tuple[str, tuple[str, ...], Timer]) -> tuple[str, tuple[str, ...]]:
+    return timer[:2]
 
 
 def actual(state: State, choice: Named) -> Choice:
@@ -285,10 +300,10 @@ def _key_of(state: State, name: str) -> tuple[Hashable, ...]:
 def _rename(state: State, names: dict[int, int]) -> None:
     """Rename the moments of a state."""
     state.queues = {
-        wire: tuple(f if f.moment is None else f._replace(moment=names[f.moment]) for f in flights)
+        wire: tuple([f if f[3] is None else InFlightMessage(f[0], f[1], f[2], names[f[3]], f[4], f[5]) for f in flights])
         for wire, flights in state.queues.items()
     }
-    state.timers = {which: timer._replace(moment=names[timer.moment]) for which, timer in state.timers.items()}
+    state.timers = {which: Timer(timer[0], names[timer[1]], timer[2]) for which, timer in state.timers.items()}
     state.watch = None if state.watch is None else names[state.watch]
 
 
