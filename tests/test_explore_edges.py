@@ -12,7 +12,7 @@ from support.played import play
 
 from voicerace.cli import main
 from voicerace.engine.session import SessionConfig
-from voicerace.engine.sim.virtual import VirtualEngine, simulate
+from voicerace.engine.sim.virtual import simulate
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import ExplorationResult, explore
 from voicerace.experiments.explore.finding import Finding
@@ -109,22 +109,6 @@ def test_simultaneous_events_do_not_hide_the_cause_of_a_request(release: str) ->
 def test_a_result_at_the_time_of_response_done_is_named() -> None:
     recording = play(release="reference", handler="void_ref", tool_ms=150, gap_ms=150, host_rtt_ms=50, upstream_rtt_ms=50)
     assert signatures(recording, proxy_release("reference")) == (Signature("stale", "", "default error", "R", 2),)
-
-
-# -- the reference gate ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("lag", [3, 60])
-def test_the_gate_pauses_after_a_refusal_that_names_a_finished_response(lag: int) -> None:
-    session = SessionConfig.of(
-        release="reference", times={"slot_lag_ms": lag, "host_rtt_ms": 0, "upstream_rtt_ms": 0, "tool_ms": 10, "ack_ms": 0}
-    )
-    recording = VirtualEngine(session).run()
-    asked = [event.sent_ns or 0 for event in recording.events if event.type == realtime.RESPONSE_CREATE]
-    gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
-    assert min(gaps) >= 20_000_000
-    assert len(asked) <= 3 + 2 * (lag // 20 + 1)
-    assert {each.outcome for each in signatures(recording, session.release)} <= {"noisy"}
 
 
 # -- zones in batches ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from voicerace.model.catalog.gate_rules import RULES, Rule
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import REFERENCE, reference_without
 from voicerace.model.catalog.scenarios import SCENARIOS
-from voicerace.model.protocol import realtime
+from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Recording
 
 #: Handlers for which the component sends its default error before the result.
@@ -86,7 +87,7 @@ WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
     ),
     "when_free": ({"times": {**NEAR, "tool_ms": 10}}, "noisy"),
     "at_once": ({"times": {**NEAR, "tool_ms": 500}}, "stalled"),
-    "coalesce": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,20"}}, "noisy"),
+    "coalesce": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,20"}}, "duplicated"),
     "every_call": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,900"}}, "duplicated"),
     "once": ({"scenario": "double", "times": {**NEAR, "tool_ms": 300, "repeat_ms": 200}}, "duplicated"),
     # The server starts its own response while the request is in flight, before the result is accepted.
@@ -108,6 +109,10 @@ def test_a_gate_without_a_rule_has_a_bad_outcome(rule: Rule) -> None:
 
 def test_every_rule_has_its_case() -> None:
     assert {*WITHOUT, "unless_known"} == set(RULES)
+
+
+#: The server commits user audio by itself, and decides to start a response.
+COMMITTED = input_audio.committed("e", None, "item_speech")
 
 
 def send(gate: Gate, *events: dict[str, Any]) -> list[int]:
@@ -138,7 +143,22 @@ def test_a_refused_request_is_not_repeated_if_the_active_response_knows_the_resu
     assert gate.result("call_1") == 0, "the slot is taken"
     assert send(gate, result, done("resp_1")) == [0, 1]
     refused = realtime.refusal("e", "resp_2", realtime.CREATE_ID)
-    assert send(gate, created("resp_2"), refused, done("resp_2"))[-1] == creates
+    assert send(gate, COMMITTED, created("resp_2"), refused, done("resp_2"))[-1] == creates
+
+
+def test_a_refused_request_is_repeated_if_the_server_decided_before_it_accepted_the_result() -> None:
+    """The server's response is announced after the result is confirmed, but does not cover it."""
+    gate = after_calls("call_1")
+    assert gate.result("call_1") == 1
+    refused = realtime.refusal("e", "resp_2", realtime.CREATE_ID)
+    assert send(gate, COMMITTED, confirmed("call_1"), created("resp_2"), refused, done("resp_2"))[-1] == 1
+
+
+def test_a_call_without_an_item_event_is_known_from_its_arguments() -> None:
+    gate = Gate(frozenset(RULES), GateState())
+    call = {"type": realtime.ARGUMENTS_DONE, "response_id": "resp_1", "call_id": "call_1"}
+    assert send(gate, call) == [0]
+    assert (gate.result("call_1"), gate.result("call_1")) == (1, 0)
 
 
 def test_a_late_result_of_another_connection_sends_no_request() -> None:
@@ -227,7 +247,7 @@ def test_without_the_rule_only_response_done_and_user_input_send_requests() -> N
     gate = after_calls("call_1", rules=ALL - {"at_once"})
     assert gate.result("call_1") == 0
     assert send(gate, confirmed("call_1"), failed()) == [0, 0]
-    assert send(gate, created("resp_2"), done("resp_2")) == [0, 0], "the server's own response knows the result"
+    assert send(gate, COMMITTED, created("resp_2"), done("resp_2")) == [0, 0, 0], "the server's own response knows the result"
     gate.result("call_1")
     assert gate.user_input("text") == 1
 
@@ -290,11 +310,21 @@ def test_a_refused_request_is_repeated_when_the_active_response_is_done(in_the_w
 
 
 def test_a_refusal_naming_a_finished_response_is_repeated_after_a_pause() -> None:
-    """The slot is freed later than response.done (`slot_lag_ms`), without an event."""
     gate = after_calls("call_1")
     gate.result("call_1")
-    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID), confirmed("call_1")) == [0, 0]
-    assert gate.pause_over() == 1
+    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
+    assert (gate.state.paused, gate.user_input("text"), gate.resume(), gate.state.paused) == (True, 0, 1, False)
+
+
+@pytest.mark.parametrize("slot_lag_ms", [1, 40, 49, 50, 51, 200])
+def test_a_slot_that_becomes_free_late_delays_the_request(slot_lag_ms: int) -> None:
+    """Without a network, the request after a refusal would otherwise be sent again in the same nanosecond."""
+    recording = simulate(
+        SessionConfig.of(release="reference", times={"gap_ms": 150, "tool_ms": 10, "slot_lag_ms": slot_lag_ms})
+    )
+    verdict = judge(recording)
+    assert (verdict.outcome, verdict.wedged) == ("noisy", False)
+    assert verdict.turns[0].refusals == math.ceil(slot_lag_ms / 50)
 
 
 @pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])
@@ -305,7 +335,7 @@ def test_a_server_response_covers_inputs_confirmed_before_it(kind: str) -> None:
     gate.result("call_1")
     gate.user_input("text")
     user = realtime.conversation_item(kind, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
-    send(gate, confirmed("call_1", kind), user, created("resp_2"))
+    send(gate, confirmed("call_1", kind), user, COMMITTED, created("resp_2"))
     assert (gate.state.given, gate.state.wishes, gate.state.knows) == ((), (), True)
     assert send(gate, done("resp_1"), done("resp_2")) == [0, 0]
 

@@ -24,49 +24,46 @@ from voicerace.trace.recording import Recording
 
 _DELAY = st.sampled_from([0, 1, 20, 60, 149, 150, 151, 300, 700])
 #: Parameters of sessions of every scenario, release and handler. The times are close to those of the scenario.
-PLAYED = (
-    st.fixed_dictionaries(
-        {
-            "release": st.sampled_from([*sorted(PROXIES), REFERENCE.tag]),
-            "scenario": st.sampled_from(sorted(SCENARIOS)),
-            "handler": st.sampled_from(sorted(HANDLERS)),
-            "modality": st.sampled_from(["text", "audio"]),
-            "preamble": st.booleans(),
-            "tool_end": st.sampled_from(["result", "result", "error", "reject", "none"]),
-            "knobs_given": st.fixed_dictionaries(
-                {},
-                optional={
-                    "server_turn_taken": st.just("waits"),
-                    "function_output": st.sampled_from(["item_done", "response_done"]),
-                    "reply_status": st.just("incomplete"),
-                },
-            ),
-            "times": st.fixed_dictionaries(
-                {
-                    "tool_ms": _DELAY | st.integers(1800, 2700) | st.just("10,200,30"),
-                    "gap_ms": _DELAY,
-                    "create_ms": st.sampled_from([0, 5, 150, 300]),
-                    "host_rtt_ms": st.sampled_from([0, 20]),
-                    "upstream_rtt_ms": st.sampled_from([0, 30, 140]),
-                    "ack_ms": st.sampled_from([0, 35, 200]),
-                    "reply_ms": st.sampled_from([0, 100, 1500]),
-                    "inject_ms": _DELAY,
-                    "speech_ms": st.sampled_from([100, 1500]),
-                    "vad_ms": st.sampled_from([0, 100, 500]),
-                    "deadline_ms": st.just(8000),
-                },
-                optional={
-                    "idle_timeout_ms": st.sampled_from([50, 500]),
-                    "repeat_ms": _DELAY,
-                    "slot_lag_ms": st.sampled_from([3, 60]),
-                },
-            ),
-        }
-    )
-    .filter(
-        # If the server's turn waits for a slot that is freed after response.done, no message reveals the decision.
-        lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
-    )
+PLAYED = st.fixed_dictionaries(
+    {
+        "release": st.sampled_from([*sorted(PROXIES), REFERENCE.tag]),
+        "scenario": st.sampled_from(sorted(SCENARIOS)),
+        "handler": st.sampled_from(sorted(HANDLERS)),
+        "modality": st.sampled_from(["text", "audio"]),
+        "preamble": st.booleans(),
+        "tool_end": st.sampled_from(["result", "result", "error", "reject", "none"]),
+        "knobs_given": st.fixed_dictionaries(
+            {},
+            optional={
+                "server_turn_taken": st.just("waits"),
+                "function_output": st.sampled_from(["item_done", "response_done"]),
+                "reply_status": st.just("incomplete"),
+            },
+        ),
+        "times": st.fixed_dictionaries(
+            {
+                "tool_ms": _DELAY | st.integers(1800, 2700) | st.just("10,200,30"),
+                "gap_ms": _DELAY,
+                "create_ms": st.sampled_from([0, 5, 150, 300]),
+                "host_rtt_ms": st.sampled_from([0, 20]),
+                "upstream_rtt_ms": st.sampled_from([0, 30, 140]),
+                "ack_ms": st.sampled_from([0, 35, 200]),
+                "reply_ms": st.sampled_from([0, 100, 1500]),
+                "inject_ms": _DELAY,
+                "speech_ms": st.sampled_from([100, 1500]),
+                "vad_ms": st.sampled_from([0, 100, 500]),
+                "deadline_ms": st.just(8000),
+            },
+            optional={
+                "idle_timeout_ms": st.sampled_from([50, 500]),
+                "repeat_ms": _DELAY,
+                "slot_lag_ms": st.sampled_from([3, 60]),
+            },
+        ),
+    }
+).filter(
+    # If the server's turn waits for a slot that is freed after response.done, no message reveals the decision.
+    lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
 )
 #: Sessions whose result arrives after the commit and before the announcement of the server's response.
 LATE_RESULTS = [

@@ -268,7 +268,7 @@ def test_a_time_is_written_as_it_was_given() -> None:
 
 
 def test_the_proxys_own_times_are_fixed() -> None:
-    expected = {"recovery_ms": 20_000 * MS, "audio_quiet_ms": 400 * MS, "audio_most_ms": 600 * MS}
+    expected = {"recovery_ms": 20_000 * MS, "audio_quiet_ms": 400 * MS, "audio_most_ms": 600 * MS, "gate_retry_ms": 50 * MS}
     assert {name: Times.of().ns(name, 0, 0) for name in PROXY_TIMES_MS} == expected
 
 

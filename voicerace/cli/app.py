@@ -47,6 +47,7 @@ VERBS: Final[dict[str, Verb]] = {
     "conformance": Verb("conformance:conformance", "Compare a proxy with its model, or the mock with the real API.", _PROXY),
     "contract": Verb("contract:contract", "Test an API for the facts that the models assume.", _PROXY),
     "serve": Verb("serve:app", "Run a mock Realtime API or the model of a proxy as a server.", _PROXY),
+    "fix": Verb("fix:fix", "Change a copy of a checkout so that it does not cause the race.", _PROXY),
     "releases": Verb("releases:releases", "Show what each release of the proxy does.", _SETUP, starts_bare=True),
     "doctor": Verb("doctor:doctor", "Check Python, packages, Node, Chromium, ports and keys.", _SETUP),
 }

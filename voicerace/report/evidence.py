@@ -134,6 +134,11 @@ class Evidence:
         return {}
 
     @cached_property
+    def fixes(self) -> dict[str, dict[str, Any]]:
+        """Release -> evidence of its fix with the running proxies (data/fix/TAG.json)."""
+        return {str(record["release"]): record for path in self._files("fix", "*.json") if (record := self._read(path, _json))}
+
+    @cached_property
     def explored(self) -> dict[str, dict[str, Any]]:
         """Release -> content of its exploration file (data/explore/RELEASE.json)."""
         found = {}

@@ -17,8 +17,9 @@ __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
 #: Events of the upstream that can release a request: type -> letter of the release table.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
-#: Inputs at which the reference gate can send a request that waited.
-_GATED: Final = frozenset({R, I, "item", "refusal", "pause", "other"})
+#: Inputs at which the reference gate can send a request that waited, and those of them that free the slot.
+_GATED: Final = frozenset({R, I, "item", "refusal", "gate", "other"})
+_FREED: Final = frozenset({R, "refusal", "gate"})
 _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 
 
@@ -101,7 +102,7 @@ class Attribution:
         return (
             (self.sent == "function_call_output" and "result" in release.create_on)
             or self.sent == "commit"
-            or bool(self.waiting and self.reason in _releasing(release))
+            or bool(self.waiting and self.reason in (release.create_on if release.gate is None else _FREED))
             or bool(self.texts and self.reason in (I, "item"))
         )
 

@@ -27,7 +27,7 @@ _EVENTS: Final = {
     "audio_quiet": "400 ms of silence",
     "server": "the end of speech",
     "refusal": "the refusal of the request before it",
-    "pause": "the end of the gate's pause after a refusal",
+    "gate": "the end of the gate's pause after a refusal",
     "not applied": "the host never gets SettingsApplied, and the API replies",
 }
 _ENDS: Final = {

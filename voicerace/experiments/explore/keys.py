@@ -116,7 +116,7 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
     audio, gate = state.audio, state.gate
     shown_state = (state.started, state.done, state.audio_came, state.text_went) if shown else ()
     return (
-        shown_state, _gate(gate, base), state.flag and (flag or not state.configured), state.mark,
+        shown_state, _gate(gate, base), state.gate_waits, state.flag and (flag or not state.configured), state.mark,
         state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
@@ -133,8 +133,9 @@ def _gate(gate: GateState, base: Base) -> Hashable:
         return wishes, calls(given)
 
     return (
-        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.pauses, gate.asked, requested(*gate.asked_for),
-        requested(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
+        calls((gate.active, gate.over)), gate.knows, gate.decided, gate.refused, gate.paused, gate.asked,
+        requested(*gate.asked_for), requested(gate.wishes, gate.given),
+        tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
         calls(call for call in gate.answered if _new(call, base)), tuple(sorted(map(str, calls(gate.unconfirmed)))),
     )  # fmt: skip
 

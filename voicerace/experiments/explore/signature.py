@@ -148,7 +148,7 @@ class _Reader:
             arrived = deque(_in_order(came.get(now, []), sent))
             if sent and not arrived:
                 audio = any(each.type in (input_audio.COMMIT, input_audio.APPEND) for each in sent)
-                gate.timer_ended("audio_quiet" if audio else "recovery" if release.gate is None else "pause")
+                gate.timer_ended("audio_quiet" if audio else "recovery" if release.gate is None else "gate")
             for event in sent:
                 _handle_cause(gate, arrived, event, release)
                 if (origin := gate.sends(event.payload, release)) is not None:

@@ -75,19 +75,21 @@ class Proxy(ProxySender):
 
     def timer(self, name: str) -> Effects:
         state = self.state
-        if name == "recovery":
+        if name == "gate":
+            state.gate_waits = False
+            if state.upstream_open:
+                self._gated(lambda gate: gate.resume())
+        elif name == "recovery":
             # No release event arrived within 20 s after the last result.
             if state.mark and state.upstream_open:
                 self._release_create()
-        elif name == "pause":
-            self._gated(lambda gate: gate.pause_over())
         elif state.upstream_open:
             proxy_audio.timer_expired(state.audio, name)
             self._commit_audio()
         return self._effects()
 
     def _stop_waiting(self) -> None:
-        self._out += [Cancel("recovery"), Cancel("pause"), *proxy_audio.stop(self.state.audio)]
+        self._out += [Cancel("recovery"), Cancel("gate"), *proxy_audio.stop(self.state.audio)]
 
     def _process_ends(self) -> None:
         """Drop both connections, because an error has ended the proxy's process."""
@@ -199,6 +201,10 @@ class Proxy(ProxySender):
                 kind = javascript.field(event, "type")
             self._event(kind, fields, payload)
             if self.release.gate is not None:
+                if kind == realtime.RESPONSE_DONE:
+                    # In a response without output text or audio, for example a cancelled one, nothing else clears the flag.
+                    self.state.flag = False
+                    self._out += proxy_audio.response_done(self.state.audio, self.release)
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
             # The event is not JSON, or its handler threw. Effects from before the throw remain.

@@ -19,8 +19,8 @@ from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import input_audio
 
 __all__ = [
-    "AudioState", "CannotAppendError", "can_commit", "close", "commit", "flag_cleared", "flush", "receive", "stop",
-    "timer_expired", "transcript",
+    "AudioState", "CannotAppendError", "can_commit", "close", "commit", "flag_cleared", "flush", "receive", "response_done",
+    "stop", "timer_expired", "transcript",
 ]  # fmt: skip
 
 #: Minimum size of a commit in bytes: 100 ms of 16-bit samples at 24 kHz.
@@ -118,6 +118,12 @@ def flag_cleared(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
     """Pad pending audio to `COMMIT_BYTES`, even before the first commit, and restart the commit timers."""
     if "flag" in release.commit_on and state.pending and not state.vad:
         yield from _pad(state, COMMIT_BYTES)
+        yield from _wait(state, release, flag=False)
+
+
+def response_done(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
+    """Restart the commit timers for pending audio, in fixed releases without the rule `flag`."""
+    if "flag" not in release.commit_on and state.pending:
         yield from _wait(state, release, flag=False)
 
 

@@ -85,12 +85,12 @@ class ProxySender(StatefulActor[ProxyState]):
     def _gated(self, notify: Callable[[Gate], int]) -> None:
         """Call the reference gate with `notify`, and send the number of requests that the call returns."""
         if self.release.gate is not None:
-            paused = self.state.gate.pauses
             for _ in range(notify(Gate(self.release.gate, self.state.gate))):
                 self._upstream(realtime.create_response(realtime.CREATE_ID))
                 self._response_started("result")
-            if self.state.gate.pauses is not paused:
-                self._out.append(Cancel("pause") if paused else SetTimer("pause", "gate_pause_ms"))
+            if self.state.gate.paused and not self.state.gate_waits:
+                self.state.gate_waits = True
+                self._out.append(SetTimer("gate", "gate_retry_ms"))
 
     def _response_started(self, writer: str) -> None:
         state = self.state

@@ -38,7 +38,8 @@ class ProxyState:
         items_sent: ids of the items whose text was sent to the host.
         waiting_error: idle_timeout error that is withheld while the flag is set.
         audio: state of the user's audio.
-        gate: state of the reference gate, used only by the reference row.
+        gate: state of the reference gate, used only by rows with a gate.
+        gate_waits: whether the timer of a paused gate runs.
     """
 
     flag: bool = False
@@ -62,3 +63,4 @@ class ProxyState:
     waiting_error: agent.Message | None = None
     audio: AudioState = field(default_factory=AudioState)
     gate: GateState = field(default_factory=GateState)
+    gate_waits: bool = False

@@ -6,7 +6,7 @@ request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed,
 No gate can prevent three cases. If the component sends its default error before the result, the reply is not based on the
 result. If the server starts a response by itself (server VAD), a request in flight at that time is refused. If the API refuses
 a result before the response.done of its call (`Knobs.function_output`, a claim), the result is lost: the gate decides about
-requests only, and the proxy passes a result on when it comes and does not keep it.
+requests only, and the proxy passes on a result when it comes and does not keep it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voicerace.model.catalog.gate_rules import Rule
-from voicerace.model.protocol import realtime
+from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["Gate", "GateState"]
 
@@ -31,11 +31,12 @@ class GateState:
     Attributes:
         active: id of the response that holds the slot according to the server; empty if the slot is free.
         knows: whether all items sent so far had been confirmed when `active` was announced.
+        decided: whether all items sent so far had been confirmed when the server last decided to start a response by itself.
         over: id of the last response that is done. A refusal can name it if the slot becomes free later.
         refused: whether a request was refused because of a response that is not done yet.
-        pauses: whether a request was refused although the response in the way is done. The slot is freed later without an
-            event, so the next request waits for the next response.created or response.done, or for `Gate.pause_over`.
-        asked: whether a request is unanswered.
+        paused: whether a request was refused because of a response that is done. No event announces when the slot becomes
+            free, so the proxy calls `Gate.resume` after `gate_retry_ms`.
+        asked: number of unanswered requests.
         asked_for: (`wishes`, `given`) that the unanswered request covers.
         wishes: user inputs that need a response, each ``text`` or ``audio``.
         given: for each result that needs a response, the id of the response with its call.
@@ -46,10 +47,11 @@ class GateState:
 
     active: str = ""
     knows: bool = False
+    decided: bool = False
     over: str = ""
     refused: bool = False
-    pauses: bool = False
-    asked: bool = False
+    paused: bool = False
+    asked: int = 0
     asked_for: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     wishes: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class Gate:
         """Handle a result that was passed on. A result of an unknown call, or a second result, does not need a response."""
         state = self.state
         state.unconfirmed.add(call_id)
-        state.knows = False
+        state.knows = state.decided = False
         if call_id in state.open:
             state.answered[call_id] = state.open.pop(call_id)
             state.given += (state.answered[call_id],)
@@ -86,15 +88,15 @@ class Gate:
 
     def user_input(self, kind: str) -> int:
         """Handle user input that was passed on. `kind` is ``text`` or ``audio``."""
-        self.state.knows = False
+        self.state.knows = self.state.decided = False
         if kind == "text":
             self.state.unconfirmed.add(_TEXT)
         self.state.wishes += (kind,)
         return self._due()
 
-    def pause_over(self) -> int:
-        """Handle the end of a pause after a refusal; see `GateState.pauses`."""
-        self.state.pauses = False
+    def resume(self) -> int:
+        """End a pause."""
+        self.state.paused = False
         return self._due()
 
     # -- from the server ---------------------------------------------------------------------------------------------
@@ -104,10 +106,8 @@ class Gate:
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:
-                state.pauses = False
                 self._created(realtime.response_of(event))
             case realtime.RESPONSE_DONE:
-                state.pauses = False
                 self._done(str(realtime.response_of(event).get("id")))
             case realtime.TEXT_DONE | realtime.AUDIO_DONE if "server_events" not in self.rules:
                 state.active = ""
@@ -115,6 +115,9 @@ class Gate:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call" and (call := str(item.get("call_id"))) not in state.answered:
                     state.open[call] = str(event.get("response_id"))
+            case realtime.ARGUMENTS_DONE if (call := str(event.get("call_id"))) not in {*state.open, *state.answered}:
+                # A server that sends no output_item.added.
+                state.open[call] = str(event.get("response_id"))
             case realtime.ITEM_ADDED | realtime.ITEM_CREATED | realtime.ITEM_DONE:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call_output":
@@ -123,6 +126,10 @@ class Gate:
                     state.unconfirmed.discard(_TEXT)
             case realtime.ERROR:
                 self._error(event)
+            case input_audio.COMMITTED | input_audio.TIMEOUT_TRIGGERED:
+                # With server VAD, the server decides here which items its response covers, and announces it later.
+                state.decided = not state.unconfirmed
+                return 0
             case _:
                 return 0
         return self._due() if "at_once" in self.rules or kind == realtime.RESPONSE_DONE else 0
@@ -132,11 +139,11 @@ class Gate:
             return  # an out-of-band response does not take the slot
         state = self.state
         state.active = str(response.get("id"))
-        state.knows = not state.unconfirmed
+        state.knows = not state.unconfirmed if state.asked else state.decided
         if not state.asked and state.knows and "unless_known" in self.rules:
             # The server started the response after it had confirmed all items, so the response covers these inputs.
             state.given, state.wishes = (), tuple(each for each in state.wishes if each != "text")
-        state.asked = False
+        state.asked = max(state.asked - 1, 0)
 
     def _done(self, response_id: str) -> None:
         state = self.state
@@ -151,15 +158,18 @@ class Gate:
         if not realtime.is_refusal(event):
             # An error without a client event id can be the answer to the request. The next input sends a new request.
             if error.get("event_id") in (realtime.CREATE_ID, None):
-                state.asked = False
+                state.asked = 0
             return
-        (wishes, given), state.asked_for, state.asked = state.asked_for, ((), ()), False
+        if not state.asked:
+            # The announced response was taken for the answer to the request, but the server started it.
+            state.knows = state.decided
+        (wishes, given), state.asked_for, state.asked = state.asked_for, ((), ()), max(state.asked - 1, 0)
         holder = realtime.response_named_by(event)
         announced = holder is None or state.active == holder
         if holder is not None and holder != state.over:
             state.active, state.refused = holder, True
-        elif "retry" in self.rules:
-            state.pauses = True
+        elif holder is not None:
+            state.paused = True
         known = announced and state.knows and "unless_known" in self.rules
         if "retry" in self.rules and not known:
             state.wishes, state.given = wishes + state.wishes, given + state.given
@@ -170,13 +180,14 @@ class Gate:
         """Return the number of requests to send now, and move the inputs that they cover to `asked_for`."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
-        if busy or state.pauses:
+        if busy or state.paused:
             return 0
         waiting = set(state.open.values()) if "every_call" in self.rules else set()
         ready = tuple(each for each in state.given if each not in waiting)
         wanted = len(state.wishes) + len(ready)
         if not wanted:
             return 0
-        state.asked, state.asked_for = True, (state.wishes, ready)
+        sent = 1 if "coalesce" in self.rules else wanted
+        state.asked, state.asked_for = state.asked + sent, (state.wishes, ready)
         state.wishes, state.given = (), tuple(each for each in state.given if each in waiting)
-        return 1 if "coalesce" in self.rules else wanted
+        return sent

@@ -145,6 +145,10 @@ class User(StatefulActor[UserState]):
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
             return False
         since = list(ledger.responses.values())[self.state.responses_before :]
+        if self.state.said == len(self.inputs) and ledger.inputs:
+            # A response whose request was sent before the last input does not answer that input.
+            last = ledger.inputs[-1].key
+            since = [r for r in since if (r.decided.key if r.create is None else ledger.creates[r.create].key) >= last]
         return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
 
     def _next(self) -> Effects:

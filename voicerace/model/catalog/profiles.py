@@ -78,9 +78,8 @@ PROXY_TIMES_MS: Final[dict[str, int]] = {
     "audio_quiet_ms": 400,
     # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment at which a commit is possible.
     "audio_most_ms": 600,
-    # The reference gate only: from a refusal that names a finished response to the next request. Chosen: no recording shows
-    # a slot that is freed later than its response.done.
-    "gate_pause_ms": 20,
+    # RETRY_MS of the fix's response-gate.ts: from a refusal that names a finished response to the next request.
+    "gate_retry_ms": 50,
 }
 
 #: Times that are constants in the component's source (`src/` of each tag).

@@ -15,8 +15,8 @@ from voicerace.model.catalog.components import COMPONENTS, ComponentRelease, com
 from voicerace.model.catalog.gate_rules import RULES, Rule
 
 __all__ = [
-    "COMPONENTS", "PROXIES", "REFERENCE", "ComponentRelease", "ProxyRelease", "component", "component_for", "proxy_of_source",
-    "proxy_release", "reference_without",
+    "COMPONENTS", "FIXED", "PROXIES", "REFERENCE", "ComponentRelease", "ProxyRelease", "component", "component_for", "fixed",
+    "proxy_of_source", "proxy_release", "reference_without",
 ]  # fmt: skip
 
 #: Letters of upstream events in the table (docs/release-facts.md#event-letters); `result` is the tool result itself.
@@ -148,11 +148,20 @@ def _rows() -> tuple[ProxyRelease, ...]:
 
 PROXIES: Final[dict[str, ProxyRelease]] = {row.tag: row for row in _rows()}
 
-#: Not a release: the newest one with the reference gate (`model.actors.reference_gate`).
-REFERENCE: Final = replace(
-    PROXIES["0.11.1"], tag="reference", backend="", generation="G", source="", create_on=frozenset({"result"}), recovery=False,
-    gate=frozenset(RULES),
-)  # fmt: skip
+#: Suffix of the tag of a release whose proxy `voicerace fix` has changed.
+FIXED: Final = "+gate"
+
+
+def fixed(row: ProxyRelease) -> ProxyRelease:
+    """Return the row of a release with the reference gate (`model.actors.reference_gate`), as `voicerace fix` changes it."""
+    return replace(
+        row, tag=row.tag + FIXED, backend="", published=None, source="", generation="G", create_on=frozenset({"result"}),
+        recovery=False, text_queued=True, gate=frozenset(RULES),
+    )  # fmt: skip
+
+
+#: Not a release: the newest one with the reference gate.
+REFERENCE: Final = replace(fixed(PROXIES["0.11.1"]), tag="reference")
 
 
 def reference_without(rule: Rule) -> ProxyRelease:
@@ -175,6 +184,8 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     wanted = name.strip().removeprefix("v")
     if wanted in PROXIES:
         return PROXIES[wanted]
+    if wanted.endswith(FIXED) and (base := wanted.removesuffix(FIXED)) in PROXIES:
+        return fixed(PROXIES[base])
     if wanted == REFERENCE.tag:
         return REFERENCE
     for rule in RULES:
@@ -204,5 +215,5 @@ _COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 def component_for(release: ProxyRelease) -> ComponentRelease:
     """Find the component that was published with a proxy."""
-    tag = "0.11.1" if release.gate is not None else release.tag
+    tag = "0.11.1" if release.tag.startswith(REFERENCE.tag) else release.tag.removesuffix(FIXED)
     return component(_COMPONENT_OF.get(tag, tag))

@@ -13,6 +13,7 @@ from voicerace.model.catalog.releases import component_for, proxy_release
 from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 from voicerace.report.blocks import Block, Claim, Code, Fold, Support, Table, Text, joined, many
 from voicerace.report.context import ReportContext
+from voicerace.report.letter import patch
 from voicerace.report.letter.failure_paths import scenario_text
 from voicerace.report.letter.submitted_twice import CORRECTED, result_advice
 from voicerace.report.letter.workaround_statistics import WorkaroundResult, best_workaround, workaround_results, worsened
@@ -36,7 +37,7 @@ def blocks(context: ReportContext) -> list[Block]:
         found += _release(context.at_gap, release, number)
     found.append(_upgrade(context))
     found.append(_sanitised(context))
-    return found
+    return [*found, *patch.blocks(context)]
 
 
 def _release(context: ReportContext, release: str, number: int) -> list[Block]:

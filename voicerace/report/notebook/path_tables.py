@@ -14,7 +14,7 @@ from voicerace.experiments.explore.finding import Finding, sentence_of
 from voicerace.experiments.workarounds import Effect
 from voicerace.files import shipped
 
-__all__ = ["at_length", "effects", "effects_at_length", "findings", "kept_workarounds", "shortest", "stories"]
+__all__ = ["at_length", "effects", "effects_at_length", "findings", "fixes", "kept_workarounds", "shortest", "stories"]
 
 _T = TypeVar("_T")
 _FINDINGS = ["finding", "what happens", "outcome", "scenario", "handler", "steps", "slack_ms"]
@@ -38,6 +38,26 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
         for each in shortest(found)
     ]
     return pd.DataFrame(rows, columns=_FINDINGS)
+
+
+def fixes() -> pd.DataFrame:
+    """Return one row per fixed release. Columns: release, sessions, failed before, failed after, lines added, latencies in ms.
+
+    Source: data/fix, sessions with the running proxies; latencies are medians of drawn sessions of the models.
+    """
+    records = [json.loads(file.read_text("utf-8")) for file in sorted(shipped("data/fix").glob("*.json"))]
+    return pd.DataFrame(
+        {
+            "release": each["release"],
+            "sessions": each["after"]["sessions"],
+            "failed before": each["before"]["failed"],
+            "failed after": each["after"]["failed"],
+            "lines added": each["added"],
+            "latency before, ms": each["cost"]["before_ms"],
+            "latency after, ms": each["cost"]["after_ms"],
+        }
+        for each in records
+    )
 
 
 def shortest(found: Iterable[Finding], most: int | None = None) -> list[Finding]:
