@@ -54,7 +54,7 @@ class StoryStats:
     bounds: Mapping[str, Any]
 
 
-#: Number of random walks that look for visible messages.
+#: Number of random walks that look for visible messages after a search of more than so many states.
 _SCOUTS: Final = 100
 
 
@@ -208,23 +208,22 @@ def explored(
     """
     visible = set() if visible is None else visible
     memo = Memo(session)
-    scouts = False
+    scouts = 0
     collects = gc.isenabled()
-    gc.disable()  # a search makes millions of objects and no garbage, and the collector would look at all of them again and again
+    gc.disable()  # A search makes millions of objects and no garbage. The collector would look at all of them repeatedly.
     try:
         while True:
             stepper = Stepper(session, visible, memo)
             search = Search(stepper, bounds, limit, tick)
             try:
                 if scouts:
-                    Search(stepper, bounds, limit).scout(_SCOUTS)
-                scouts = False
+                    Search(stepper, bounds, limit).scout(scouts, len(visible))
+                scouts = 0
                 return stepper, search, search.run()
             except Visible:
-                # After a long run, random walks first look for more visible messages.
-                long = len(search.edges) > _SCOUTS
-                scouts = scouts or long
-                if long:
+                # After a long search, random walks look for more visible messages before the next one.
+                if len(search.edges) > _SCOUTS:
+                    scouts = _SCOUTS
                     del search
                     gc.collect()
     finally:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.state_store import LATE_US, Move, Named, StateStep, StateStore, StoredState
@@ -101,10 +102,10 @@ class _Node:
 
 
 class _Candidate(NamedTuple):
-    """A step to a state that may be known. `index`: index of the choice at the parent."""
+    """A step to a state that may be known. `number`: index of the choice at the parent."""
 
     parent: _Node
-    index: int
+    number: int
     move: Move
     apart: bool
     follows: Link | None
@@ -222,7 +223,7 @@ class Search:
         at_now = (zones[rows, 0, moments] == 0) & (zones[rows, moments, 0] == 0)
         apart = ~(follows | at_now)
         before = earliest(zones[rows], moments, least, apart)
-        possible = (before + after[rows] >= 0).all(axis=1)
+        possible: NDArray[np.bool_] = np.logical_and.reduce(before + after[rows] >= 0, axis=1)
         stuck = np.bincount(rows[possible], minlength=len(nodes)) == 0
         for position in np.flatnonzero(stuck).tolist():
             self.reached.stuck += 1
@@ -230,10 +231,10 @@ class Search:
             tied = [index for index in range(counts[position]) if self._is_tied(nodes[position], index)]
             begin = int(np.searchsorted(rows, position))
             for index in tied:
-                job = slice(begin + index, begin + index + 1)
-                apart[job] = False
-                before[job] = earliest(zones[rows[job]], moments[job], least[job], apart[job])
-                possible[job] = (before[job] + after[rows[job]] >= 0).all(axis=1)
+                one = [begin + index]
+                apart[one] = False
+                before[one] = earliest(zones[rows[one]], moments[one], least[one], apart[one])
+                possible[one] = (before[one] + after[rows[one]] >= 0).all(axis=1)
         by_kept: dict[int, tuple[list[int], list[tuple[int, ...]], list[_Candidate]]] = {}
         first = np.cumsum([0, *counts[:-1]]).tolist()
         chosen = np.flatnonzero(possible).tolist()
@@ -319,9 +320,7 @@ class Search:
             for row, (_, node) in zip(rows, accepted, strict=True):
                 node.row = row
 
-    def _compared(
-        self, pool: Pool, groups: dict[StoredState, dict[bytes, int]], zones: Stack
-    ) -> tuple[list[bool], list[bool]]:
+    def _compared(self, pool: Pool, groups: dict[StoredState, dict[bytes, int]], zones: Stack) -> tuple[list[bool], list[bool]]:
         """Compare each new zone with the known zones of its state, and with the new ones before it.
 
         Returns:

@@ -107,7 +107,8 @@ def _handle_cause(gate: Attribution, arrived: deque[Event], sent: Event, release
     wanted = [
         position
         for position, event in enumerate(arrived)
-        if event.type == answered and (call_id is None or (isinstance(event.payload, dict) and event.payload.get("id") == call_id))
+        if event.type == answered
+        and (call_id is None or (isinstance(event.payload, dict) and event.payload.get("id") == call_id))
     ]
     for _ in range(wanted[0] + 1 if wanted else 1 if not answered and gate.sent == "" and arrived else 0):
         _handle(gate, arrived)

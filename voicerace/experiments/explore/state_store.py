@@ -242,8 +242,10 @@ class StateStore:
         for moment, longest in due:
             limits[moment] = min(limits[moment], 2 * longest)
         jobs = [(moment, shortest) for _, moment, shortest in choices]
-        arrays = (np.array(each, dtype=np.int64) for each in (jobs or np.empty((0, 2)), limits, least, most))
-        return StoredState(None if ended else state, tuple(choices), tuple(due), *arrays, state.history_key, ended)
+        return StoredState(
+            None if ended else state, tuple(choices), tuple(due), np.array(jobs or np.empty((0, 2)), dtype=np.int64),
+            np.array(limits), np.array(least), np.array(most), state.history_key, ended,
+        )  # fmt: skip
 
     def named(self, state: State) -> tuple[list[int], int]:
         """Return the pending moments in the order of the key, and the state's key."""
@@ -263,7 +265,6 @@ class StateStore:
             parts.append(("watch", order.setdefault(state.watch, len(order))))
         parts.append(state.closed)
         return list(order), self.stepper.number(tuple(parts))
-
 
     def _text_of(self, state: State, name: str) -> tuple[str, ...]:
         """Return the key of a timer as text, which can be sorted."""

@@ -1,6 +1,6 @@
 """The operations of `experiments.explore.zone` for many zones of one size at once, with NumPy.
 
-A stack of zones is an array of shape (zones, n, n). All times and bounds are integers as in `zone`, so the results are the same.
+A stack of zones is an array of shape (zones, n, n). All times and bounds are integers as in `zone`, so results are the same.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def covered_pairs(inner: Stack, outer: Stack, least: Stack, most: Stack) -> NDAr
     """Return `zone.covered` for each pair of zones; `least` and `most` have one row per pair."""
     passed = inner[:, :, 0]
     wider = (outer < inner) & (outer - 2 * least[:, None, :] - 1 + (outer & 1) < passed[:, :, None])
-    wider &= (passed >= -2 * most)[:, :, None]
-    covered: NDArray[np.bool_] = ~wider.any(axis=(1, 2))
+    matters = (passed >= -2 * most)[:, :, None]
+    covered: NDArray[np.bool_] = ~np.logical_or.reduce(wider & matters, axis=(1, 2))
     return covered
 
 
