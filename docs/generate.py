@@ -1,7 +1,8 @@
 """Write the pages that are made from tables: docs/commands.md, docs/times.md, docs/outcomes.md. `make docs` calls it.
 
-In docs/release-facts.md and docs/fix.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
-releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value.
+In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
+releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
+writes the rules of the gate and the evidence in data/fix.
 """
 
 from __future__ import annotations

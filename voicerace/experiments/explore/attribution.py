@@ -1,7 +1,7 @@
-"""Derives the origin of each `response.create` of the proxy from the events at the proxy, in order.
+"""Derives the origin of each `response.create` of a proxy from the events at the proxy, in order.
 
-Explorations and readers of recordings use it, so that both name a request alike. It does not decide when a proxy sends a
-request: it names a sent request by the last input of the proxy and the last message that it sent.
+Explorations and the readers of recordings share this module, so both name a request alike. The origin depends on the proxy's
+last input and on the last message that the proxy sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
-#: Events of the upstream that can release a request: type -> letter of the release table.
+#: Letter in the release table of each type of upstream event that can release a request.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
 #: Inputs at which the reference gate can send a request that waited, and those of them that free the slot.
 _GATED: Final = frozenset({R, I, "item", "refusal", "gate", "other"})
@@ -24,11 +24,12 @@ _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 
 
 class CreateOrigin(NamedTuple):
-    """The origin of a request.
+    """Origin of a request.
 
     Attributes:
-        writer: its cause: a result, a repeated result, the default error, user text, or user audio.
-        by: the input that the proxy handled when it sent the request: ``result``, a letter, ``item``, or a timer's name.
+        writer: cause of the request: a result, a repeated result, the default error, user text, or user audio.
+        by: input that the proxy handled when it sent the request: ``result``, a letter of `EVENTS`, ``item``, or a timer's
+            name.
     """
 
     writer: str
@@ -46,7 +47,7 @@ class Attribution:
         waiting: kinds of the results without a request yet.
         texts: number of user texts without a request yet.
         passed: letter of the last release event in this turn.
-        missed: `passed` when the newest result came. A proxy that waits for another such event can wait forever.
+        missed: value of `passed` when the newest result came. A proxy that waits for another such event can wait forever.
         result: kind of the newest result.
         asked: writer of the last request, which the reference gate repeats after a refusal.
         refused: whether that request was refused.
@@ -142,7 +143,7 @@ class Attribution:
         return self.texts > 0, passed, missing, repeated
 
     def next_turn(self) -> None:
-        """Forget the calls and events of the ended turn, but not its waiting requests."""
+        """Start a new turn: clear calls and events, and keep waiting requests."""
         self.results = {}
         self.passed = self.missed = ""
 

@@ -1,11 +1,11 @@
 """Timed reachability: a breadth-first search through states and zones.
 
-A node is a state and the zone of the times at which it is reached. A node whose zone is contained in that of a known node
-with the same state is dropped. The end of a turn and the end of a session are endings. Every step is one event, so the
-search finds the shortest path to an ending first.
+A node is a state and the zone of the times at which the state is reached. A node is dropped if a known node with the same state
+has a zone that contains its zone. The end of a turn and the end of a session are endings. Every step is one event, so the first
+path found to an ending is a shortest path.
 
-An event is strictly later than the previous one, unless the previous one set it or both arrive in one batch. So no ending
-depends on a coincidence, and both orders of a coincidence are explored.
+An event is strictly later than the previous event, unless the previous event set it or both events arrive in one batch.
+Therefore no ending requires two independent events at the same time, and both orders of such events are explored.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _PAIRS: Final = 8192
 
 
 class Edge(NamedTuple):
-    """The step to a node.
+    """Step to a node.
 
     Attributes:
         parent: number of the previous node.
-        choice: the event; None for the start.
-        apart: the event is strictly later than the previous one.
-        late: whether the response that began was late; None if none began.
+        choice: event of the step, or None for the start.
+        apart: whether the event is strictly later than the previous event.
+        late: whether the response that began in this step was late, or None if lateness does not matter.
     """
 
     parent: int
@@ -50,7 +50,7 @@ class Edge(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The end of a turn or, if `last`, of the session. `depth`: number of steps to it. `key`: key of the history."""
+    """End of a turn or, if `last`, of the session. `depth`: number of steps from the start. `key`: key of the history."""
 
     node: int
     depth: int
@@ -60,7 +60,7 @@ class Ending(NamedTuple):
 
 @dataclass
 class Reached:
-    """The result of a search.
+    """Result of a search.
 
     Attributes:
         states: number of nodes kept. `met`: number of nodes made. `places`: number of states without times.
@@ -112,11 +112,11 @@ class _Candidate(NamedTuple):
 
 
 class Search:
-    """One exploration.
+    """Exploration of one session.
 
     Args:
         stepper: executes the steps.
-        bounds: the intervals.
+        bounds: intervals of the times.
         limit: maximum number of nodes.
         tick: called repeatedly with the number of nodes.
     """
@@ -136,7 +136,7 @@ class Search:
         """Run the search.
 
         Raises:
-            Visible: an invisible message is visible; a new search has to start.
+            Visible: a message assumed to be invisible is visible. The caller must start a new search.
         """
         first = self.store.start()
         zone = picked(START, Advance((0,), (0,)), first.kept)
@@ -165,7 +165,7 @@ class Search:
         return found[::-1]
 
     def scout(self, walks: int, seed: int = 0) -> None:
-        """Walk to the end at random, `walks` times. This finds most visible messages much earlier than `run`.
+        """Do `walks` random walks to the end of the session, which find most visible messages much earlier than `run`.
 
         Raises:
             Visible: as `run`.

@@ -1,20 +1,20 @@
 """Executes one step of a session for any times, with the same actors as the engines.
 
-A step is the arrival of the next message of a link or the end of one timer, and everything that follows at the same
-instant inside the host. User, app and component act in the order of the virtual engine. A message that an actor sends
-over a wire is then in flight, and a timer that it sets runs.
+A step is the arrival of a link's next message or the end of a timer, and everything that follows at the same instant inside the
+host. User, app and component act in the order of the virtual engine. A message that an actor sends over a wire is then in
+flight, and a timer that it sets runs.
 
 Invisible messages: many messages only change displayed values, or values that a later event reads. Such a message has no
-time of its own: it arrives together with the next visible message of its link. Each message is assumed to be invisible
-until a step shows the opposite; then `Visible` is raised, and the exploration starts again with that message among the
-visible ones. A message is visible if:
+time of its own: it arrives together with the next visible message of its link. Each message is assumed to be invisible until a
+step contradicts this. `Visible` is then raised, and the exploration restarts with that message among the visible messages. A
+message is visible if:
 
 - its delivery sends a visible message, or sets or cancels a timer;
 - to the host: it changes a value that the key of a state contains;
 - from the upstream to the proxy: its order among other events matters. Every other event at the proxy or in the host
-  while the message is in flight is tried before and after it (`StateStore`), and both orders must give the same state.
-  Then each run is equivalent to one in which the message arrives with the next visible one: move it after one event at
-  a time until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
+  while the message is in flight is executed before and after the message (`StateStore`), and both orders must give the same
+  state. Each run is then equivalent to a run in which the message arrives with the next visible message: swap it with one later
+  event at a time until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PATIENCE = ("user", "deadline")
 
 
 class Visible(Exception):  # noqa: N818  # not an error: it corrects an assumption
-    """A message that was assumed to be invisible is visible."""
+    """Raised when a message that was assumed to be invisible is visible."""
 
 
 class Stepper(Interpreter):
@@ -67,14 +67,14 @@ class Stepper(Interpreter):
         self.memo = Memo(session) if memo is None else memo
         self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
-        #: Timers of the component without an effect in the exploration.
+        #: Component timers that have no effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._idle = self._idle - {"playback", "text_done"}
         self.sent: dict[Link, int] = {}
         self.timer_counts: dict[tuple[str, str], int] = {}
         self._seq = 0
-        # The following belongs to the step in progress.
+        # Attributes of the step in progress.
         self._state: State
         self._touched: set[str] = set()
         self._had_effect = False
@@ -84,7 +84,7 @@ class Stepper(Interpreter):
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def start(self) -> State:
-        """Return the state after the connections have opened."""
+        """Return the state after all connections have opened."""
         self.sent, self.timer_counts = dict.fromkeys(WIRES, 0), {}
         state = State({}, {}, dict.fromkeys(WIRES, ()), {})
         state.states = {name: actor.state for name, actor in self.memo.actors.items()}
@@ -99,9 +99,9 @@ class Stepper(Interpreter):
         """Return the state after a step.
 
         Args:
-            before: the state before it; not changed.
-            choice: the link or the timer.
-            one: only the next message of the link arrives, visible or not.
+            before: state before the step, which is not changed.
+            choice: link whose next message arrives, or timer that ends.
+            one: whether only the next message of the link arrives, even if it is invisible.
 
         Raises:
             Visible: a message that was assumed to be invisible is visible.
@@ -150,7 +150,7 @@ class Stepper(Interpreter):
         return self.memo.actor_key(actor, self._state.states[actor], self._state.base)
 
     def new_turn(self, state: State) -> None:
-        """Forget the history of the ended turn."""
+        """Remove the history of the ended turn from a state."""
         counts = state.states["upstream"].counts
         state.base = state.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         self._begin(state)
@@ -194,7 +194,7 @@ class Stepper(Interpreter):
             self.mark_visible(link, flight)
 
     def mark_visible(self, link: Link, flight: InFlightMessage) -> None:
-        """Add a message to the visible ones.
+        """Add a message to the visible messages.
 
         Raises:
             Visible: always.
@@ -243,7 +243,7 @@ class Stepper(Interpreter):
             self._had_effect = True
 
     def open(self, actor: str, to: str) -> None:
-        """Open a connection as in `VirtualEngine`: proxy and upstream are renewed, and messages in flight are lost."""
+        """Open a connection as in `VirtualEngine`: renew proxy and upstream, and drop the messages in flight."""
         state = self._state
         self._had_effect = True
         state.queues = dict.fromkeys(WIRES, ())
@@ -292,7 +292,7 @@ class Stepper(Interpreter):
             self._show(link, payload)
 
     def _local_send(self, link: Link, payload: Payload) -> None:
-        """Send inside the host: the message arrives at the same instant, in the next round."""
+        """Send a message inside the host. It arrives at the same instant, in the next round."""
         self._seq += 1
         entry = (self._round + 1, RANK[link.receiver], RANK[link.sender], self._seq, link, payload)
         heapq.heappush(self._local, entry)
