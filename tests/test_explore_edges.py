@@ -79,7 +79,8 @@ def test_random_sessions_of_exact_bounds_have_only_signatures_that_were_found() 
 
 def test_a_session_that_replies_without_settings_is_unconfigured() -> None:
     """The user writes three times before the component sends Settings, and leaves."""
-    findings = found("0.9.1", "late-settings").findings
+    quick = ("host_ms=0:10", "upstream_ms=0:10", "create_ms=10", "first_item_ms=50", "reply_ms=200:210", "settings_ms=900:1000")
+    findings = found("0.9.1", "late-settings", *quick).findings
     silent = Signature("unconfigured", "", "Settings", "not applied", 0)
     assert silent in findings
     replay = replayed(findings[silent])
