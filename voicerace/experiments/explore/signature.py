@@ -152,6 +152,8 @@ class _Reader:
             if sent and not arrived:
                 audio = any(each.type in (input_audio.COMMIT, input_audio.APPEND) for each in sent)
                 gate.timer_ended("audio_quiet" if audio else "recovery" if release.gate is None else "gate")
+            elif arrived:
+                gate.timer_ended("")  # an earlier input is no cause
             for event in sent:
                 _handle_cause(gate, arrived, event, release)
                 if (origin := gate.sends(event.payload, release)) is not None:
