@@ -3,8 +3,10 @@
 The gate tracks the slot by the server's events and ids. It queues results and user inputs that need a response until a
 request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed to test that it is needed.
 
-No gate can prevent two cases. If the component sends its default error before the result, the reply is not based on the
-result. If the server starts a response by itself (server VAD), a request in flight at that time is refused.
+No gate can prevent three cases. If the component sends its default error before the result, the reply is not based on the
+result. If the server starts a response by itself (server VAD), a request in flight at that time is refused. If the API refuses
+a result before the response.done of its call (`Knobs.function_output`, a claim), the result is lost: the gate decides about
+requests only, and the proxy passes on a result when it comes and does not keep it.
 """
 
 from __future__ import annotations

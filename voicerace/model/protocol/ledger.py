@@ -316,6 +316,8 @@ class Ledger:
         realtime.ARGUMENTS_DONE: _call_complete,
         **dict.fromkeys(realtime.HEARD, _heard),
     }
+    #: Types of the server events that can change the ledger.
+    kinds: ClassVar[frozenset[str]] = frozenset(_rules)
 
 
 def _name(value: object) -> str | None:
