@@ -93,6 +93,8 @@ class Upstream(InputAudio):
             self._speech_over()
         elif kind == "idle":
             self._idle()
+        elif kind == "turn":
+            self._server_turn()
         return self._effects()
 
     def _update_session(self, event: Mapping[str, Any]) -> None:

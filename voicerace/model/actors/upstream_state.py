@@ -106,6 +106,7 @@ class UpstreamState:
         speech: item id of the user's current speech; empty if the user does not speak.
         pausing: whether the newest audio of the current speech is silent.
         server_waits: whether the server starts a response when the slot becomes free.
+        server_turned: whether the timer of the server's own turn (`server_turn_ms`) was started.
         ended: whether the connection is closed.
     """
 
@@ -129,4 +130,5 @@ class UpstreamState:
     speech: str = ""
     pausing: bool = False
     server_waits: bool = False
+    server_turned: bool = False
     ended: bool = False
