@@ -43,7 +43,7 @@ class TraceIndex:
         for event in recording.events:
             self.by_type.setdefault(event.type, []).append(event)
         self.direct = recording.provenance.get("topology") == DIRECT
-        self.host_seen = self.direct or recording.observes("proxy", "component") and recording.observes("component", "proxy")
+        self.host_seen = self.direct or (recording.observes("proxy", "component") and recording.observes("component", "proxy"))
         self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
         self.ledger = Ledger()
         self.order: dict[int, int] = {}

@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -23,7 +22,6 @@ from voicerace.analysis.trace_index import DIRECT
 from voicerace.engine.live.actor_host import ActorHost
 from voicerace.engine.live.client import client_of
 from voicerace.engine.live.command import check_command
-from voicerace.engine.live.connection import drop
 from voicerace.engine.live.endpoints import UpstreamEndpoint
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
@@ -39,6 +37,8 @@ __all__ = ["KEY", "PATH", "DirectClient"]
 PATH: Final = "/v1/realtime?model=gpt-realtime"
 #: Key for clients that require one.
 KEY: Final = "placeholder-not-a-key"
+#: Close code of a server that goes away.
+_GOING_AWAY: Final = 1001
 #: Maximum time in seconds until the client has connected. A framework in Python takes seconds to start.
 _START_S: Final = 60.0
 #: Time in seconds that is added to the longest regular silence of a session.
@@ -103,6 +103,15 @@ class _Keyboard(Actor):
             case {"type": "lose"}:
                 self.lose()
         return ()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        return ()
+
+    def renew(self) -> Actor:
+        return self
 
 
 class _Play:
@@ -198,9 +207,9 @@ class _Play:
             self._input.write(f"{text}\n".encode())
 
     def _lose(self) -> None:
-        """Drop the client's connection."""
-        if self.endpoints and self.endpoints[-1].connection is not None:
-            drop(self.endpoints[-1].connection)
+        """Close the client's connection, as a server that goes away does."""
+        if self.endpoints and (framed := self.endpoints[-1].framed) is not None:
+            framed.close(_GOING_AWAY)
         self._act(self.user.observe("component", "app", {"type": "onConnectionStateChange", "state": "closed"}, 0))
 
     async def _until_over(self, process: asyncio.subprocess.Process) -> None:

@@ -36,6 +36,7 @@ class Knobs:
             the last item is complete (``together``). ``provider`` uses the provider's setting (`model.catalog.providers`).
         cancel_before_created: whether response.cancel between an accepted request and its response.created only causes
             an error (``nothing``, reported by a client's authors), or ``ends`` the response.
+        refusal_event_id: whether a refusal has the client event id of the refused request.
         error_after_create: error code with which a request is answered while the slot is free; empty: with a response.
     """
 
@@ -48,6 +49,7 @@ class Knobs:
     items_close: Literal["provider", "together", "singly"] = "provider"
     cancel_before_created: Literal["nothing", "ends"] = "nothing"
     error_after_create: str = ""
+    refusal_event_id: Literal["yes", "no"] = "yes"
 
 
 @dataclass
