@@ -218,7 +218,8 @@ def check_client(
     planned = [(number, SessionConfig.of(**case.settings)) for number, case in enumerate(cases)]
     found: dict[int, Checked] = {}
     for number, recording in play_all(lambda: DirectClient(command, log), planned, at_once):
-        found[number] = _checked(cases[number], recording, allowed)
+        done = _checked(cases[number], recording, allowed)
+        found[number] = replace(done, faults=tuple(each for each in done.faults if each.word not in cases[number].allowed))
         tick()
     return AcceptanceReport("client", [found[number] for number in sorted(found)])
 
