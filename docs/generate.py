@@ -1,13 +1,15 @@
 """Write the pages that are made from tables: docs/commands.md, docs/times.md, docs/outcomes.md. `make docs` calls it.
 
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
-releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value.
+releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
+writes the rules of the gate and the evidence in data/fix.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 from collections.abc import Iterator
 from itertools import groupby
@@ -20,6 +22,7 @@ from voicerace.analysis.outcomes import TABLE
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
+from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 
@@ -107,6 +110,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 
 _RELEASE_FACTS = Path(__file__).with_name("release-facts.md")
+_FIX = Path(__file__).with_name("fix.md")
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
 #: Events in the order of a response.
 _LETTERS = "TRAI"
@@ -120,6 +124,30 @@ def release_facts() -> str:
         return f"{found[1]}{_printed_releases() if fields == ['releases'] else _settings(fields)}{found[3]}"
 
     return _PART.sub(part, _RELEASE_FACTS.read_text("utf-8"))
+
+
+def fix() -> str:
+    """The text of docs/fix.md, its generated parts replaced."""
+    parts = {"gate_rules": _gate_rules, "fix": _fixes}
+    return _PART.sub(lambda found: f"{found[1]}{parts[found[2].strip()]()}{found[3]}", _FIX.read_text("utf-8"))
+
+
+def _gate_rules() -> str:
+    return "| rule | meaning |\n|---|---|\n" + "".join(f"| `{name}` | {text} |\n" for name, text in RULES.items())
+
+
+def _fixes() -> str:
+    """A row per release in data/fix."""
+    rows = "| release | sessions | failed before | failed after | patch, lines | latency, ms |\n|---|---|---|---|---|---|\n"
+    for file in sorted((_FIX.parents[1] / "data" / "fix").glob("*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        before, after, cost = record["before"], record["after"], record["cost"]
+        faults = ", ".join(f"{name} {count}" for name, count in before["faults"].items())
+        rows += (
+            f"| {record['release']} | {after['sessions']} | {before['failed']} ({faults}) | {after['failed']} | "
+            f"+{record['added']} -{record['removed']} | {cost['before_ms']:.0f}, {cost['after_ms']:.0f} |\n"
+        )
+    return rows
 
 
 def _printed_releases() -> str:
@@ -156,6 +184,7 @@ def pages() -> dict[str, str]:
         "times.md": times(),
         "outcomes.md": outcomes(),
         "release-facts.md": release_facts(),
+        "fix.md": fix(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
+from tests.component.twice import section
 from voicerace.model.catalog.callbacks import (
     ROWS,
     Agent,
@@ -78,8 +79,8 @@ an `addEventListener`. Its listener gets every JSON message unchanged, on 0.9.0 
 ## Settings, connections, silence
 
 - The component sends Settings once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()` or
-  another SettingsApplied cause no second Settings. A second component on the same page sends no Settings while the
-  first is connected, because they share a flag on the window. It still sends its user's text.
+  another SettingsApplied cause no second Settings. A second component that starts on the same page while the first is
+  connected sends no Settings, because they share a flag on the window. It still sends its user's text.
 - The component does not reconnect by itself. The next user text opens a connection, and Settings are sent again. Up to
   0.9.8 they have the greeting but not the conversation, unless the app sets `agentOptions.context` (from 0.9.7
   `onContextWarning` reports this). From 0.10.0 they have the conversation if the component has a `conversationStorage`.
@@ -101,7 +102,7 @@ def page() -> str:
     """Return the text of the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
     callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_callbacks(row)} |\n" for row in ROWS)
-    return f"{_HEAD}{handlers}{_FIX}{callbacks}{_END}{_ends()}{_REST}"
+    return f"{_HEAD}{handlers}{_FIX}{callbacks}{_END}{_ends()}{_REST}\n{section()}"
 
 
 def _ends() -> str:

@@ -91,7 +91,7 @@ def conform_component(directory: Path | str, tag: str | None = None) -> Componen
     source = source_of(directory)
     chosen = component(tag).tag if tag else _tag_of(Path(directory), source)
     played = list(cases())
-    seen = _jest(Path(directory), [each.script() for each in played])
+    seen = run_scripts(Path(directory), [each.script() for each in played])
     result = ComponentConformance(chosen, source, {each.name: _kept(each, seen[each.name]) for each in played})
     for case in played:
         if case.modelled:
@@ -132,7 +132,7 @@ def _kept(case: Case, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in seen if each.get("type") != "Settings" and each.get("state") not in opening and each != first]
 
 
-def _jest(root: Path, scripts: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def run_scripts(root: Path, scripts: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     jest = root / "node_modules" / ".bin" / "jest"
     if not jest.exists():
         raise InputError(str(root), "its dependencies are not installed", "run npm ci --ignore-scripts there")

@@ -12,6 +12,16 @@ from voicerace.analysis.summary import summary
 from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
+from voicerace.cli.repro_app import (
+    App,
+    AppRequest,
+    Cause,
+    Checkout,
+    Strict,
+    app_proxy,
+    refuse_without_app,
+    reproduce,
+)
 from voicerace.cli.tables import facts
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engine.session import SessionConfig
@@ -36,14 +46,22 @@ def repro(
     force: options.Force = False,
     as_json: options.Json = False,
     fail_on: options.FailOn = None,
+    app: App = False,
+    checkout: Checkout = None,
+    strict: Strict = None,
+    cause: Cause = None,
 ) -> int:
     """Play the smallest session that can show the fault, on real sockets.
 
-    The recording is written to --out, or to `runs/repro-TIME.jsonl`.
+    The recording is written to --out, or to `runs/repro-TIME.jsonl`. With --app the host is a React app in Chromium, around the
+    built component of a checkout; --out is then a folder, which holds the app to take along.
     """
     known_outcomes(fail_on)
-    new_file(out, force=force)
-    proxy = targets.one_proxy(release)
+    if not app:
+        new_file(out, force=force)
+    if not app:
+        refuse_without_app(checkout=checkout, strict=strict, cause=cause)
+    proxy = app_proxy(targets, checkout, release) if app else targets.one_proxy(release)
     session = SessionConfig.of(
         release=played_as(proxy, release),
         component_tag=component,
@@ -54,6 +72,9 @@ def repro(
         knobs_given=options.knob_words(knob),
         seed=seed,
     )
+    if app:
+        request = AppRequest(proxy, checkout or Path(), session, strict is not False, cause or "none", out, as_json)
+        return reproduce(request, fail_on or ())
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
     targets.engine(proxy)  # raises an error for invalid options before anything is printed
     patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9

@@ -22,7 +22,7 @@ from typing import IO, Self
 from voicerace.engine.live.source import package_of, source_hash
 from voicerace.errors import InputError
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "free_port"]
 
 _ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 #: Variables that are set to an empty value. `dotenv` does not replace existing variables, so `.env` files cannot set them.
@@ -80,7 +80,7 @@ class Backend:
             raise InputError("proxy", "no node on the PATH", "a checkout's proxy needs Node.js 20")
         if not (self.package / "node_modules" / "tsx").exists():
             raise InputError("proxy", "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
-        self.port = _free_port()
+        self.port = free_port()
         self._log = self._log_path.open("ab") if self._log_path else tempfile.TemporaryFile()
         environment = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
         environment |= dict.fromkeys(_EMPTY, "")
@@ -160,7 +160,8 @@ class Backend:
             self._log = None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
