@@ -1,10 +1,11 @@
 """livekit-agents: an AgentSession without a room, with one function tool.
 
-Environment: python -m venv env && env/bin/pip install "livekit-agents=={VERSION}" "livekit-plugins-openai=={VERSION}"
+Environment: python -m venv env && env/bin/pip install "livekit-agents==1.8.9" "livekit-plugins-openai==1.8.9"
 Command: env/bin/python clients/livekit_agents.py
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 
@@ -43,7 +44,9 @@ async def main() -> None:
     await session.start(Assistant())
     async for text in texts():
         session.generate_reply(user_input=text)
-    # The framework's own end waits for its tasks, which can wait for a reply that never comes.
+    # The end waits for tasks of the framework, which can wait for a reply that never comes.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(session.aclose(), 3)
     os._exit(0)
 
 

@@ -1,6 +1,6 @@
 """openai-agents (Python): a realtime agent with one function tool.
 
-Environment: python -m venv env && env/bin/pip install "openai-agents=={VERSION}"
+Environment: python -m venv env && env/bin/pip install "openai-agents==0.24.0"
 Command: env/bin/python clients/openai_agents.py
 """
 

@@ -1,6 +1,6 @@
 """The official `openai` package, used naively: each result and each user text is followed by `response.create` at once.
 
-Environment: python -m venv env && env/bin/pip install "openai[realtime]=={VERSION}"
+Environment: python -m venv env && env/bin/pip install "openai[realtime]==3.57.0"
 Command: env/bin/python clients/openai_naive.py
 """
 

@@ -1,6 +1,6 @@
 """The official `openai` package, used well: one request at a time, after all results of a response, and again after a refusal.
 
-Environment: python -m venv env && env/bin/pip install "openai[realtime]=={VERSION}"
+Environment: python -m venv env && env/bin/pip install "openai[realtime]==3.57.0"
 Command: env/bin/python clients/openai_well.py
 """
 

@@ -1,6 +1,6 @@
 """pydantic-ai: a realtime session of an agent with one function tool.
 
-Environment: python -m venv env && env/bin/pip install "pydantic-ai-slim[openai]=={VERSION}" websockets
+Environment: python -m venv env && env/bin/pip install "pydantic-ai-slim[openai]==2.68.0" websockets
 Command: env/bin/python clients/pydantic_ai_realtime.py
 """
 
