@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Version of the package, which the build reads from this line.
 __version__ = "0.1.0"
 
-#: Public name -> ``module:attribute``, which is imported on first use so that the command line starts fast.
+#: ``module:attribute`` of each public name, imported on first use so that the command line starts fast.
 _PLACES: Final = {
     "Event": "trace.event:Event",
     "Finding": "experiments.explore.finding:Finding",

@@ -25,7 +25,7 @@ def main() -> int:
 
     def terminate(*_: object) -> None:
         nonlocal terminated
-        # Schedulers and `timeout` send SIGTERM to the process and to its group. The second signal must not end the cleanup.
+        # Schedulers and `timeout` send SIGTERM to the process and to its group. The second SIGTERM must not end the cleanup.
         if not terminated:
             terminated = True
             if callable(signal.getsignal(signal.SIGINT)):
@@ -44,7 +44,7 @@ def main() -> int:
         print("\nvoicerace: interrupted", file=sys.stderr)
         status = _INTERRUPTED
     finally:
-        if handled:  # an interruption while the interpreter exits would print a traceback
+        if handled:  # An interruption while the interpreter exits would print a traceback.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if status == _INTERRUPTED:
         # If an interruption occurs inside `exec` (which dataclasses use while libraries load), Python marks it as unhandled

@@ -1,7 +1,7 @@
 """Errors for invalid input and for sweeps that end early.
 
-`InputError` names the parameter, its value and the allowed values. The command line prints it as one line. The errors of a
-sweep that ends before its last trial also name the number of kept trials and their folder.
+`InputError` names the parameter, its value and the allowed values. The command line prints it as one line. Errors of a sweep
+that ends early also name the number of kept trials and their folder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "o
 
 
 class InputError(ValueError):
-    """Invalid input: a parameter, a file or a line of a file.
+    """Raised for invalid input: a parameter, a file or a line of a file.
 
     Attributes:
-        where: the invalid parameter, or the file and line.
+        where: invalid parameter, or file and line.
         found: the value found.
-        allowed: the values allowed; may be empty.
+        allowed: description of the allowed values, possibly empty.
     """
 
     def __init__(self, where: str, found: str, allowed: str = "") -> None:
@@ -30,7 +30,7 @@ class InputError(ValueError):
         super().__init__(f"{where}: {found}" + (f"; {allowed}" if allowed else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields, because the default pickles only the message."""
+        """Pickle the fields. The default would pickle only the message."""
         return (type(self), (self.where, self.found, self.allowed))
 
 
@@ -65,7 +65,7 @@ def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:
     Args:
         error: the ValidationError.
         whole: name of the validated object, for an error outside its fields.
-        fields: the allowed field names.
+        fields: allowed field names.
     """
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
@@ -78,7 +78,7 @@ def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """A sweep was interrupted.
+    """Raised when a user interrupted a sweep.
 
     Attributes:
         kept: sentence with the number of kept trials and their folder.
@@ -91,7 +91,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 class SweepStoppedError(InputError):
-    """An error ended a sweep. It has the attributes of `InputError` and `SweepInterrupted`."""
+    """Raised when an error ended a sweep. It has the attributes of `InputError` and `SweepInterrupted`."""
 
     def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
         self.kept, self.folder = kept, folder
@@ -105,7 +105,7 @@ _GOES_ON = "the same command goes on with --resume --out"
 
 
 def stopped(error: BaseException, folder: Path, done: int, planned: int) -> SweepInterrupted | SweepStoppedError:
-    """Convert the error that ended a sweep to one that names the kept trials (`done` of `planned`) and their `folder`."""
+    """Convert the error that ended a sweep to an error that names the kept trials (`done` of `planned`) and their `folder`."""
     kept = f"{done} of {planned} trials are kept in {folder}"
     if isinstance(error, KeyboardInterrupt):
         return SweepInterrupted(kept, folder)

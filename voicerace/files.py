@@ -15,7 +15,7 @@ __all__ = ["path_of", "shipped", "takes_a_file", "try_to_write", "write_bytes", 
 
 #: Folder of the package. The project's files are next to it in a checkout, and inside it in an installed wheel.
 _PACKAGE: Final = Path(__file__).parent
-#: Folders in which the system lists the open files of the process.
+#: Folders in which the system lists the open files of a process.
 _DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
@@ -47,12 +47,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """Write the pieces of a file atomically; see `write_text`. If the iterator raises, an existing file is unchanged."""
     if (descriptor := _own_descriptor(path)) is not None:
-        sys.stdout.flush()  # earlier output must precede the pieces
+        sys.stdout.flush()  # Earlier output must precede the pieces.
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.writelines(pieces)
         return
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # the path is a device or a pipe, which a file must not replace
+        with path.open("wb") as file:  # A device or a pipe must not be replaced by a file.
             file.writelines(pieces)
         return
     path = _target(path)
@@ -69,13 +69,13 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def try_to_write(path: Path) -> None:
-    """Check before a long computation that a file can be written. No new file is left.
+    """Check, before a long computation, that a file can be written. Leave no new file.
 
     Raises:
         OSError: the file cannot be written.
     """
     if path.is_dir():
-        path.write_bytes(b"")  # raises the system's error for a directory
+        path.write_bytes(b"")  # Raises the system's error for a directory.
     if takes_a_file(path):
         temporary = _beside(_target(path))
         temporary.touch()
@@ -83,7 +83,7 @@ def try_to_write(path: Path) -> None:
 
 
 def takes_a_file(path: Path) -> bool:
-    """Return whether a path is or would be a regular file: not a device, a pipe or an open output of this process."""
+    """Return whether a path names or would name a regular file: not a device, a pipe or an open output of this process."""
     return _own_descriptor(path) is None and (not path.exists() or path.is_file())
 
 
@@ -114,7 +114,7 @@ def _target(path: Path) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    # The prefix and suffix must not make the name longer than the file system allows.
+    # Truncated, because prefix and suffix must not make the name longer than the file system allows.
     return path.with_name(f".{path.name[-200:]}.part")
 
 

@@ -8,13 +8,13 @@ __all__ = ["load"]
 
 
 def load(namespace: dict[str, Any], places: Mapping[str, str], name: str) -> Any:
-    """Import the attribute with a public name, store it in `namespace` and return it.
+    """Import the attribute with a public name, store it in `namespace`, and return it.
 
     A module calls this in its ``__getattr__``.
 
     Args:
         namespace: the module's globals.
-        places: public name -> ``module:attribute`` relative to voicerace, or ``module`` for the module itself.
+        places: ``module:attribute`` relative to voicerace, or ``module`` for the module itself, by public name.
         name: the public name.
 
     Raises:

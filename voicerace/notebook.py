@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from voicerace.lazy import load
 
-#: Module, relative to voicerace -> the names that are imported from it.
+#: Names to import from each module (relative to voicerace).
 _NAMES: Final = {
     "conformance.evidence": ("real_sessions",),
     "conformance.hypotheses": ("suspicions",),
@@ -32,7 +32,7 @@ _NAMES: Final = {
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }
-#: Name -> module, relative to voicerace, that the name stands for.
+#: Modules (relative to voicerace) by their names in notebooks.
 _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",

@@ -25,9 +25,9 @@ HIDDEN: Final = "[key]"
 _KEY_NAME: Final = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
 )
-#: Parts of the names of variables whose values `SecondNet` removes.
+#: Words in the names of variables whose values `SecondNet` removes.
 _SECRET_WORD: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-#: Forms of secrets and personal data. A match never starts after a backslash, because its removal would break an escape.
+#: Patterns of secrets and personal data. A match never starts after a backslash, because removing it would break an escape.
 _FORMS: Final = re.compile(
     r"(?<!\\)(?:"
     r"sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}"
@@ -41,9 +41,9 @@ _FORMS: Final = re.compile(
     r")"
 )
 SHORTEST: Final = 12
-#: Minimum length of a piece of a secret that is removed if the rest of the secret is cut off or in another string.
+#: Minimum length, in characters, of a piece of a secret that is removed when the rest is cut off or in another string.
 PIECE: Final = 16
-#: Length of the blocks of a secret that are searched for. Every piece of `PIECE` characters contains a block.
+#: Length, in characters, of the blocks of a secret that are searched for. Every piece of `PIECE` characters contains a block.
 _BLOCK: Final = 8
 #: Pattern of a backslash, plain or quoted in a URL.
 _BACKSLASH: Final = r"(?:\\|%(?:25)*5c)"
@@ -87,17 +87,17 @@ class Scrubber:
             try:
                 return json.dumps(self._inside(json.loads(text)), separators=(",", ":"))
             except (ValueError, RecursionError):
-                pass  # not JSON, or nested too deeply
+                pass  # The text is not JSON, or is nested too deeply.
         return self._without_pieces(self._pattern.sub(HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
-        """Return the message without secrets; the same object if it contains none."""
+        """Return the message without secrets, or the same object if it contains none."""
         if not self._secrets or payload is None:
             return payload
         if isinstance(payload, str):
             return self.text(payload)
         if isinstance(payload, bytes):
-            # A recording encodes bytes in base64, in which a secret may be readable.
+            # A recording encodes bytes in base64, in which a secret can be readable.
             encoded = base64.b64encode(payload).decode("ascii")
             if self.text(encoded) != encoded:
                 return HIDDEN.encode("ascii")
@@ -110,7 +110,7 @@ class Scrubber:
         return payload if cleaned_message == message else cleaned_message
 
     def _inside(self, value: Any) -> Any:
-        """Return a JSON value of any depth without secrets."""
+        """Return a JSON value, nested to any depth, without secrets."""
         top = [value]
         waiting: list[tuple[Any, Any]] = [(top, 0)]
         while waiting:
@@ -129,7 +129,7 @@ class Scrubber:
         return top[0]
 
     def _in(self, text: str) -> bool:
-        """Return whether a text may contain a secret. A search for fixed strings is much faster than the pattern."""
+        """Return whether a text can contain a secret. This search for fixed strings is much faster than the pattern."""
         if any(form in text for form in self._plain) or any(block in text for block in self._blocks.values()):
             return True
         return ("\\" in text or "%" in text) and self._pattern.search(text) is not None
@@ -204,14 +204,14 @@ def _forms(secret: str) -> Iterable[str]:
     yield secret.encode("utf-8", "surrogateescape").decode("latin-1")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
-            # Bytes before and after the secret change only the characters that are cut off here.
+            # Bytes before and after the secret affect only the base64 characters that are cut off here.
             raw = bytes(offset) + secret.encode("utf-8", "surrogateescape")
             code = encode(raw).decode("ascii").rstrip("=")
             yield code[(0, 2, 3)[offset] : len(code) - (1 if len(raw) % 3 else 0)]
 
 
 def _escaped(form: str) -> str:
-    """Return a pattern of a form that is escaped in JSON or quoted in a URL any number of times.
+    """Return a pattern that matches a form escaped in JSON or quoted in a URL any number of times.
 
     Encoders differ in the characters that they escape, so each character can be escaped or not.
     """
@@ -234,7 +234,7 @@ def printable(text: str, limit: int | None = None) -> str:
 
     Args:
         text: the text.
-        limit: maximum number of characters; longer text is cut.
+        limit: maximum number of characters, after which the text is cut.
     """
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
     return shown + ("…" if limit is not None and len(text) > limit else "")

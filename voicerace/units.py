@@ -1,4 +1,4 @@
-"""Conversion between milliseconds (input, output) and integer nanoseconds (internal)."""
+"""Converts between milliseconds (input, output) and integer nanoseconds (internal)."""
 
 from __future__ import annotations
 

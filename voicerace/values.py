@@ -1,7 +1,7 @@
-"""A decorator for dataclasses with millions of instances.
+"""Decorator for dataclasses with millions of instances.
 
-mypy checks that no field is assigned after creation. The interpreter does not check it: a frozen dataclass sets every field
-through `object.__setattr__`, which makes the creation of an instance four times slower.
+mypy checks that no field is assigned after creation. A frozen dataclass would also check this at run time, but it sets every
+field through `object.__setattr__`, which makes creating an instance four times slower.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Engines, which carry messages between the actors in virtual time (`sim`) or on sockets (`live`)."""
+"""Engines that carry messages between actors, in virtual time (`sim`) or on sockets (`live`)."""

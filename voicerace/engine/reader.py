@@ -1,4 +1,4 @@
-"""A host that awaits its tool in the loop that reads its socket, and therefore reads later messages late."""
+"""Models a host that awaits its tool in its socket-reading loop, and therefore reads later messages late."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """The pauses of the host's reader: `reader_ms` after each function call. Messages that arrive in a pause are read at its
-    end, in their order. The messages that the host sends are not delayed.
+    """Pauses the host's reader for `reader_ms` after each function call.
+
+    Messages that arrive during a pause are read in order when it ends. Messages from the host are not delayed.
 
     Args:
-        times, seed: those of the session.
+        times: times of the session.
+        seed: seed of the session.
 
     Attributes:
-        until_ns: end of the pause on the engine's clock.
+        until_ns: end of the pause in ns of the engine's clock.
     """
 
     def __init__(self, times: Times, seed: int) -> None:
@@ -30,11 +32,11 @@ class Reader:
 
     @classmethod
     def of(cls, times: Times, seed: int) -> Self | None:
-        """The reader of a session; None for a host without pauses."""
+        """Return the reader of a session, or None for a host without pauses."""
         return None if times.never_positive("reader_ms") else cls(times, seed)
 
     def read(self, payload: Payload, now_ns: int) -> bool:
-        """Note that the host reads a message; return whether a pause begins."""
+        """Record that the host reads a message, and return whether a pause begins."""
         if not isinstance(payload, Mapping) or payload.get("type") != "FunctionCallRequest":
             return False
         self.until_ns = now_ns + self._times.ns("reader_ms", self._calls, self._seed)
@@ -42,5 +44,5 @@ class Reader:
         return self.until_ns > now_ns
 
     def reconnected(self) -> None:
-        """Note another connection of the host, whose messages it reads."""
+        """End the pause, because the host has a new connection."""
         self.until_ns = 0

@@ -1,4 +1,4 @@
-"""The configuration of a session, from which every engine makes its actors."""
+"""Configuration of a session, from which every engine makes its actors."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ _KNOBS = Knobs()
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """The configuration of a session. `SessionConfig.of` makes one from names and texts.
+    """Configuration of a session. `SessionConfig.of` makes it from names and texts.
 
     Attributes:
         release: the proxy's row.
         component: the component's tag.
         scenario: the scenario.
         handler: a name of `model.catalog.handlers`.
-        times: a value for each named time.
-        profile: the profile of the times that were not given.
+        times: value of each named time.
+        profile: name of the profile that supplies times that are not given.
         modality: modality of the responses, ``text`` or ``audio``; ``session``: as the proxy's session.update requests, and
             audio without a request (all releases up to 0.10.4).
-        calls: number of function calls in the response that makes them.
+        calls: number of function calls in a response.
         preamble: the model speaks a message before the calls.
-        idle_close: the component closes a connection that is idle for 10 s, as it does if the app does not set
-            `idleTimeoutMs`; the next input of the user opens another.
-        tool_end: how the app's tool ends.
-        workaround: the app's workaround, a name of `model.catalog.workarounds`, or None.
+        idle_close: the component closes a connection that is idle for 10 s, its default without `idleTimeoutMs`, and reopens it
+            at the next user input.
+        tool_end: how the app's tool ends: ``result``, ``error``, ``reject`` or ``none``.
+        workaround: name of the app's workaround in `model.catalog.workarounds`, or None.
         knobs: undocumented behaviour of the upstream.
         provider: the upstream's row in `model.catalog.providers`.
-        seed: seed of all draws; it has no effect without drawn times.
+        seed: seed of all draws, without effect if no time is drawn.
         schedule: durations of single timers and messages, in place of the times.
-        min_spacing_ns: minimum time between messages of a link at sockets, with a schedule.
-        plan: the times of the schedule in virtual time, which a replay at sockets follows.
+        min_spacing_ns: minimum time in ns between messages of a link when a schedule is replayed on sockets.
+        plan: times at which a replay on sockets sets timers and sends messages, from the same session in virtual time.
         cursor: position of a replay in the schedule; see `begun`.
     """
 
@@ -78,7 +78,7 @@ class SessionConfig:
     cursor: ScheduleCursor | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        """The fields that are not the defaults, by name."""
+        """Return the fields that differ from their defaults, by name."""
         names = {"release": self.release.tag, "scenario": self.scenario.name, "handler": self.handler, "profile": self.profile}
         usual = {**{each.name: each.default for each in fields(self)}, "knobs": _KNOBS}
         other = {name: value for name, value in vars(self).items() if name not in (*names, "component", "times")}
@@ -99,7 +99,7 @@ class SessionConfig:
         for name in ("component", "handler", "profile", "provider", "modality"):
             object.__setattr__(self, name, name_of(name, getattr(self, name)))
         one_of("tool_end", self.tool_end, get_args(ToolEnd))
-        # Python's integers, because the header of a recording takes no NumPy integer.
+        # Convert to Python integers, because NumPy integers cannot be written to the header of a recording.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("min_spacing_ns", 0, MAX_WHOLE)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
         if (own := self.scenario.calls) not in (None, self.calls):
@@ -142,15 +142,15 @@ class SessionConfig:
         provider: str = DEFAULT_PROVIDER,
         seed: int = 0,
     ) -> SessionConfig:
-        """Make a session from the names, texts and numbers of a command line or a notebook.
+        """Return a session for the names, texts and numbers of a command line or a notebook.
 
         Args:
             release: tag of the proxy, or a backend version that names one program.
-            component_tag: tag of the component; by default the one that was published with the proxy.
+            component_tag: tag of the component; by default the component that was published with the proxy.
             scenario: a name of `model.catalog.scenarios`.
             times: time name -> number of ms, text of the grammar (see `voicerace.model.parameters`), or a list, tuple, NumPy
                 array or Series of one number per function call.
-            calls: function calls in one response, 1 to 8; by default those of the scenario.
+            calls: number of function calls in one response, 1 to 8; by default as in the scenario.
             tool_end: how the tool ends; by default as in the scenario.
             knobs_given: name of a knob -> value.
             handler, profile, modality, preamble, idle_close, workaround, provider, seed: see the attributes.
@@ -182,10 +182,10 @@ class SessionConfig:
         )
 
     def shifted(self, **by_ms: float) -> SessionConfig:
-        """Shift some times of the session: with ``shifted(tool_ms=-40)`` the result comes 40 ms earlier.
+        """Return a session with shifted times: with ``shifted(tool_ms=-40)`` the result comes 40 ms earlier.
 
         Args:
-            by_ms: name of a time -> ms to add to each of its values; a drawn time is replaced by this session's draw.
+            by_ms: name of a time -> ms to add to each of its values. A drawn time is first replaced by this session's draw.
 
         Raises:
             InputError: the session does not have the time, or the result is negative or longer than a day.
@@ -206,13 +206,13 @@ class SessionConfig:
         return replace(self, times=Times(values))
 
     def begun(self) -> SessionConfig:
-        """The session with a new cursor, for one replay at sockets."""
+        """Return the session with a new cursor, for one replay on sockets."""
         if self.schedule is None:
             return self
         return replace(self, cursor=ScheduleCursor(self.schedule, self.min_spacing_ns, self.plan))
 
     def longest_ns(self) -> int:
-        """The longest time in ns without a message in a session that has not ended."""
+        """Return the longest time in ns without a message in a session that has not ended."""
         scheduled = self.schedule.longest_ns() if self.schedule is not None else 0
         return max(self.times.longest_ns(self.seed), scheduled)
 
@@ -241,12 +241,12 @@ class SessionConfig:
         }
 
     def user(self) -> User:
-        """A new user, which knows the number of results that the app sends."""
+        """Return a new user that expects the number of results that the app sends."""
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
         return User(self.scenario.inputs, results, comes_back=self.idle_close)
 
     def provenance(self) -> dict[str, Any]:
-        """The configuration for the header of a recording."""
+        """Return the configuration for the header of a recording."""
         return {
             "release": self.release.tag,
             "component": self.component,
@@ -269,7 +269,7 @@ class SessionConfig:
 
 
 def knobs(given: Mapping[str, str]) -> Knobs:
-    """Make the upstream's knobs from names and values.
+    """Return the upstream's knobs for names and values.
 
     Raises:
         InputError: an unknown knob or value.
@@ -284,7 +284,7 @@ def knobs(given: Mapping[str, str]) -> Knobs:
 
 
 _ALLOWED_KNOBS = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
-#: Field of a session -> its type; the other fields are checked by their values.
+#: Type of each session field that is checked by type. The other fields are checked by value.
 _KINDS: Final[dict[str, Any]] = {
     "release": ProxyRelease,
     "scenario": Scenario,

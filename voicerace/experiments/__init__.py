@@ -1,1 +1,1 @@
-"""Experiments with many sessions: sweeps, and the exploration of every order of events."""
+"""Experiments with many sessions: sweeps, and explorations of every order of events."""

@@ -1,16 +1,18 @@
 """Measures the times of `model.catalog.profiles.TIMES` in a recording.
 
-Times of the server are measured at the upstream, times of the tool at the app. In a recording of the virtual engine they equal
-the configured times to the nanosecond. In a live recording they also contain delays of the machine and the network.
+Times of the server are measured at the upstream, times of the tool at the app. In a recording of the virtual engine, the
+measured times equal the configured times to the nanosecond. In a live recording, they also contain delays of the machine and
+the network.
 
 If a link was observed at another end, a time also contains delays between the two ends:
 
 - ``tool_ms``, ``repeat_ms``: without the app's links they are measured on the host link at the component. If the host link
-  was observed only at the proxy, ``tool_ms`` contains the round trip to the host. Without the host link they are missing.
+  was observed only at the proxy, ``tool_ms`` contains the round trip to the host. Without the host link, both times are
+  missing.
 - ``create_ms``, ``ack_ms``: if measured at the proxy (by a relay or in its log), they contain the round trip to the upstream.
-- Other times of the server are between two messages in the same direction, so they contain only jitter.
-- ``host_rtt_ms``, ``upstream_rtt_ms`` are measured only if both ends use one clock: if `Event.observed_at` is ``engine``, or
-  ``socket`` (only the emulated network).
+- Other server times lie between two messages in the same direction, so only jitter is added to them.
+- ``host_rtt_ms``, ``upstream_rtt_ms`` are measured only if both ends use one clock, that is, if `Event.observed_at` is
+``engine`` or ``socket``. With ``socket``, they contain only the emulated network.
 
 Times without a message (``slot_lag_ms``), times that do not delay an actor (``rate_limits_ms``) and times of the user
 (``speech_ms``, ``deadline_ms``, ...) are not measured.
@@ -46,7 +48,7 @@ _ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
 _CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
 _APP_LINKS: Final = (COMPONENT_TO_APP, APP_TO_COMPONENT)
-#: The links of function call requests and of results.
+#: Links that carry function call requests and results.
 _REQUEST_LINKS: Final = (PROXY_TO_COMPONENT, COMPONENT_TO_PROXY)
 
 
@@ -56,7 +58,7 @@ class Measured:
 
     Attributes:
         name: name of the time in `TIMES`.
-        index: index of the value; `Times.ns(name, index, seed)` is the configured value.
+        index: index of the value, for which `Times.ns(name, index, seed)` is the configured value.
         ns: duration in ns.
     """
 
@@ -66,9 +68,9 @@ class Measured:
 
 
 def measured(recording: Recording) -> dict[str, list[float]]:
-    """Return name -> measured values in ms, in the order of `Measured.index`.
+    """Return measured values in ms by name, in the order of `Measured.index`.
 
-    Names without a value are missing. ``tool_ms`` has one value per call with a result of the app, in call order.
+    A name without a value is missing. ``tool_ms`` has one value per call that got a result from the app, in call order.
 
     Args:
         recording: the session to measure.
@@ -120,7 +122,7 @@ def _requested(message: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _result_of(message: Mapping[str, Any]) -> str | None:
-    """Return the id of the call if the message is the app's result of a call, else None."""
+    """Return the call id if the message is the app's result for a call, else None."""
     kind, value = message.get("type"), message.get("value")
     if kind == "FunctionCallResponse":
         answers = placeholder_in(message.get("content")) is None
@@ -140,7 +142,7 @@ def _server(trace: TraceIndex) -> Iterator[Measured]:
             own[str(event.payload.get("response_id"))].append(event)
     calls = 0
     for number, response in enumerate(trace.ledger.responses.values()):
-        # The duration of a cancelled response depends on the time of its cancellation.
+        # The times of a cancelled response depend on when it was cancelled.
         if response.status != "cancelled":
             yield from _began(trace, response, number, own[response.id])
         if response.status in (None, "completed"):
@@ -158,10 +160,10 @@ def _began(trace: TraceIndex, response: Response, number: int, events: list[Even
 
 
 def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
-    """Yield the durations of the items of a response, and the gaps between them.
+    """Yield the durations of a response's items, and the gaps between items.
 
-    An item ends with the `.done` event of its content. If a response sends these events for all items at its end, an earlier
-    item ends with its last delta before the next item.
+    An item ends with the `.done` event of its content. If a response sends the `.done` events of all items at its end, an item
+    other than the last ends with its last delta.
     """
     opened: list[Event] = []
     ends: dict[int, Event] = {}
@@ -192,16 +194,16 @@ def _ended(trace: TraceIndex, response: Response, number: int, events: list[Even
         of_call = _item_id(arguments)
         closed = (event for event in events if event.type == "response.output_item.done" and _item_id(event) == of_call)
         yield from _between("item_done_ms", number, arguments, next(closed, None))
-        # If `done` is None, no gap is measured, because another call could follow.
+        # If `done` is None, the gap is not measured, because another call could follow.
         yield from _between("gap_ms", number, arguments, done)
     elif done is not None and (content := _last(events, *_CONTENT_DONE)):
-        # Until response.done the message could be a preamble of a call.
+        # Until `response.done`, the message could be the preamble of a call.
         yield from _between("reply_ms", number, _first(events, "response.output_item.added"), content)
         yield from _between("reply_gap_ms", number, content, done)
 
 
 def _acks(trace: TraceIndex) -> Iterator[Measured]:
-    """Yield the time from each item of the client to its confirmation. Equal items are confirmed in order."""
+    """Yield the time from each client item to its confirmation. Equal items are confirmed in order."""
     refused = {output.key for output in trace.ledger.outputs if output.refused}
     waiting: dict[tuple[str, ...], list[tuple[int, Event]]] = defaultdict(list)
     confirming: set[str] = set()
@@ -219,17 +221,17 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
 
 
 def _same(event: Event) -> tuple[str, ...]:
-    """Return the fields that are equal in an item and its confirmation. The server may assign another id."""
+    """Return the fields that are equal in an item and its confirmation. The server can assign another id."""
     item = _item(event)
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     names = ("type", "role", "call_id", "output")
-    # As text, because the values can be of any type.
+    # Text is hashable, unlike some values that a client can send.
     return (*(repr(item.get(name)) for name in names), *(repr(part.get("text")) for part in parts))
 
 
 def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> Iterator[Measured]:
-    """Yield the sum of the mean delays of both directions; nothing if a direction has no measured delay."""
+    """Yield the sum of the mean delays of both directions, or nothing if a direction has no measured delay."""
     means = []
     for link in links:
         took = [
@@ -247,7 +249,7 @@ def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> It
 
 
 def _between(name: str, index: int, start: Event | None, end: Event | None) -> Iterator[Measured]:
-    """Yield the time between two messages at the upstream; nothing if a message is missing or has no time."""
+    """Yield the time between two messages at the upstream, or nothing if a message is missing or has no time."""
     since, until = (None if each is None else each.at_ns("upstream") for each in (start, end))
     if since is not None and until is not None:
         yield Measured(name, index, until - since)
@@ -262,11 +264,11 @@ def _last(events: list[Event], *kinds: str) -> Event | None:
 
 
 def _item(event: Event) -> Mapping[str, Any]:
-    """Return the item of an event; an empty mapping if the event has no item."""
+    """Return the item of an event, or an empty mapping if the event has no item."""
     return realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
 
 
 def _item_id(event: Event) -> str:
-    """Return the id of the item that an event contains or whose content it contains."""
+    """Return the id of the item that an event contains, or to which the event's content belongs."""
     found = event.payload.get("item_id") if isinstance(event.payload, Mapping) else None
     return str(_item(event).get("id", found))

@@ -1,9 +1,9 @@
-"""Outcome frequencies of a tool turn with the times recorded at the real API, per release and handler style.
+"""Computes how often each outcome occurs with times recorded at the real API, per release and handler style.
 
 The sessions have the scenario `single` (one function call, one tool result), the profile `recorded-2026` and independent
-draws. A cell is a combination of release, handler style and modality. All cells use the same draws, those of a sweep with the
-same seed, so they can be compared draw by draw. Releases whose proxies have the same settings share a cell, and so do handler
-styles for which the component sends the same messages at the same times.
+draws. A cell is a combination of release, handler style and modality. All cells use the draws of a sweep with the same seed, so
+they can be compared draw by draw. Releases whose proxies have the same settings share a cell, and so do handler styles for
+which the component sends the same messages at the same times.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "shipped_answers",
 ]
 
-#: Handler styles in the order of the table: first those with one result per call, then those with two.
+#: Handler styles in the order of the table: styles with one result per call, then styles with two results.
 HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_send")
 MODALITIES: Final = ("audio", "text")
 #: Handler style -> another style with the same messages at the same times on every connection.
@@ -57,7 +57,7 @@ _COLUMNS: Final = ("release", "handler", "modality", "outcome", "count", "draws"
 
 
 class Cell(NamedTuple):
-    """A combination of release, handler style and modality."""
+    """Combination of release, handler style and modality."""
 
     release: str
     handler: str
@@ -65,7 +65,7 @@ class Cell(NamedTuple):
 
     @property
     def spec(self) -> SweepSpec:
-        """The spec of a sweep that contains the sessions of this cell."""
+        """Spec of a sweep that consists of this cell's sessions."""
         return SweepSpec(
             releases=(self.release,),
             handlers=(self.handler,),
@@ -79,7 +79,7 @@ class Cell(NamedTuple):
 
 @dataclass
 class Answer:
-    """The outcomes of one cell.
+    """Outcomes of one cell.
 
     Attributes:
         counts: outcome -> number of draws.
@@ -101,10 +101,10 @@ class Answer:
 
 
 def programs() -> dict[str, tuple[str, ...]]:
-    """Return first tag of a program -> all tags with the same program. The reference gate is last.
+    """Return all tags of each program, by the first of these tags. The reference gate is last.
 
     Tags have the same program if all settings of their proxies and `default_error` of their components are equal. Other
-    settings of a component (idle timeout, microphone, new connections) do not affect these sessions.
+    component settings (idle timeout, microphone, new connections) do not affect these sessions.
     """
     found: dict[object, list[str]] = {}
     for row in (*PROXIES.values(), REFERENCE):
@@ -114,12 +114,12 @@ def programs() -> dict[str, tuple[str, ...]]:
 
 
 def program_of() -> dict[str, str]:
-    """Return tag -> first tag with the same program, under which its answers are stored; see `programs`."""
+    """Return, for each tag, the first tag with the same program (see `programs`). Answers are stored under the first tag."""
     return {tag: first for first, tags in programs().items() for tag in tags}
 
 
 def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities: Sequence[str] = ()) -> list[Cell]:
-    """Return the cells of releases, handler styles and modalities. An empty argument selects all.
+    """Return the cells of releases, handler styles and modalities. An empty argument selects all values.
 
     Raises:
         InputError: a name is unknown.
@@ -134,14 +134,14 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
 
 
 def draw(cell: Cell, start: int, stop: int) -> list[str]:
-    """Return the outcomes of draws `start` to `stop`, exclusive."""
+    """Return the outcomes of draws `start` to `stop` (exclusive), in order."""
     with uncollected():
         return [judge(simulate(session)).outcome for _, session in Plan.of(cell.spec).part(start, stop)]
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A function for `Executor.map` that plays one block of draws, given its index."""
+    """Function for `Executor.map` that plays one block of draws, given the block's index."""
 
     blocks: tuple[tuple[Cell, int, int], ...]
 
@@ -152,7 +152,7 @@ class _Work:
 def play(
     found: dict[Cell, Answer], wanted: Sequence[Cell], draws: int, executor: Executor, progress: bool = True
 ) -> Iterator[Cell]:
-    """Play blocks of draws until each cell has `draws` draws; add outcomes to `found` and yield the cell of each block.
+    """Play blocks of draws until each cell has `draws` draws. Add outcomes to `found`, and yield the cell of each block.
 
     Raises:
         InputError: the first draws of a cell no longer have the outcomes stored in `found`.
@@ -183,7 +183,7 @@ def play(
 
 
 def write(found: Mapping[Cell, Answer], path: Path) -> None:
-    """Write the answers as CSV, a row per cell and observed outcome."""
+    """Write the answers as CSV, with one row per cell and observed outcome."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(_COLUMNS)
@@ -231,7 +231,7 @@ def shipped_answers() -> dict[Cell, Answer]:
 
 
 def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, Answer]]:
-    """Yield (tags of a program, its first tag, handler, modality, answer) of every answer."""
+    """Yield (tags of the program, first of these tags, handler, modality, answer) for every answer."""
     tags = programs()
     for modality in MODALITIES:
         for release, all_tags in tags.items():
@@ -242,7 +242,7 @@ def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, 
 
 
 def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
-    """Return one object per row of `rows_of`: the tags, and the outcomes with shares and intervals."""
+    """Return one JSON object per row of `rows_of`: the tags, and the outcomes with shares and intervals."""
     return [
         {
             "releases": tags.split(", "),
@@ -266,7 +266,7 @@ def outcome_text(answer: Answer) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent with two decimals, or with more if it would be rounded to 0 or 100."""
+    """Return a share in percent with two decimals, or with more decimals if it would be rounded to 0 or 100."""
     if share in (0, 1):
         return f"{share:.0%}"
     digits = 2

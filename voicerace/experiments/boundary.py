@@ -1,8 +1,8 @@
 """Finds by bisection where the outcome changes along one time.
 
-With fixed times, bisection between two values of a coarse grid with different outcomes finds the change to 0.1 ms. If the
-outcome changes and changes back between two values of the grid, both changes are missed. With drawn times, bisection finds
-the value at which the share of bad outcomes crosses a level. Each value is played until its share is significantly above or
+With fixed times, bisection between two coarse grid values with different outcomes finds the change to 0.1 ms. Two changes
+between neighbouring grid values are missed if the second reverses the first. With drawn times, bisection finds the value at
+which the share of bad outcomes crosses a level. Sessions are played at each value until the share is significantly above or
 below the level. All values and releases use the same draws.
 """
 
@@ -30,9 +30,9 @@ __all__ = ["RESOLUTION_MS", "Boundaries", "boundaries"]
 
 RESOLUTION_MS: Final = 0.1
 _RESOLUTION_NS: Final = 100_000
-#: Resolution in ns of the limits of the range in which the share is not significantly above or below the level.
+#: Resolution, in ns, of the limits between which the share is not significantly above or below the level.
 _EDGE_NS: Final = 1_000_000
-#: Number of draws in the first stage at one value; every further stage doubles the total.
+#: Number of draws in the first stage at one value. Every further stage doubles the total.
 _FIRST_STAGE: Final = 50
 #: Confidence level of one stage. It is more than 95 % because several stages are tested.
 _CONFIDENCE: Final = 0.99
@@ -40,16 +40,17 @@ _CONFIDENCE: Final = 0.99
 
 @dataclass(frozen=True)
 class Boundaries:
-    """The changes of the outcome, and the number of sessions played.
+    """Changes of the outcome, and the number of sessions played.
 
     Attributes:
         frame: one row per change: ``release``, ``scenario``, ``handler``, ``modality``, ``calls``, the value of every grid,
-            ``axis``, ``from_ms`` and ``to_ms`` (the change is between these values, inclusive), ``before`` and ``after``.
-            With fixed times, ``before`` and ``after`` are outcomes, and ``at_ms`` is the exact value if a tie has both. With
-            drawn times, they are ``most`` (bad outcomes above the level) or ``few`` (below it), and the share is not
-            significant between ``from_ms`` and ``to_ms``. ``share``, ``low``, ``high`` and ``draws`` describe the bad
-            outcomes at the value with the most draws.
-        trials: number of played sessions, including those that search for ties.
+            ``axis`` (name of the varied time), ``from_ms`` and ``to_ms`` (the change is between these values, inclusive),
+            ``before`` and ``after``. With fixed times, ``before`` and ``after`` are outcomes, and ``at_ms`` is the exact value
+            if both outcomes occur there because of a tie. With drawn times, they are ``most`` (bad outcomes above the level) or
+            ``few`` (below it), and between ``from_ms`` and ``to_ms`` the share is not significantly above or below the level.
+            ``share``, ``low``, ``high`` and ``draws`` are the share of bad outcomes, its interval and the number of draws, at
+            the value with the most draws.
+        trials: number of sessions played, including sessions that search for ties.
         grid_trials: number of sessions in a full grid of the same resolution.
     """
 
@@ -59,10 +60,10 @@ class Boundaries:
 
 
 def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boundaries:
-    """Find the changes along the first grid of a spec's times, for each combination of values of its other grids.
+    """Find the changes of the outcome along the first time grid of a spec, for each combination of the other grids' values.
 
     Args:
-        spec: its first grid is the axis and sets the range and the initial step of the search.
+        spec: sweep spec whose first grid gives the axis, the range and the initial step of the search.
         level: with drawn times, the share of bad outcomes at the boundary.
         most: with drawn times, the maximum number of draws at one value.
 
@@ -117,7 +118,7 @@ def _story(session: SessionConfig, plan: Plan, axis: str) -> dict[str, Any]:
 
 
 def _middle(low: int, high: int) -> int | None:
-    """Return a middle value, if possible a multiple of the resolution; None if the values are neighbours."""
+    """Return a middle value, if possible a multiple of the resolution, or None if the values are neighbours."""
     middle = (low + high) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
     if high - low <= _RESOLUTION_NS:
         return None
@@ -128,7 +129,7 @@ def _middle(low: int, high: int) -> int | None:
 
 
 class _Fixed:
-    """The search for changes in one cell with fixed times."""
+    """Searches one cell for changes with fixed times."""
 
     def __init__(self, session: SessionConfig, axis: str) -> None:
         self.session = session
@@ -148,7 +149,7 @@ class _Fixed:
                 yield from self._between(left, right)
 
     def _between(self, low: int, high: int) -> Iterator[dict[str, Any]]:
-        """Yield the changes between two values whose outcomes differ. A third outcome in the middle gives two changes."""
+        """Yield the changes between two values whose outcomes differ. A third outcome between them gives two changes."""
         middle = _middle(low, high)
         if middle is None:
             yield self._row(low, high)
@@ -181,7 +182,7 @@ class _Fixed:
 
 @dataclass(frozen=True)
 class _Share:
-    """The share of bad outcomes among `of` draws. `side` is 1 above the level, -1 below it, 0 if not significant."""
+    """Share of bad outcomes among `of` draws. `side` is 1 above the level, -1 below it, 0 if not significant."""
 
     bad: int
     of: int
@@ -198,7 +199,7 @@ class _Share:
 
 
 class _Drawn:
-    """The search for changes in one cell with drawn times. Every value is played with the same `sessions`."""
+    """Searches one cell for changes with drawn times. Every value is played with the same `sessions`."""
 
     def __init__(self, sessions: list[SessionConfig], axis: str, level: float) -> None:
         self.sessions = sessions
@@ -208,7 +209,7 @@ class _Drawn:
         self._known: dict[int, _Share] = {}
 
     def at(self, value_ns: int) -> _Share:
-        """Return the share at a value. Sessions are played until its side is significant or all were played."""
+        """Return the share at a value. Play sessions until the share's side is significant or all sessions are played."""
         if value_ns not in self._known:
             share, stage = _Share(0, 0, self.level), _FIRST_STAGE
             for number, session in enumerate(self.sessions, 1):
@@ -224,7 +225,7 @@ class _Drawn:
         return self._known[value_ns]
 
     def crossings(self, grid: Grid) -> Iterator[dict[str, Any]]:
-        """Yield the changes between neighbouring values on different sides. Values on neither side are skipped."""
+        """Yield the changes between neighbouring values on different sides. Values without a significant side are skipped."""
         clear = [value for value in grid.values_ns if self.at(value).side]
         for left, right in pairwise(clear):
             if self.at(left).side != self.at(right).side:

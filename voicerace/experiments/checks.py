@@ -1,4 +1,4 @@
-"""The sessions of `voicerace check`: scenarios, handlers and delays with which some releases fail.
+"""Sessions of `voicerace check`: scenarios, handlers and delays with which some releases fail.
 
 The gap is 300 ms, and the round trips are 20 ms (host) and 60 ms (upstream). The delays are far from the values at which an
 outcome changes, because a busy machine delays messages by a few milliseconds. Further sessions use the times recorded at the
@@ -18,16 +18,16 @@ from voicerace.model.catalog.scenarios import SCENARIOS
 
 __all__ = ["CASES", "GAP_MS", "WORDS", "Case"]
 
-#: The gap of the sessions without recorded times, in ms.
+#: Gap in ms of the sessions without recorded times.
 GAP_MS: Final = 300
 
 #: Names of faults that a check reports in addition to outcomes.
 WORDS: Final = ("wedged", "unconfigured", "unheard")
 
-#: Handlers with which the component's own error is the first result of a call. The reply is then stale with every proxy
+#: Handlers with which the component's own error is the first result of a call, which makes the reply stale with every proxy
 #: (`model.actors.reference_gate`).
 ERROR_FIRST: Final = ("void_ref", "void_send")
-#: Times in ms. The deadline keeps a check short and exceeds the 5 s after which a reply is `late`.
+#: Times in ms. The deadline keeps a check short, but exceeds the 5 s after which a reply is `late`.
 _TIMES: Final[dict[str, Any]] = {
     "gap_ms": GAP_MS, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
 }  # fmt: skip
@@ -42,7 +42,7 @@ class Case:
         name: scenario, handler and the times that distinguish the case, for reports.
         settings: arguments of `SessionConfig.of`.
         allowed: outcomes that no proxy can avoid in this session.
-        turns: number of user turns with function calls.
+        turns: number of tool turns.
     """
 
     name: str
@@ -81,9 +81,9 @@ def _cases() -> Iterator[Case]:
         yield _case("late-settings", settings_ms=settings, tool_ms=10)
     for tool in (10, 600):
         yield _case("failing-tool", tool_ms=tool)
-        # The connection is lost after the call, so a proxy can only answer the next user input.
+        # The connection is lost after the call, so a proxy can answer only the next user input.
         yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
-    # The server also starts responses itself, so it can refuse a response.create of any proxy.
+    # The server also starts responses by itself, so it can refuse a `response.create` from any proxy.
     for tool in (10, 600, 1500):
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
     for inject in (60, 250):

@@ -1,7 +1,7 @@
-"""SHA-256 checksums of a run's parts and recordings, in a file that `sha256sum --check` reads.
+"""Stores SHA-256 checksums of a run's parts and recordings in a file that `sha256sum --check` reads.
 
-The checksum of a file is written before the file, so every complete file of a killed sweep can be verified. A checksum can
-therefore name a file that was never written. If a file has several checksums, the last one applies.
+The checksum of a file is written before the file, so every complete file of a killed sweep can be verified. The list can
+therefore contain a file that was never written. If a file has several checksums, the last one applies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.files import write_bytes, write_text
 __all__ = ["CHECKSUMS", "Checksums", "changed", "existing", "listed", "refuse_damaged"]
 
 CHECKSUMS: Final = "checksums.sha256"
-#: Folders of a run whose files have checksums.
+#: Folders of a run for whose files checksums are stored.
 _FOLDERS: Final = ("recordings", "table")
 _LINE: Final = re.compile(rf"([0-9a-f]{{64}})  ((?:{'|'.join(_FOLDERS)})/[^/]+)")
 
@@ -29,7 +29,7 @@ class Checksums:
 
     Args:
         folder: folder of the run.
-        known: path in the folder -> checksum of an existing file; None for a new run.
+        known: checksums of existing files by path in the folder, or None for a new run.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
@@ -65,7 +65,7 @@ class Checksums:
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Return path in the folder -> checksum; None for a run without checksums.
+    """Return checksums by path in the folder, or None for a run without checksums.
 
     Raises:
         InputError: the checksums cannot be read.
@@ -76,17 +76,17 @@ def listed(folder: Path) -> dict[str, str] | None:
         return None
     except OSError as error:
         raise InputError(str(folder / CHECKSUMS), error.strerror or "cannot be read", "a file as the sweep wrote it") from None
-    # A truncated line is skipped, because its file was not written.
+    # A truncated line is skipped, because the file that it names was not written.
     return {found[2]: found[1] for line in text.split("\n") if (found := _LINE.fullmatch(line))}
 
 
 def changed(folder: Path, known: Mapping[str, str], inside: Collection[str] = _FOLDERS) -> Iterator[tuple[str, str]]:
-    """Read every file and yield (path in the folder, fault) for each file that differs from what the run wrote.
+    """Read every file, and yield (path in the folder, fault) for each file that is not as the run wrote it.
 
     Args:
         folder: folder of the run.
         known: see `listed`.
-        inside: folders, or paths of single files.
+        inside: folders, or single files, to read.
     """
     folders = [each for each in inside if "/" not in each]
     files = {*existing(folder, folders), *(name for name in known if name.partition("/")[0] in folders)}
@@ -97,7 +97,7 @@ def changed(folder: Path, known: Mapping[str, str], inside: Collection[str] = _F
 
 
 def refuse_damaged(folder: Path, known: Mapping[str, str] | None, *inside: str) -> None:
-    """Verify files of a run that has ended.
+    """Verify the files of a run that has ended.
 
     Args:
         folder, inside: see `changed`.
@@ -122,7 +122,7 @@ def _wrong(file: Path, checksum: str) -> str | None:
 
 
 def existing(folder: Path, inside: Collection[str] = _FOLDERS) -> list[str]:
-    """Return the sorted paths of files with checksums, without unfinished files, whose names begin with a dot."""
+    """Return the sorted paths of the files in `inside`. Unfinished files, whose names begin with a dot, are left out."""
     return sorted(
         f"{name}/{each.name}"
         for name in inside

@@ -18,12 +18,12 @@ from voicerace.experiments.rates import cell_columns, wilson
 
 __all__ = ["differences", "paired_interval", "shares_along"]
 
-#: Columns of a cell that may differ between the compared releases.
+#: Columns of a cell that can differ between the compared releases.
 _OWN: Final = ("release", "component")
 
 
 def paired_interval(both: int, first: int, second: int, neither: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval (low, high) of the difference of two shares of the same draws, first minus second.
+    """Return the interval (low, high) of the difference between two shares of the same draws, first minus second.
 
     Wilson's limits of both shares are combined with their correlation phi, which has a continuity correction if its numerator
     is positive. Source: method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions
@@ -33,7 +33,7 @@ def paired_interval(both: int, first: int, second: int, neither: int, level: flo
         both: number of draws with the event in both samples.
         first: number of draws with the event only in the first sample.
         second: number of draws with the event only in the second sample.
-        neither: number of draws without the event. The sum of the four numbers is at least 1.
+        neither: number of draws without the event. The four numbers must not all be 0.
         level: coverage.
     """
     of = both + first + second + neither
@@ -52,12 +52,12 @@ def paired_interval(both: int, first: int, second: int, neither: int, level: flo
 
 
 def differences(trials: pd.DataFrame, of: str = "bad", level: float = 0.95) -> pd.DataFrame:
-    """Return the difference between the shares of an outcome of each pair of releases, on their common draws.
+    """Return the difference between the shares of an outcome for each pair of releases, on their common draws.
 
     Args:
-        trials: trials of one sweep; the seed identifies a draw.
+        trials: trials of one sweep. The seed identifies a draw.
         of: ``bad`` for all bad outcomes, or an outcome.
-        level: coverage of the interval of one pair; there is no correction for several pairs.
+        level: coverage of each pair's interval, without a correction for several pairs.
 
     Returns:
         One row per cell and pair of releases: the cell's columns except those of the release, ``release``, ``other``,
@@ -112,7 +112,7 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
     difference = (only - only_other) / (both + only + only_other + neither)
     if not estimated:
         return {"difference": difference, "low": math.nan, "high": math.nan, "p": math.nan, "kind": "computed"}
-    # Imported here, because the import takes a third of the program's start time.
+    # Imported here, because this import would take a third of the program's start time.
     from scipy.stats import binomtest
 
     low, high = paired_interval(both, only, only_other, neither, level)

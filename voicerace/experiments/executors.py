@@ -1,8 +1,8 @@
 """Plays the chunks of a sweep in this process, in several processes, or on a dask cluster.
 
-The executor does not affect the results. If a process on this machine dies, or the scheduler of a cluster is lost, the sweep
-ends with an error and can be resumed. Dask plays the chunk of a lost worker on another worker. A process starts a chunk after
-its previous chunk was written, so a resumed sweep replays at most one chunk per process.
+The choice does not affect the results. If a process on this machine dies, or the scheduler of a cluster is lost, the sweep
+ends with an error and can be resumed. Dask plays the chunk of a lost worker on another worker. A process starts a chunk only
+after its previous chunk is written, so a resumed sweep replays at most one chunk per process.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ from voicerace.errors import InputError
 __all__ = ["Executor"]
 
 _Result = TypeVar("_Result")
-#: Number of submitted chunks per thread of a cluster, which keeps the thread busy and limits its memory.
+#: Number of submitted chunks per thread of a cluster: enough to keep the thread busy, few enough to limit memory.
 _AHEAD: Final = 4
 
 
 @dataclass(frozen=True)
 class Executor:
-    """The processes or the cluster that play chunks.
+    """Plays chunks in processes or on a cluster.
 
     Attributes:
-        jobs: number of processes; -1 for one per core. A script with several needs ``if __name__ == "__main__":``.
-        dask: address of a dask scheduler, ``tcp://HOST:PORT``; this process and the workers need the extra ``cluster``.
+        jobs: number of processes; -1 for one per core. With several processes, a script needs ``if __name__ == "__main__":``.
+        dask: address of a dask scheduler (``tcp://HOST:PORT``), or None. This process and the workers need the extra
+            ``cluster``.
 
     Raises (on creation):
         InputError: the number of processes is invalid.
@@ -65,8 +66,8 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # joblib starts chunks before earlier results are read. `concurrent.futures` blocks forever if a worker is killed
-        # while it sends a result.
+        # joblib would start chunks before earlier results are read. `concurrent.futures` would block forever if a worker is
+        # killed while it sends a result.
         count = cpu_count() if self.jobs == -1 else self.jobs
         with ExitStack() as workers:
             busy: list[Connection] = []
@@ -99,14 +100,14 @@ class Executor:
 
             def submit() -> Any:
                 number = next(waiting, None)
-                # With `pure=True` dask could return the result of an equal call of another sweep.
+                # With `pure=True`, dask could return the result of an equal call in another sweep.
                 return None if number is None else client.submit(work, number, pure=False, retries=3)
 
             ahead = max(_AHEAD, _AHEAD * sum(client.nthreads().values()))
             first = [each for _ in range(ahead) if (each := submit()) is not None]
             done = distributed.as_completed(first, loop=client.loop, with_results=True)
             for future, result in done:
-                if future.cancelled():  # futures are cancelled only if the scheduler is lost
+                if future.cancelled():  # A future is cancelled only if the scheduler is lost.
                     raise InputError("dask", f"{address}: the connection to the scheduler is lost")
                 future.release()
                 if (following := submit()) is not None:
@@ -117,13 +118,13 @@ class Executor:
 @contextmanager
 def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
     """Start a worker process and yield the connection to it. The process is killed at the end."""
-    # `fork` is not safe, because threads of this process (of a notebook or a progress bar) may hold locks.
+    # `fork` is not safe, because threads of this process (for example, of a notebook or a progress bar) can hold locks.
     context = multiprocessing.get_context("spawn")
     connection, worker_end = context.Pipe()
     process = context.Process(target=_serve, args=(worker_end, work), daemon=True)
     with _interrupts_blocked():
         process.start()
-    worker_end.close()  # so that the connection closes when the worker ends
+    worker_end.close()  # so that the connection is closed when the worker ends
     try:
         yield connection
     finally:
@@ -133,14 +134,14 @@ def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
 
 
 def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
-    """Receive numbers of chunks and send their results, in a worker process."""
+    """Receive numbers of chunks, and send the results. Runs in a worker process."""
     threading.Thread(target=_end_with_parent, name="end with the parent", daemon=True).start()
     with suppress(EOFError, ConnectionError):  # until the other end is closed
         while True:
             number = numbers.recv()
             try:
                 result = work(number)
-            except Exception as error:  # the receiving process raises it
+            except Exception as error:  # The receiving process raises this exception.
                 result = error
             numbers.send(result)
 
@@ -155,10 +156,10 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _alive() -> Iterator[None]:
-    """Convert errors of the connection to a worker.
+    """Convert errors of a worker's connection into an InputError.
 
     Raises:
-        InputError: the worker has ended.
+        InputError: the worker process has ended.
     """
     try:
         yield
@@ -168,8 +169,8 @@ def _alive() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in the context, so that processes started in it ignore the terminal's Ctrl-C."""
-    resource_tracker.ensure_running()  # otherwise `Process.start` starts it, which unblocks the signal
+    """Block SIGINT in the context, so that processes started in the context ignore Ctrl-C in the terminal."""
+    resource_tracker.ensure_running()  # otherwise `Process.start` starts the tracker, which unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -179,7 +180,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Suppress a library's log messages in the context. Its failures raise an InputError."""
+    """Suppress the log messages of libraries in the context. Their failures raise an InputError instead."""
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)

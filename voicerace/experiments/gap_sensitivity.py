@@ -1,4 +1,4 @@
-"""Computes which gaps change the outcome of a tool turn, with all other times as recorded.
+"""Computes which gaps change the outcome of a tool turn while all other times are as recorded.
 
 No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This module computes how long a gap
 must be to change an outcome: for each draw of the other times, only the gap varies. The results are not frequencies.
@@ -28,25 +28,25 @@ __all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "fram
 
 _GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
 assert isinstance(_GAP, Uniform)  # noqa: S101  # a uniform distribution in the profile
-#: The shortest and the longest recorded gap in ms.
+#: (shortest, longest) recorded gap in ms.
 RECORDED_MS: Final = (_GAP.low, _GAP.high)
 LONGEST_RECORDED_MS: Final = _GAP.high
-#: Gaps in ms that are played with every draw: the limits of the recorded range, then longer gaps.
+#: Gaps in ms to play with every draw: the limits of the recorded range, then longer gaps.
 GAPS_MS: Final = (_GAP.low, LONGEST_RECORDED_MS, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 450.0, 700.0, 1000.0)
 _RESOLUTION_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The effect of the gap on the outcomes of one cell.
+    """Effect of the gap on the outcomes of one cell.
 
     Attributes:
-        cell: release, handler style, modality.
+        cell: release, handler style and modality.
         draws: number of draws of all other times.
-        bad: gap in ms -> number of draws with a bad outcome.
-        to_bad: gap, to 1 ms, at which the outcome becomes bad, for each draw with a good outcome at the longest recorded gap
-            and a bad outcome at a longer gap; sorted.
-        to_good: the same with good and bad exchanged.
+        bad: number of draws with a bad outcome, by gap in ms.
+        to_bad: sorted gaps, to 1 ms, at which the outcome becomes bad: one for each draw with a good outcome at the longest
+            recorded gap and a bad outcome at a longer gap.
+        to_good: as `to_bad`, with good and bad exchanged.
     """
 
     cell: Cell
@@ -57,7 +57,7 @@ class Sensitivity:
 
 
 def sensitivity(selected: Sequence[Cell] | None = None, draws: int = 20) -> Iterator[Sensitivity]:
-    """Play every cell at every gap, with the same draws of all other times. Yield one result per cell.
+    """Play every cell at every gap with the same draws of all other times, and yield one result per cell.
 
     Args:
         selected: cells to play; None for all cells with audio replies.
@@ -88,7 +88,7 @@ def _is_bad(session: SessionConfig, gap_ns: int) -> bool:
 
 
 def _change(session: SessionConfig, low: int, high: int) -> float:
-    """Return the gap in ms, to 1 ms, at which the outcome changes between two gaps in ns with different outcomes."""
+    """Return the gap in ms, to 1 ms, at which the outcome changes between two gaps. `low` and `high` are in ns."""
     last = _is_bad(session, high)
     while high - low > _RESOLUTION_NS:
         middle = (low + high) // 2
@@ -108,7 +108,8 @@ def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
 
 
 def rows_of_sensitivity(found: Sequence[Sensitivity]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (releases, handler styles, draws with a bad outcome at the longest recorded gap, gaps that change it) per cell."""
+    """Yield (releases, handler styles, draws that are bad at the longest recorded gap, gaps that change the outcome) per
+    cell."""
     tags = programs()
     for each in found:
         styles = ", ".join(style for style in HANDLERS_ASKED if SAME_MESSAGES.get(style, style) == each.cell.handler)

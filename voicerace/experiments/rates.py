@@ -1,4 +1,4 @@
-"""Statistics of trials as data frames: counts, shares and intervals per cell, and the times at which an outcome changes.
+"""Computes statistics of trials as data frames: counts, shares and intervals per cell, and times at which an outcome changes.
 
 Shares with fixed times are computed and have no interval. Shares with drawn times are estimates with Wilson's interval.
 Sessions with the outcome `unknown` are counted, but are not part of any share.
@@ -40,7 +40,7 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     """Return Wilson's interval (low, high) of a share.
 
     Args:
-        count: number of draws with the event.
+        count: number of draws in which the event occurred.
         of: number of independent draws; at least one.
         level: coverage.
 
@@ -56,21 +56,22 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    # A limit of 0 or 1 is exact; the formula has rounding errors.
+    # The limit is exactly 0 or 1 here, but the formula has rounding errors.
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
 
 
 def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval (low, high) of the difference of two independent shares, B minus A (Newcombe 1998, method 10)."""
+    """Return the interval (low, high) of the difference between two independent shares, B minus A (Newcombe 1998, method
+    10)."""
     a, b = count_a / of_a, count_b / of_b
     (low_a, high_a), (low_b, high_b) = wilson(count_a, of_a, level), wilson(count_b, of_b, level)
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:
-    """Return the columns of configured times: names of `TIMES`, and those of further calls (``tool_ms_2``)."""
+    """Return the columns of configured times: names of `TIMES`, and numbered names for further calls (``tool_ms_2``)."""
     return [str(name) for name in trials.columns if _time_of(str(name)) in TIMES]
 
 
@@ -199,14 +200,14 @@ def flips(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
 def differing(frame: pd.DataFrame, columns: Sequence[str], axis: str) -> list[str]:
     """Return the columns, except `axis`, that distinguish cells: ``release``, and columns with more than one value."""
     keep = [name for name in columns if name != axis and (name == "release" or frame[name].nunique(dropna=False) > 1)]
-    # The release determines the component, unless the sweep sets it.
+    # The release determines the component unless the sweep sets the component.
     if "release" in keep and "component" in keep and not frame.groupby("release")["component"].nunique().gt(1).any():
         keep.remove("component")
     return keep
 
 
 def _time_of(column: str) -> str:
-    """Return the name of a column's time, without the number of the call."""
+    """Return the name of the time in a column, without the number of the call."""
     further = _FURTHER_CALL.match(column)
     return further.group(1) if further else column
 

@@ -1,8 +1,8 @@
-"""A cache of model results on disk.
+"""Caches model results on disk.
 
-An entry is named after the hash of its request, and its folder after the hash of all files of this package and of the versions
-of Python and the libraries, so a changed program never reads old results. The first line of an entry is a checksum of the
-rest. Results are computed if an entry is missing or damaged.
+An entry's name is a hash of its request. Its folder's name is a hash of all files of this package and of the versions of Python
+and the libraries, so a changed program never reads old results. The first line of an entry is a checksum of the rest. Results
+are computed if an entry is missing or damaged.
 
 The environment variable ``VOICERACE_CACHE`` sets the folder; ``off`` disables the cache. The default is ``runs/cache`` in a
 checkout, else the user's cache folder. Entries are pickles, which can execute code, so all files in the folder must be trusted.
@@ -42,11 +42,11 @@ def cached_map(
     requests: Mapping[int, Any],
     executor: Executor | None = None,
 ) -> Generator[tuple[int, _Result]]:
-    """Yield (number, result of `work`) for every request, in any order. Cached results are not computed again.
+    """Yield (number, result of `work`) for every request, in any order, without computing cached results again.
 
     Args:
-        work: returns the result for a number. Results must be picklable, and with several processes also `work`.
-        requests: number -> everything that determines its result, as JSON; None disables the cache for the number.
+        work: returns the result for a number. Results must be picklable. With several processes, `work` must be picklable, too.
+        requests: by number, everything that determines the result, as JSON. None disables the cache for that number.
         executor: computes missing results; None for this process.
 
     Raises:
@@ -67,7 +67,7 @@ def cached_map(
 
 
 def folder_of_cache() -> Path | None:
-    """Return the folder for entries of this program; None if the cache is off or a file of the package has changed."""
+    """Return the folder for entries of this program, or None if the cache is off or a file of the package has changed."""
     given = os.environ.get(VARIABLE, "")
     if given == "off" or _files() != _LOADED:
         return None
@@ -88,7 +88,7 @@ class _Numbered(Generic[_Result]):
 
 @dataclass(frozen=True)
 class _Found:
-    """A wrapper of a result from the cache, because a result may be None."""
+    """Wraps a result from the cache, because a result can be None."""
 
     result: Any
 
@@ -133,7 +133,7 @@ def _files() -> list[tuple[str, int, int]]:
         folders[:] = [name for name in folders if name != "__pycache__"]
         for name in names:
             path = os.path.join(folder, name)
-            with suppress(FileNotFoundError):  # a temporary file that was deleted meanwhile
+            with suppress(FileNotFoundError):  # a temporary file that was deleted in the meantime
                 stat = os.stat(path)
                 found.append((os.path.relpath(path, _PACKAGE), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
@@ -148,6 +148,6 @@ def _hash_of_program() -> str:
     return digest.hexdigest()[:32]
 
 
-#: The files when this module was imported. If they change, the cache is off, because later imports may use other code.
+#: Files when this module was imported. If they change, the cache is off, because later imports could load other code.
 _LOADED: Final = _files()
 _PROGRAM: Final = _hash_of_program()

@@ -29,13 +29,13 @@ from voicerace.trace.recording import APP_TO_COMPONENT, Recording
 
 __all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
-#: The workaround that all others include. The others are compared with a handler that uses only `BASELINE`.
+#: Workaround that all others include. The others are compared with a handler that uses only `BASELINE`.
 BASELINE: Final = "await-and-return"
-#: Handlers with which `BASELINE` is compared; with them the component sends a second result.
+#: Handlers with which `BASELINE` is compared. With these handlers, the component sends a second result.
 _BARE: Final = ("async_ref", "void_ref")
 STORIES: Final = ("single", "parallel", "double", "chained")
-#: Intervals of the explored times in ms. `host_ms` has several values, because actions of an app on callbacks can be
-#: simultaneous with other messages.
+#: Intervals of the explored times in ms. `host_ms` is an interval, because an app's actions in callbacks can be simultaneous
+#: with other messages.
 BOUNDS: Final = (
     "host_ms=8:12", "upstream_ms=20:20", "tool_ms=0:5000", "create_ms=40:40", "first_item_ms=240:240", "arguments_ms=50:50",
     "call_gap_ms=5:200", "gap_ms=5:1000", "item_done_ms=5:5", "reply_ms=500:500", "reply_gap_ms=8:8", "ack_ms=35:35",
@@ -46,31 +46,32 @@ _SEEDS: Final = range(5)
 
 _PAIRS: Final = ("removed", "left", "new", "not_met")
 
-#: A finding as (scenario, name).
+#: (scenario, name) of a finding.
 Met = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of one workaround on one release.
+    """Effect of one workaround on one release.
 
     Attributes:
-        why_not: why the workaround is not possible on the release; the other fields are then empty.
+        why_not: reason why the workaround is not possible on the release, with all other fields empty. Empty if it is possible.
         removed: findings, as (scenario, name), that exist only without the workaround.
-        left: findings that exist with and without the workaround. For `BASELINE` also those that exist only with it, because
-            without it the component's second result hides them.
+        left: findings that exist with and without the workaround. For `BASELINE`, `left` includes findings that exist only with
+            it, because without it the component's second result hides them.
         new: findings that exist only with the workaround.
-        not_met: as `removed`, in scenarios of which not every order was explored.
-        incomplete: scenarios of which not every order was explored; `new` may contain old findings of these.
+        not_met: as `removed`, but in scenarios of which not every order was explored.
+        incomplete: scenarios of which not every order was explored. Findings of these scenarios in `new` can also exist without
+            the workaround.
         states: number of explored states, with and without the workaround.
-        air_ms: median response latency in ms, from the calls' response.done until the user hears a reply to the result, over
-            sessions in which the reply precedes the user's next input; None without such a session.
+        air_ms: median response latency in ms, from the calls' `response.done` until the user hears a reply to the result, over
+            sessions in which the reply precedes the user's next input. None without such a session.
         air_without_ms: `air_ms` without the workaround.
         heard: number of sessions in which the reply precedes the user's next input.
         heard_without: `heard` without the workaround.
         sessions: number of played sessions.
-        added_ms: latency that the workaround adds, over sessions heard with and without it: the number of ``pairs``, and the
-            ``median``, the 90th percentile (``p90``) and the ``max`` of the differences.
+        added_ms: response latency in ms that the workaround adds, over sessions whose reply is heard with and without it: the
+            number of ``pairs``, and the ``median``, the 90th percentile (``p90``) and the ``max`` of the differences.
     """
 
     release: str
@@ -130,7 +131,7 @@ def effect_of(
         cached: whether explorations use `result_cache`.
 
     Raises:
-        InputError: a release, workaround or time is unknown.
+        InputError: the release, the workaround or a time is unknown.
     """
     row = proxy_release(release)
     if reason := why_not(name, row, component_for(row).tag, "return"):
@@ -183,14 +184,14 @@ def effects_of(
     executor: Executor | None = None,
     tick: Callable[[str], object] = lambda _: None,
 ) -> list[Effect]:
-    """Return the effects of several workarounds on `release`; see `effect_of`. `result_cache` is used.
+    """Return the effects of several workarounds on `release` (see `effect_of`). `result_cache` is used.
 
     Args:
         release: tag of the proxy's release.
         names: names of the workarounds.
         stories, times, limit: see `effect_of`.
         executor: explores one workaround at a time; None for this process.
-        tick: called with the name of every finished workaround.
+        tick: called with the name of each finished workaround.
     """
     requests = {number: ["effect", release, name, list(stories), list(times), limit] for number, name in enumerate(names)}
     found: dict[int, Effect] = {}
@@ -227,7 +228,8 @@ def _explored(
 
 
 def air_of(release: str, name: str | None, given: dict[str, str], handler: str = "return") -> Iterator[float | None]:
-    """Yield `until_heard_ms` of every session of the grid: two profiles, `_TOOLS_MS`, and five draws of drawn times."""
+    """Yield `until_heard_ms` of every session of the grid: two profiles, the tool times `_TOOLS_MS`, and five draws of drawn
+    times."""
     for profile, seeds in (("loopback", range(1)), ("observed-2025", _SEEDS)):
         for tool in _TOOLS_MS:
             for seed in seeds:
@@ -239,7 +241,8 @@ def air_of(release: str, name: str | None, given: dict[str, str], handler: str =
 
 
 def until_heard_ms(recording: Recording) -> float | None:
-    """Return the response latency in ms until a reply that uses the tool's result; None without one before the next input.
+    """Return the response latency in ms until a reply that uses the tool's result, or None if no such reply precedes the next
+    input.
 
     If the app sends a placeholder and later the result as user input, the reply to this input is used.
     """

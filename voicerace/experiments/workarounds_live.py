@@ -1,6 +1,6 @@
 """Plays workarounds with a real proxy on sockets, and compares the sessions with the models.
 
-The sessions are those in which an app without a workaround may fail. Each is played without a workaround and with each one, in
+In these sessions an app without a workaround can fail. Each session is played without a workaround and with each workaround, in
 virtual time and on sockets. As in `experiments.checks`, the times are far from the values at which an outcome changes.
 """
 
@@ -24,9 +24,10 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["CELLS", "COLUMNS", "Tried", "WorkaroundCell", "cells_of", "tried"]
 
-#: Times in ms, as in `experiments.checks`. The deadline exceeds the sum of `fallback_ms` and the duration of a reply.
+#: Values of times in ms, as in `experiments.checks`. The deadline exceeds the sum of `fallback_ms` and the duration of a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
-#: (scenario, handler without a workaround, tool_ms). The tool ends long before, shortly before, after or long after the gap.
+#: (scenario, handler without a workaround, tool_ms). The tool ends long before, shortly before, shortly after or long after the
+#: end of the gap.
 CELLS: Final = (
     *(("single", "return", tool) for tool in ("10", "80", "400", "1500")),
     ("single", "async_ref", "400"),
@@ -38,14 +39,14 @@ COLUMNS: Final = (
     "release", "source", "workaround", "scenario", "handler", "tool_ms", "model_outcome", "outcome", "model_wedged", "wedged",
     "model_heard_ms", "heard_ms", "as_the_model", "tries",
 )  # fmt: skip
-#: Allowed difference in ms between the response latencies on sockets and in virtual time; a busy machine adds delays.
+#: Allowed difference in ms between the response latencies on sockets and in virtual time, because a busy machine adds delays.
 _TOLERANCE_MS: Final = 250
 _AT_ONCE: Final = (8, 4, 1)
 
 
 @dataclass(frozen=True)
 class WorkaroundCell:
-    """One session with a workaround; `workaround` is None for a session without a workaround."""
+    """Session with a workaround, or without a workaround if `workaround` is None."""
 
     workaround: str | None
     scenario: str
@@ -56,7 +57,7 @@ class WorkaroundCell:
 
 @dataclass(frozen=True)
 class Tried:
-    """The recordings of a cell in virtual time and of its last try on sockets."""
+    """Recordings of a cell: in virtual time, and of the last attempt on sockets."""
 
     cell: WorkaroundCell
     model: Recording
@@ -65,7 +66,7 @@ class Tried:
 
     @property
     def same(self) -> bool:
-        """Whether proxy and model agree on the outcomes, on a stuck session, and on the response latency."""
+        """Whether proxy and model agree on the outcomes, on whether the session is stuck, and on the response latency."""
         model, live = judge(self.model), judge(self.live)
         if _result(model) != _result(live) or live.fault is not None:
             return False
@@ -75,7 +76,7 @@ class Tried:
         return abs(heard[0] - heard[1]) <= _TOLERANCE_MS
 
     def row(self, release: str, source: str | None) -> dict[str, Any]:
-        """Return the row of the result table, with the columns `COLUMNS`."""
+        """Return a row of the result table, with the columns `COLUMNS`."""
         cell, model, live = self.cell, judge(self.model), judge(self.live)
         air = {
             name: None if ms is None else round(ms)
@@ -95,7 +96,7 @@ def _result(verdict: Verdict) -> tuple[Any, ...]:
 def cells_of(release: str, workarounds: Sequence[str]) -> list[WorkaroundCell]:
     """Return every cell without a workaround, and with each workaround that is possible on the release.
 
-    A workaround replaces the handler, so cells of other handlers than ``return`` are only played with ``await-and-return``.
+    A workaround replaces the handler, so cells with a handler other than ``return`` are played only with ``await-and-return``.
     """
     row = proxy_release(release)
     found = []
@@ -113,7 +114,7 @@ def cells_of(release: str, workarounds: Sequence[str]) -> list[WorkaroundCell]:
 
 
 def tried(cells: Sequence[WorkaroundCell], live: Callable[[], Live], tries: int = 3) -> Generator[tuple[int, Tried]]:
-    """Play cells on sockets. Yield (index, result) when a cell agrees with the model or has used all tries.
+    """Play cells on sockets. Yield (index, result) of each cell once it agrees with the model or has used all attempts.
 
     Raises:
         InputError: the proxy does not start.

@@ -37,8 +37,8 @@ class _Call(NamedTuple):
         actor: name of the actor.
         call: method to call.
         arguments: arguments of the method.
-        then: called after the effects were carried out, if not None.
-        program: name of the running program whose message causes the call, if any.
+        then: function to call after the effects are carried out, or None.
+        program: name of the running program that sent the message of this call, or None.
     """
 
     actor: str
@@ -53,8 +53,8 @@ class ActorHost(Interpreter):
 
     Args:
         actors: the actors by name.
-        times: values of the named durations.
-        seed: seed of random times.
+        times: value of each named duration.
+        seed: seed for random times.
         recorder: records the messages.
         watch: called with (link, payload, number) after an actor of this host has handled or sent a message.
         connect: called when an actor reopens a closed connection.
@@ -78,9 +78,9 @@ class ActorHost(Interpreter):
         self.watch = watch
         self.connect = connect
         self.cursor = cursor
-        #: Delays the component's reading of messages of the proxy. None: the component reads a message when it arrives.
+        #: Delays the component's reading of messages from the proxy. None: the component reads a message when it arrives.
         self.reader = Reader.of(times, seed) if "component" in actors else None
-        #: Messages to send when the connection of their link has been opened.
+        #: Messages to send once the connection for their link is open.
         self._early: dict[Link, list[Payload]] = {}
         self.connections: dict[tuple[str, str], FramedConnection] = {}
         self.broken: BaseException | None = None
@@ -91,7 +91,7 @@ class ActorHost(Interpreter):
         self._closed: set[Link] = set()
 
     def start(self) -> None:
-        """Start the actors. Called when the connections are open."""
+        """Start the actors. The connections must be open."""
         for name, actor in self.actors.items():
             self._call(name, actor.start)
 
@@ -120,17 +120,17 @@ class ActorHost(Interpreter):
             self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
     def act(self, actor: str, effects: Effects) -> None:
-        """Carry out effects that `User.observe` returned, which this host does not call."""
+        """Carry out the effects of `User.observe`, which this host does not call itself."""
         self._call(actor, lambda: effects)
 
     def end(self) -> None:
-        """End this host's part of the session. The host then neither calls an actor nor sends a message."""
+        """Stop this host: it calls no further actor and sends no further message."""
         self._ended = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         self._waiting.clear()
-        # Without reference cycles the objects are freed without a garbage collection.
+        # Breaking the reference cycles frees the objects without a garbage collection.
         self.connections.clear()
         self.watch = self.connect = None
 
@@ -168,7 +168,7 @@ class ActorHost(Interpreter):
                     if each.program is None:
                         self.fail(error, each.actor)
                     else:
-                        # An unexpected message of a running program ends its session but not the sweep.
+                        # An unexpected message from a running program ends the session but not the sweep.
                         why = f"what {each.program} said cannot be read ({type(error).__name__}: {error})"
                         self._break(each.actor, why)
         finally:

@@ -1,7 +1,7 @@
 """Runs the proxy of a checkout as a child process on a free port.
 
-The proxy reads `.env` files. It gets a placeholder key and a short list of variables, so that neither a real key nor a
-setting of such a file has an effect. Sources: docs/release-facts.md#running-a-checkout; `run.ts` of each tag.
+The proxy reads `.env` files. It gets a placeholder key and a short list of variables, so that no real key and no `.env` setting
+has an effect. Sources: docs/release-facts.md#running-a-checkout; `run.ts` of each tag.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLACEHOLDER_KEY = "placeholder-not-a-key"
 
 
 class Backend:
-    """The proxy of one checkout, which runs while the context is open.
+    """Proxy process of one checkout, running while the context is open.
 
     Args:
         directory: root of a repository or its voice-agent-backend folder, with installed dependencies.
@@ -45,7 +45,7 @@ class Backend:
 
     Raises:
         InputError: the directory contains no proxy; or, when the context opens: Node.js or the dependencies are not
-            installed, or the proxy did not listen. The message then contains the last line of its output.
+            installed, or the proxy did not listen. In that case, the message contains the last line of the proxy's output.
     """
 
     def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:
@@ -62,7 +62,7 @@ class Backend:
 
     @property
     def url(self) -> str:
-        """URL of the proxy for hosts."""
+        """URL at which hosts connect to the proxy."""
         return f"ws://127.0.0.1:{self.port}/openai"
 
     @property
@@ -71,7 +71,7 @@ class Backend:
         return self._child is not None and self._child.poll() is None
 
     def give_up(self) -> None:
-        """Make another thread stop its wait for the proxy to listen."""
+        """Abort another thread's wait for the proxy to listen."""
         self._given_up.set()
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Backend:
     async def end(self) -> None:
         """End the process without blocking the event loop, even if the caller is cancelled.
 
-        Cancelling a plain `await` would drop the work if no thread has started it, and the process would continue to run.
+        Cancelling a plain `await` would drop the work if no thread has started it. The process would then continue to run.
         """
         ending = asyncio.get_running_loop().run_in_executor(None, self._end)
         cancelled: asyncio.CancelledError | None = None

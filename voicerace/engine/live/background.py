@@ -45,7 +45,7 @@ _START_SPACING_S: Final = 0.02
 def play(
     live: Callable[[], Engine], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None
 ) -> Recording:
-    """Play one session and return its recording. The arguments are those of `play_all`."""
+    """Play one session and return its recording. See `play_all` for the arguments."""
     with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
         return next(played)[1]
 
@@ -61,7 +61,7 @@ def play_all(
     Closing the generator, or an exception in the caller (Ctrl-C), stops the running sessions. They are not yielded.
 
     Args:
-        live: makes the engine. Called in the engine's thread.
+        live: makes the engine.
         sessions: the sessions, each with a key chosen by the caller.
         at_once: maximum number of sessions that run at the same time.
         unfinished: called with the recording of each stopped session, in the engine's thread.
@@ -78,7 +78,7 @@ def play_shares(
     at_once: int = 1,
     unfinished: Callable[[Recording], None] | None = None,
 ) -> Generator[tuple[_Key, Recording]]:
-    """Play shares on one event loop, and yield like `play_all`.
+    """Play shares on one event loop, and yield (key, recording) in the order in which sessions end.
 
     Up to `engines` shares are played at a time, each with up to `at_once` sessions at a time.
     """
@@ -106,7 +106,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
-    except BaseException as error:  # The caller's thread raises it.
+    except BaseException as error:  # The caller's thread raises this exception.
         put(error)
     else:
         put(None)

@@ -1,4 +1,4 @@
-"""Extracts URL path, query and User-Agent of the client of a recorded connection, without keys.
+"""Extracts the URL path, query and User-Agent of a recorded connection's handshake, without keys.
 
 Other headers are not recorded, because they can contain keys, cookies and addresses.
 """
@@ -27,7 +27,7 @@ _MAX_CHARACTERS: Final = 500
 
 
 def client_of(request: Request, scrub: Scrubber) -> dict[str, str | None]:
-    """Return URL path, query and User-Agent of a handshake by name; a missing value is None.
+    """Return the URL path, query and User-Agent of a handshake by name, with None for a missing value.
 
     Args:
         request: the handshake.
@@ -35,7 +35,7 @@ def client_of(request: Request, scrub: Scrubber) -> dict[str, str | None]:
     """
     try:
         parts = urlsplit(request.path)
-    except ValueError:  # for example, a host in brackets that is not an IP address
+    except ValueError:  # raised, for example, for a host in brackets that is not an IP address
         return {"path": None, "query": None, "user_agent": _clean(_user_agent(request), scrub)}
     path = "/".join(_value(each, scrub) for each in parts.path.split("/"))
     query = "&".join(_pair(each, scrub) for each in parts.query.split("&"))

@@ -25,7 +25,7 @@ _MAX_ENDED: Final = 256
 _MIN_ENDED: Final = 16
 #: Upper limit (exclusive) of the file descriptors that `select` accepts.
 _FD_SETSIZE: Final = 1024
-#: Minimum duration in seconds of a wait that is split in two.
+#: Minimum wait in seconds that `select` splits in two.
 _LONG_S: Final = 0.1
 
 
@@ -46,7 +46,7 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until all have ended. If one fails, cancel the others and raise its exception without a group."""
+    """Run coroutines until all have ended. If a coroutine fails, cancel the others and raise its exception without a group."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in work:
@@ -58,11 +58,11 @@ async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
 if sys.platform == "linux":
 
     class _FineSelector(selectors.EpollSelector):
-        """Waits with microsecond resolution. It calls `select` on the epoll descriptor, because `epoll_wait` counts in ms."""
+        """Waits with microsecond resolution: calls `select` on the epoll descriptor, because `epoll_wait` counts in ms."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is not None and timeout > 0:
-                # Linux can end `select` late by a thousandth of its timeout, so a long wait is split in two.
+                # Linux can end `select` late by a thousandth of the timeout, so a long wait is split in two.
                 if not select.select([self.fileno()], (), (), timeout if timeout < _LONG_S else 0.9 * timeout)[0]:
                     return []
                 timeout = 0

@@ -20,8 +20,9 @@ from voicerace.errors import InputError
 __all__ = ["Signals", "check_command"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-#: Signals that a terminal sends to its foreground process group. There the command gets them directly, so they are not passed
-#: on: a second interrupt could kill the command. A signal that only this process got cannot be distinguished.
+#: Signals that a terminal sends to its foreground process group. The command gets them from the terminal, so they are not
+#: passed on: a second interrupt could kill the command. Signals from a terminal and signals to this process alone cannot be
+#: distinguished.
 _OF_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
@@ -50,7 +51,7 @@ class Signals:
         self._handled: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread can set handlers. This process and the command keep ignoring ignored signals (nohup).
+        # Only the main thread can set handlers. A signal that is already ignored (nohup) stays ignored.
         if threading.current_thread() is threading.main_thread():
             before = {each: signal.getsignal(each) for each in _PASSED_ON}
             self._handled = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}

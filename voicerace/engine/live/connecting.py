@@ -1,4 +1,4 @@
-"""Opens a connection to a running program. The error of a failed attempt contains a reason in one line."""
+"""Opens a connection to a running program. A failed attempt raises an error with a one-line reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
 QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
-# asyncio logs a warning for every write to a lost connection, which can be thousands. The recording contains the loss.
+# asyncio logs a warning for every write to a lost connection, possibly thousands of warnings. The recording contains the loss.
 logging.getLogger("asyncio").addFilter(lambda record: record.msg != "socket.send() raised exception.")
 
 OPEN_TIMEOUT_S: Final = 10.0
@@ -45,11 +45,11 @@ _NO_HANDSHAKE: Final[dict[type[Exception], str]] = {
 
 
 class NotConnectedError(Exception):
-    """A connection did not open.
+    """Raised when a connection cannot be opened.
 
     Attributes:
         reason: reason in one line, without the address or a header.
-        response: answer to a refused handshake, or None. Its headers and body must not be recorded.
+        response: HTTP response to a refused handshake, or None. Its headers and body must not be recorded.
     """
 
     def __init__(self, reason: str, response: Response | None = None) -> None:
@@ -110,7 +110,7 @@ async def open_connection(
             f"the handshake was refused with HTTP {refused.response.status_code}", refused.response
         ) from None
     except (InvalidURI, InvalidHandshake) as error:
-        # The library's messages quote addresses and headers, which can contain secrets.
+        # The library's error messages quote addresses and headers, which can contain secrets.
         why = next((text for kind, text in _NO_HANDSHAKE.items() if isinstance(error, kind)), "a rule was broken")
         raise NotConnectedError(f"no WebSocket handshake: {why}") from None
     except ssl.SSLError as error:

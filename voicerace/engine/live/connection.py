@@ -1,8 +1,8 @@
-"""One end of an actor's WebSocket connection, which emulates the network: it delays messages and keeps their order.
+"""Emulates the network at one end of an actor's WebSocket connection: delays messages, and keeps their order.
 
-If the sender is in this process, a message is delayed before it is written to the socket. If only the receiver is in this
-process, a message is delayed after it was read. Therefore the emulated network is always between the two recorded times.
-A link has one delay per session, or one delay per message if the session has a schedule.
+If the sender is an actor of this process, a message is delayed before it is written to the socket. If only the receiver is an
+actor of this process, a message is delayed after it is read. The delay therefore always lies between the two recorded times. A
+link has one delay per session, or one delay per message if the session has a schedule.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Tamper(Protocol):
     """Injects faults into messages (`serve --fault`)."""
 
     def __call__(self, payload: Payload) -> Sequence[tuple[float, Payload]] | None:
-        """Return (additional delay in seconds, message) for each message to send instead; None to drop the connection."""
+        """Return (additional delay in seconds, message) for each message to send instead, or None to drop the connection."""
 
 
 class FramedConnection:
-    """A connection of an actor to one neighbour.
+    """Connection of an actor to one neighbour.
 
     Args:
         actor_host: runs the actor.
@@ -49,7 +49,7 @@ class FramedConnection:
         out_ns: delay of sent messages in ns. A schedule takes precedence.
         in_ns: delay of received messages in ns. A schedule takes precedence.
         both_ours: whether the neighbour is an actor of this process, which records its own end.
-        tamper: changes the sent messages.
+        tamper: injects faults into sent messages.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class FramedConnection:
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
         self.both_ours = both_ours
-        #: Whether messages are shown when they leave or reach the neighbour. The virtual engine, too, shows the messages
-        #: between a proxy and the mock upstream at the proxy.
+        #: Whether messages are shown at the time at which they leave or reach the neighbour. The virtual engine, too, shows the
+        #: messages between a proxy and the mock upstream at the proxy.
         self._shown_there = not both_ours and outgoing.sender == "upstream"
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
@@ -77,7 +77,7 @@ class FramedConnection:
         self._reader = actor_host.reader if outgoing.sender == "component" else None
         if self._reader is not None:
             self._reader.reconnected()
-        #: End of the reader's pause in seconds of the loop's clock; 0 without a pause.
+        #: Time, in seconds of the loop's clock, at which the reader's pause ends; 0 without a pause.
         self._blocked_s = 0.0
         #: (payload, number) of each message that arrived during the pause.
         self._unread: deque[tuple[Payload, int | None]] = deque()
@@ -107,7 +107,7 @@ class FramedConnection:
         return () if self._shown_there else sent
 
     def close(self, code: int | None) -> None:
-        """Close the connection after the messages in flight."""
+        """Close the connection once the messages in flight have been delivered."""
         if not self._closing:
             self._put({"code": code}, "close")
             self._closing = True
@@ -125,7 +125,7 @@ class FramedConnection:
                 await (await self.connection.ping())
 
     def _due(self, link: Link, delay_s: float) -> float | None:
-        """Return the arrival time, in seconds of the loop's clock, of a message sent now; None if it arrives at once."""
+        """Return when a message sent now arrives, in seconds of the loop's clock, or None if it arrives at once."""
         now_ns = time.monotonic_ns()
         if self.actor_host.cursor is not None:
             return (now_ns + self.actor_host.cursor.travel_ns(link, now_ns)) / 1e9
@@ -144,7 +144,7 @@ class FramedConnection:
         return seq
 
     def _drop(self) -> None:
-        """Record the fault, end the actor, and drop the connection after the messages in flight."""
+        """Record the fault, end the actor, and drop the connection once the messages in flight have been delivered."""
         self._closing = True
         self.actor_host.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
         self.actor_host.end()
@@ -155,7 +155,7 @@ class FramedConnection:
             while True:
                 item = await self._queue.get()
                 if item is None:
-                    # Earlier messages were written before, so a session with this fault is reproducible.
+                    # All earlier messages have been written, so a session with this fault is reproducible.
                     self.connection.transport.close()
                     return
                 if isinstance(item, asyncio.Event):
@@ -187,7 +187,7 @@ class FramedConnection:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send and receive messages until the connection is closed, then notify the actor. Drop the connection if cancelled."""
+        """Send and receive messages until the connection is closed, then notify the actor. Cancelling drops the connection."""
         writer = asyncio.ensure_future(self._write())
         cancelled = False
         try:
@@ -221,7 +221,7 @@ class FramedConnection:
             await self.connection.wait_closed()
 
     def _seen(self, payload: Payload) -> int | None:
-        """Record a running program's message when it is read from the socket, and return its number; None if not recorded."""
+        """Record a running program's message as read from the socket. Return its number, or None if it is not recorded."""
         if self.both_ours or self.replaced:
             return None
         seq = self.actor_host.recorder.seen(self.incoming, "message", payload, "socket")
@@ -230,7 +230,7 @@ class FramedConnection:
         return seq
 
     def _take(self, payload: Payload, seq: int | None) -> None:
-        """Read an arrived message, now or at the end of the reader's pause."""
+        """Pass on an arrived message, now or at the end of the reader's pause."""
         self._unread.append((payload, seq))
         if not self._blocked_s:
             self._read_on()
@@ -260,9 +260,9 @@ class FramedConnection:
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            # Between two actors, the sender has recorded an intended loss as a close.
+            # If both ends are actors of this process, the sender has recorded an intended loss as a close.
             intended = self.both_ours and recorder.received(self.incoming, "close") is not None
-            if not (intended or recorder.stopped):  # If the recorder is stopped, this process ended the session.
+            if not (intended or recorder.stopped):  # A stopped recorder means that this process ended the session.
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
             self.actor_host.closed(self.incoming, ABNORMAL)
             return
@@ -273,13 +273,13 @@ class FramedConnection:
 
 
 def drop(connection: Connection) -> None:
-    """End a connection without a close frame, unless it is closed: aborting a closed transport fails in CPython 3.11."""
+    """End an open connection without a close frame. Aborting a closed transport would fail in CPython 3.11."""
     if connection.state is not State.CLOSED:
         connection.transport.abort()
 
 
 def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
-    """Return the reason why a connection ended without a proper close, in one line."""
+    """Return a one-line reason why a connection ended without a close handshake."""
     sent = closed.sent
     if sent is not None and sent.code == POLICY:
         return f"the connection of {neighbour} was ended here: {sent.reason}"

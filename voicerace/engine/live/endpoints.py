@@ -39,7 +39,7 @@ Watch = Callable[[Link, Payload, int], None]
 
 @dataclass(eq=False)
 class Endpoint:
-    """Handles the one incoming connection of an actor in a session.
+    """Handles an actor's only incoming connection in a session.
 
     Attributes:
         incoming: link on which the peer sends.
@@ -47,7 +47,7 @@ class Endpoint:
         recorder: records the messages of the session.
         both_ours: whether the peer is an actor of this process, which records its own end.
         watch: called with (link, payload, number) of every message.
-        over: done when the connection has ended.
+        over: future that is done when the connection has ended.
     """
 
     incoming: ClassVar[Link]
@@ -73,7 +73,7 @@ class Endpoint:
             await self.handle(connection)
         except WebSocketException:
             raise
-        except Exception as error:  # The server would only log the error.
+        except Exception as error:  # Caught here, because the server would only log the error.
             if self.actor_host is None:
                 raise
             self.actor_host.fail(error)
@@ -83,7 +83,7 @@ class Endpoint:
             self._end()
 
     def hang_up(self) -> None:
-        """Drop the connection. If there is none, record a fault and end."""
+        """Drop the connection. If no connection was opened, record a fault and end the session."""
         if self.connection is not None:
             drop(self.connection)
         elif not self.over.done():
@@ -108,9 +108,9 @@ class Endpoint:
     def _framed(
         self, actor_host: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
     ) -> FramedConnection:
-        """Return a connection that delays each message by half of the round trip time `rtt`.
+        """Return a connection that delays each message by half of the round-trip time `rtt`.
 
-        An odd nanosecond is added on the link from the API to the host.
+        The link in the direction from the API to the host gets the odd nanosecond.
         """
         rtt_ns = self.session.times.ns(rtt, 0, self.session.seed)
         up, down = rtt_ns // 2, rtt_ns - rtt_ns // 2
@@ -122,11 +122,11 @@ class Endpoint:
 
 @dataclass(eq=False)
 class UpstreamEndpoint(Endpoint):
-    """The mock upstream for one connection. It has these attributes in addition to those of `Endpoint`.
+    """Runs the mock upstream for one connection. Further attributes: see `Endpoint`.
 
     Attributes:
-        tamper: changes the sent messages.
-        refuse: HTTP status with which the handshake is refused. None accepts it.
+        tamper: injects faults into sent messages.
+        refuse: HTTP status with which to refuse the handshake. None accepts it.
         actor: model of the API. None uses a new model with the session's configuration.
     """
 
@@ -159,7 +159,7 @@ class UpstreamEndpoint(Endpoint):
 
 @dataclass(eq=False)
 class ProxyEndpoint(Endpoint):
-    """The model of the proxy for one host connection. It has these attributes in addition to those of `Endpoint`.
+    """Runs the model of the proxy for one host connection. Further attributes: see `Endpoint`.
 
     Attributes:
         dial: opens the proxy's connection to the upstream.

@@ -33,9 +33,9 @@ class Fault:
         kind: ``drop`` drops the connection instead of sending the message; ``delay``, ``withhold`` and ``duplicate`` do
             this to the message; ``garble`` sends half of the message; ``refuse`` refuses the handshake.
         value: delay in ms, or HTTP status of a refusal; 0 for other kinds.
-        type: type of the affected messages.
-        number: number of the affected message among those of its type, from 1; None for all.
-        word: the fault in the form that the user wrote.
+        type: message type to which the fault applies.
+        number: position of the affected message among the messages of its type, from 1; None for all.
+        word: the fault as the user wrote it.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Limits of a server: the number of sessions, and for each session its duration, bytes and share of the event loop.
+"""Limits the sessions of a server: their number, and the duration, bytes and event-loop share of each.
 
 The bytes of a session are limited because a recording keeps every message on disk and in memory. `connection.MAX_FRAME`
 limits the size of one message, and `SessionServer` the duration of a handshake. A client that sends faster than its frames
@@ -26,13 +26,13 @@ POLICY: Final = 1008
 _MAX_PINGS_PER_S: Final = 1_000
 #: Maximum number of bytes parsed at a time. The library would parse up to 256 KiB, which takes 0.2 s if all frames are empty.
 _SLICE: Final = 8 * 2**10
-#: Maximum number of frames in a slice, or of unhandled messages. Above it, the loop runs other tasks before the next slice.
+#: Number of frames in a slice, or of unhandled messages, above which the loop runs other tasks before the next slice.
 _MANY_FRAMES: Final = 64
 #: Delay in seconds before the next slice while too many messages are unhandled.
 _PAUSE_S: Final = 0.001
 #: Number of consecutively received messages after which the loop runs other tasks.
 _IN_A_ROW: Final = 16
-#: Requests for which the library closes the connection without an answer: with a method other than GET, or with a body.
+#: Matches requests that the library closes without an answer: a method other than GET, or a body.
 _PLAIN: Final = re.compile(
     rb"(?!GET )(?P<method>[A-Z]{1,20}) [^\r\n]+ HTTP/1\.[01]\r\n"
     rb"|GET [^\r\n]+ HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)*?(?i:content-length:[ \t]*0*[1-9]|transfer-encoding:)"
@@ -49,7 +49,7 @@ class Limits:
         at_once: maximum number of open sessions. Further sessions are refused with HTTP status 503.
         lifetime_s: maximum duration of a session in seconds. The default is one minute longer than the API's maximum
             (docs/protocol-facts.md#session-lifetime).
-        session_mib: maximum number of MiB that the client of a session sends. An hour of audio has about 250 MiB.
+        session_mib: maximum amount of data in MiB that the client of a session can send. One hour of audio is about 250 MiB.
     """
 
     at_once: int = 4_000
@@ -58,9 +58,9 @@ class Limits:
 
 
 class ClosesInTime(Connection):
-    """A connection whose `close` returns in time even if the peer does not read.
+    """Connection whose `close` returns within the close timeout even if the peer does not read.
 
-    The library's close timeout starts only after the close frame was written, which such a peer prevents.
+    The library's close timeout starts only after the close frame is written, and such a peer prevents the write.
     """
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -73,13 +73,13 @@ class ClosesInTime(Connection):
 
 
 class Describes(Protocol):
-    """A server that describes itself to plain HTTP clients."""
+    """Server that describes itself to plain HTTP clients."""
 
     def describe(self) -> str: ...
 
 
 class Limited(ClosesInTime, ServerConnection):
-    """A connection that is closed when a limit is exceeded. The recording contains the reason."""
+    """Server connection that is closed when a limit is exceeded. The reason is recorded."""
 
     limits = Limits()
     described_by: Describes
@@ -156,7 +156,7 @@ class Limited(ClosesInTime, ServerConnection):
             self._ending = self.loop.create_task(self.close(POLICY, reason))
 
     def _refuse(self, reason: str) -> None:
-        """Close like `end`, but do not read any more, so that the connection is dropped after the close timeout."""
+        """Close like `end` but stop reading, so that the connection is dropped after the close timeout."""
         self._refused = True
         self._rest = b""
         self.transport.pause_reading()
@@ -171,7 +171,7 @@ class Limited(ClosesInTime, ServerConnection):
             self._refuse(f"more than {_MAX_PINGS_PER_S:,} pings in a second")
 
     def _plain(self, data: bytes) -> Response | None:
-        """Return the answer to a plain HTTP request that the library would not answer; None for other data."""
+        """Return the response to a plain HTTP request that the library would not answer; None for other data."""
         self._head = (self._head + data)[:_MAX_HEAD]
         found = _PLAIN.match(self._head) if b"\n" in data else None
         if found is None:

@@ -1,11 +1,11 @@
-"""An adapter that makes a running proxy an actor of the virtual engine, with real sockets in virtual time.
+"""Adapts a running proxy to an actor of the virtual engine: real sockets in virtual time.
 
 The adapter sends each input to the proxy over a WebSocket, and then a ping. The proxy's library `ws` answers a ping after it
 has handled the earlier messages, so the proxy has reacted to the input when the pong arrives. A ping on the other socket then
-ensures that the proxy's messages there have arrived. A session of 30 virtual seconds takes milliseconds.
+ensures that the proxy's messages on that socket have arrived. A session of 30 virtual seconds takes milliseconds.
 
-The proxy's own timers run in real time. `await_message` waits for such a timer. If a timer must not expire, the caller must
-be fast. Use the live engine to observe the proxy's behaviour in real time.
+The proxy's own timers run in real time. `await_message` waits for such a timer. A session in which no timer may expire must be
+played without delays. Use the live engine to observe the proxy's behaviour in real time.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["RunningProxy", "UpstreamSocket"]
 
-#: Maximum time in seconds to wait for a connection or an answer of the proxy.
+#: Maximum time in seconds to wait for a connection or an answer from the proxy.
 _PATIENCE_S = 10.0
 #: Time in seconds between two polls.
 _POLL_S = 0.02
 
 
 class UpstreamSocket:
-    """A WebSocket server that replaces the Realtime API for a proxy. `connections` queues the proxy's connections."""
+    """WebSocket server that takes the place of the Realtime API for a proxy. `connections` queues the proxy's connections."""
 
     def __init__(self) -> None:
         self.refuse_next = False
@@ -94,7 +94,7 @@ class UpstreamSocket:
 
 
 class RunningProxy:
-    """One session with a running proxy, as an actor.
+    """Actor for one session with a running proxy.
 
     Args:
         url: URL of the proxy.
@@ -175,7 +175,7 @@ class RunningProxy:
         return self._host if actor == "component" else self._upstream
 
     def _collect(self, *, await_close: bool = False) -> list[Effect]:
-        """Return the effects that the proxy has sent on both sides since the last call, those to the upstream first."""
+        """Return the effects of the proxy since the last call: messages to the upstream, then messages to the host."""
         effects: list[Effect] = []
         for actor in ("upstream", "component"):
             socket = self._socket(actor)

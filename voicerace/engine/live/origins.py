@@ -1,9 +1,9 @@
-"""Checks ``Origin`` and ``Host`` of a handshake, to protect a server against foreign web pages in a browser.
+"""Checks ``Origin`` and ``Host`` of a handshake, to protect a server against web pages from other sites.
 
 A browser lets every page open a WebSocket to any address, including this machine's, and sends the page's origin in ``Origin``
 (RFC 6455, 10.2). With DNS rebinding, the page's own host name resolves to this machine's address, and ``Host`` contains that
-name. Programs do not send ``Origin``. The library's option ``origins=`` is insufficient: it ignores ``Host``, and the library
-checks it only after a relay has connected to its target.
+name. Programs do not send ``Origin``. The library's option ``origins=`` is insufficient: it ignores ``Host``, and it is checked
+only after a relay has connected to its target.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True)
 class Origins:
-    """The rules by which one server accepts web pages and host names.
+    """Rules by which a server accepts web pages and host names.
 
     Attributes:
         allowed: origins that are always accepted, in the normalised form that `of` produces.
@@ -81,17 +81,17 @@ class Origins:
         return None
 
     def _is_here(self, host: str | None, listen: str) -> bool:
-        """Return whether a host name or IP address is one of this server's."""
+        """Return whether a host name or IP address refers to this server."""
         if host is None:
             return False
         own = _plain(listen)
         if _is_loopback(host) or host == own or host in {_host(_ORIGIN, each) for each in self.allowed}:
             return True
-        # DNS rebinding requires a host name, so an IP address is safe.
+        # An IP address is safe, because DNS rebinding requires a host name.
         return own in _WILDCARDS and (_is_ip_address(host) or host == _plain(socket.gethostname()))
 
     def _is_own(self, origin: str, host: str | None) -> bool:
-        """Return whether a page can connect without being in `allowed`, because it is of this machine or of `host`."""
+        """Return whether a page can connect without being in `allowed`: its origin is on this machine or on `host`."""
         page = _host(_ORIGIN, origin)
         if self.holds_key or page is None or not origin.lower().startswith(("http:", "https:")):
             return False
@@ -115,7 +115,7 @@ def _written(origin: str) -> str:
 
 
 def _host(pattern: re.Pattern[str], text: str) -> str | None:
-    """Return the host in an origin or a ``Host`` header; None if `text` does not match `pattern`."""
+    """Return the host in an origin or a ``Host`` header, or None if `text` does not match `pattern`."""
     found = pattern.fullmatch(text.lower())
     return _plain(found["host"]) if found is not None else None
 

@@ -1,10 +1,10 @@
-"""The live engine, which plays sessions on real WebSockets and the real clock with models or running programs as actors.
+"""Live engine: plays sessions on real WebSockets and the real clock, with models or running programs as actors.
 
-`Live` manages the servers and the child process of a checkout's proxy, which sessions share. Every session has its own
+`Live` manages what sessions share: the servers, and the child process of a checkout's proxy. Every session has its own
 actors, sockets and recording, so many sessions can run at once on one event loop. An error that ends a session is recorded as
 a fault, and the other sessions continue.
 
-Limit: if a proxy's upstream connection is not observed (`unseen`), the outcome is derived from its host side only.
+Limit: if the upstream connection of a proxy is not observed (`unseen`), the outcome is derived from the host side only.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from voicerace.trace.recording import COMPONENT_TO_PROXY, LINKS, PROXY_TO_COMPON
 
 __all__ = ["Live", "upstream_of"]
 
-#: Maximum silence in seconds before the first input of a session.
+#: Maximum time in seconds without a message before the first input of a session.
 _OPENING_S: Final = 10.0
-#: Time in seconds that is added to the longest regular silence of a session.
+#: Time in seconds added to the longest regular time without a message.
 _SILENCE_MARGIN_S: Final = 5.0
 #: Maximum time in seconds until the connections of a stopped session have ended.
 _STOPPED_S: Final = 1.0
@@ -54,10 +54,11 @@ class Live:
 
     Args:
         proxy: the proxy.
-        upstream: the Realtime API. None selects the proxy's own or the mock (`upstream_of`).
+        upstream: the Realtime API. None selects the default (`upstream_of`).
         log: file for the output of a checkout's proxy.
-        listen: (host, port) of the upstream in the configuration of a proxy at a URL. The mock or a relay listens there.
-        silence_s: number of seconds without a message after which a session is ended. None: 10 s before the first
+        listen: (host, port) of the upstream in the configuration of a proxy at a URL. The mock or a relay listens on this
+            address.
+        silence_s: time in seconds without a message after which a session is ended. None: 10 s before the first
             input, then a value that depends on the session's times.
         scrub: removes secrets from recordings. None removes the keys in the environment and of both targets.
 
@@ -85,7 +86,7 @@ class Live:
         self.scrub = scrub or scrubber(proxy, self.upstream)
         self.silence_s = silence_s
         self._log = log
-        # Only proxies connect to this server. They can use any host name of this machine.
+        # Only proxies connect to this server. A proxy can use any host name of this machine.
         origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
         self.upstream_server = SessionServer(*(listen or ("127.0.0.1", 0)), origins=origins)
         self.proxy_server = SessionServer()
@@ -119,7 +120,7 @@ class Live:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread continues. Without this wait, the process that it starts would not be ended.
+            # The thread continues. Without this wait, a process that the thread starts later would not be ended.
             self.backend.give_up()
             await asyncio.wait({starting})
             raise
@@ -129,7 +130,7 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Restart the proxy if its process has ended, which one audio frame can cause (docs/release-facts.md#user-audio)."""
+        """Restart the proxy if its process has ended. One audio frame can end it (docs/release-facts.md#user-audio)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()
@@ -171,11 +172,11 @@ def upstream_of(proxy: ProxyTarget, upstream: UpstreamTarget | None) -> Upstream
 
 
 class _Play:
-    """One session with its actors and the connections between them."""
+    """Session with its actors and the connections between them."""
 
     def __init__(self, live: Live, session: SessionConfig) -> None:
         self.live = live
-        # A real API has a real network, so none is emulated between proxy and API.
+        # A real API has a real network, so no network is emulated between proxy and API.
         remote = live.upstream.url is not None
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
@@ -185,7 +186,7 @@ class _Play:
         actors = session.actors()
         self.user = actors["user"]
         here = {name: actors[name] for name in ("user", "app", "component")}
-        #: Set when the host must connect again.
+        #: Set when the host must reconnect.
         self._reconnect = asyncio.Event()
         self.host = ActorHost(
             here, session.times, session.seed, self.recorder, self._host_passed, self._reconnect.set, session.cursor
@@ -193,7 +194,7 @@ class _Play:
         self._mock: Actor | None = None
         self.proxy_ours = live.proxy.kind == "model"
         self.endpoints: list[UpstreamEndpoint | ProxyEndpoint | Relay] = []
-        #: Text for the reason of a silence that describes the missing event; empty if there is none.
+        #: Description of the missing event for the reason of a timeout; empty if no event is missing.
         self._missing = ""
         self._barrier_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -212,11 +213,11 @@ class _Play:
         for host in (self.host, *(getattr(endpoint, "actor_host", None) for endpoint in self.endpoints)):
             if host is not None and host.broken is not None:
                 raise host.broken
-        self.endpoints.clear()  # Without reference cycles the objects are freed without a garbage collection.
+        self.endpoints.clear()  # Breaking the reference cycles frees the objects without a garbage collection.
         return self.recorder.close()
 
     async def _until_silent(self, connections: asyncio.Future[None]) -> None:
-        """Wait until the host's connections have ended. Record a fault and return early if no message passes for too long."""
+        """Wait until the host's connections have ended. If no message passes for too long, record a fault and return."""
         while not connections.done():
             allowed = self._silence_s()
             now_ns = int(asyncio.get_running_loop().time() * 1e9)
@@ -244,7 +245,7 @@ class _Play:
             self._reconnect.clear()
 
     async def _connection(self, *, first: bool) -> bool:
-        """Run one connection of the host to its end. Return whether the connection opened."""
+        """Run one connection of the host until it ends, and return whether it opened."""
         try:
             connection = await self._connect()
         except NotConnectedError as error:
@@ -290,7 +291,8 @@ class _Play:
             connection = None
             try:
                 connection = await open_connection(url)
-                # The proxy opens one upstream connection per host connection. Other sessions connect after it has arrived.
+                # The proxy opens one upstream connection per host connection. Other sessions connect after that connection has
+                # arrived.
                 self._missing = ", and the proxy opened no connection to its upstream"
                 await arrived.wait()
                 self._missing = ""
@@ -337,7 +339,7 @@ class _Play:
         return await self._open_at(self.live.upstream_server, endpoint)
 
     def _next_mock(self) -> Actor:
-        """Return the mock upstream for the next connection. Renew it if there was an earlier connection."""
+        """Return the mock upstream for the next connection, renewed if there was an earlier connection."""
         self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
 
@@ -352,7 +354,7 @@ class _Play:
             self._act(self._observe(link, payload, seq))
 
     def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled it."""
+        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled the message."""
         effects = self._observe(link, payload, seq)
         if effects:
             task = asyncio.ensure_future(self._act_after_barrier(effects))

@@ -1,8 +1,8 @@
-"""Records the events of one live session with times of one monotonic clock.
+"""Records the events of one live session, with times from one monotonic clock.
 
-`observed_at` specifies where a message is observed. ``engine``: at both ends, which are in this process. ``socket``: at the end
-in this process and at the socket to a running program, because the network is emulated between them. ``relay``: in a relay. A
-fault is an event with a link and a reason.
+`observed_at` specifies where a message is observed. ``engine``: at both ends, which are actors of this process. ``socket``: at
+the end in this process and at the socket to a running program, because the network is emulated between them. ``relay``: in a
+relay. A fault is an event with a link and a reason.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Recorder:
         observed: observed links.
         scrub: removes secrets from payloads and reasons.
         sink: file to which `flush` writes the complete events, so that a killed process loses only messages in flight.
-            Until `close` sorts the events, they are in the order of their completion.
+            Events are written in the order of their completion; `close` sorts them.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Recorder:
         return self.last_ns - self.origin_ns
 
     def sent(self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str) -> int:
-        """Record that a message leaves its sender, and return its number."""
+        """Record that a message leaves its sender, and return the message's number."""
         seq = self._enter(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
         if observed_at == "engine":
             self._pending.setdefault(link, deque()).append(seq)
@@ -116,7 +116,8 @@ class Recorder:
     def seen(
         self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str, sent_ns: int | None = None
     ) -> int:
-        """Record a message of a running program when it is read here, and return its number. `arrived` completes it."""
+        """Record a running program's message as read from the socket, and return its number. `arrived`
+        completes it."""
         return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
@@ -133,7 +134,7 @@ class Recorder:
             self._write_out([seq for seq in self._unwritten if self._log[seq].settled])
 
     def finish(self) -> None:
-        """Write the remaining events, also those that are not complete, and close the sink."""
+        """Write the remaining events, including incomplete events, and close the sink."""
         self._write_out(self._unwritten)
         if self._complete:
             self._write(f'{{"end":{len(self._log)}}}')
@@ -142,7 +143,7 @@ class Recorder:
             self._sink = None
 
     def close(self) -> Recording:
-        """Finish, write the sink again with sorted events if necessary, and return the recording."""
+        """Call `finish`, rewrite the sink with sorted events if necessary, and return the recording."""
         self.finish()
         recording = self._recording(complete=self._complete)
         if self._path is not None and not self._in_order:
@@ -182,7 +183,7 @@ class Recorder:
             if self._sink is not None:
                 self._sink.close()
         self._sink = None
-        self._in_order = False  # Then `close` writes the file again.
+        self._in_order = False  # Makes `close` write the file again.
         self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:

@@ -1,7 +1,7 @@
-"""A relay between two neighbours, which passes on every message and records when it arrived and when it was sent on.
+"""Relay between two neighbours: passes on every message, and records when it arrived and when it was sent on.
 
-The relay keeps URL path, query, headers, subprotocol, frame types and close codes. It refuses a handshake if its target
-refuses. Both times of a message are of one monotonic clock, so `received_ns` minus `sent_ns` is the delay that the relay adds.
+The relay keeps URL path, query, headers, subprotocol, frame types and close codes. It refuses a handshake if the target does.
+Both times of a message come from one monotonic clock, so `received_ns` minus `sent_ns` is the delay that the relay adds.
 
 The relay does not pass on pings, fragmentation, compression, headers in the answer to a handshake, or plain HTTP. It does not
 measure the network on either side, or the time of a message in the socket before it is read.
@@ -40,15 +40,15 @@ _HOP: Final = frozenset(
 
 @dataclass(eq=False)
 class Relay:
-    """One relayed connection, from the client (near side) to the target (far side).
+    """Relayed connection from a client (near side) to a target (far side).
 
     Attributes:
         near: name of the client's actor.
         far: name of the target's actor.
         target: address of the target, ``ws(s)://host:port``.
         recorder: records the messages.
-        path: URL path and query at the target. None uses those of the client's request.
-        headers: headers for the target. They replace the client's headers of the same names.
+        path: URL path and query at the target. None uses the path and query of the client's request.
+        headers: headers for the target. They replace client headers with the same names.
         shield: removes secrets from messages to the client, which must not get the real key. None removes nothing.
         watch: called with (link, payload, number) of every message.
         drop_closes: whether to record a dropped connection also as a close (1006), because some programs end without a
@@ -72,11 +72,11 @@ class Relay:
         self._admitting = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None
-        #: Connections that the relay has ended. Their end is not recorded as a fault of an actor.
+        #: Connections that the relay itself ended, which are not recorded as faults of an actor.
         self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Connect to the target before the handshake is answered. Return a response to refuse it if the target refuses."""
+        """Connect to the target before answering the handshake. Return a refusal if the target refuses, else None."""
         self._admitting = True
         left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
         passed = [
@@ -102,14 +102,14 @@ class Relay:
         return None
 
     def _refusal(self, connection: ServerConnection, response: Response | None) -> Response:
-        """Return the relay's answer for a target's refusal; 502 if the target gave no response."""
+        """Return the relay's response after a refusal by the target, or 502 if the target gave no response."""
         if response is None:
             return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
         kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
         body = bytes(response.body or b"")
         phrase = response.reason_phrase
         if self.shield is not None:
-            # An API that refuses a key can repeat the key in its answer.
+            # An API that refuses a key can quote the key in its response.
             kept, body, phrase = Headers(), b"\n", self.shield.text(phrase)
         kept["Connection"], kept["Content-Length"] = "close", str(len(body))
         return Response(response.status_code, phrase, kept, body)
@@ -174,7 +174,7 @@ class Relay:
             try:
                 await sink.send(raw)
             except ConnectionClosed:
-                # The task of the other direction handles the closed connection. Later messages are still recorded.
+                # The task of the other direction handles the closed connection. This task still records later messages.
                 recorder.lost(seq)
                 recorder.flush()
                 continue
@@ -184,7 +184,7 @@ class Relay:
                 watch(link, payload_of(raw), seq)
 
     async def _close(self, closed: ConnectionClosed, sink: Connection, source: Connection, link: Link) -> None:
-        """End `sink` in the same manner as `source` has ended, and record the end."""
+        """End `sink` as `source` has ended, and record the end."""
         rcvd = closed.rcvd
         if rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
             code = None if rcvd.code == 1005 else int(rcvd.code)

@@ -1,8 +1,8 @@
-"""A WebSocket server that sessions share. It routes expected connections to their session, others to a fallback handler.
+"""WebSocket server shared by sessions. It routes expected connections to their sessions, and others to a fallback handler.
 
 The server recognises an expected connection by a token in its URL path. If a running program determines the URL path, only one
-session at a time connects that program and gets the next connection. The server itself answers plain HTTP and refuses foreign
-web pages.
+session at a time connects that program and gets the next connection. The server itself answers plain HTTP and refuses web pages
+from other sites.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ class ConnectionHandler(Protocol):
         """Prepare before the handshake is answered. Return None to accept the handshake, or a response to refuse it."""
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Return the subprotocol for the answer, or None."""
+        """Return the subprotocol to accept, or None."""
 
     async def serve(self, connection: ServerConnection) -> None:
         """Handle the open connection until it ends."""
 
     def hang_up(self) -> None:
-        """Release resources, because the client has left before `serve`."""
+        """Release resources after the client has left before `serve`."""
 
 
 @dataclass(eq=False)
 class SessionServer:
-    """The server, which listens while the context is open.
+    """Server that listens while the context is open.
 
     Attributes:
         host: host on which the server listens.
@@ -62,8 +62,8 @@ class SessionServer:
         tls: TLS context for ``wss://``; None for ``ws://``.
         limits: limits of the server.
         origins: accepted web pages and host names.
-        about: description of the server in the answer to plain HTTP.
-        path: URL path for clients in the answer to plain HTTP.
+        about: description of the server for plain HTTP clients.
+        path: URL path that the text for plain HTTP clients names.
         refused: called with the reason for which `origins` refuses a handshake, once per reason.
     """
 
@@ -97,7 +97,7 @@ class SessionServer:
                 select_subprotocol=lambda connection, offered: self._handshaking[connection].subprotocol(offered),
                 compression=None,
                 ping_interval=None,
-                # Before the handshake is answered, a handler can open a connection of its own.
+                # A handler can open its own connection before the handshake is answered.
                 open_timeout=OPEN_TIMEOUT_S + 5.0,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME,
@@ -125,7 +125,7 @@ class SessionServer:
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
 
     def describe(self) -> str:
-        """Return the text for plain HTTP clients, which describes the server and how to connect."""
+        """Return the text that describes the server, and how to connect, to plain HTTP clients."""
         return (
             f"This is {self.about}: a WebSocket server. It answers no other request, so no WebRTC or REST call.\n"
             f"Connect a WebSocket client to {self.address}{self.path}\n"
@@ -157,7 +157,7 @@ class SessionServer:
             return connection.respond(status, f"{reason}\n")
         if len(self._connected) >= self.limits.at_once:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.limits.at_once} sessions are open already\n")
-        # Adding it before the first `await` makes the limit also apply to simultaneous connections.
+        # The connection is added before the first `await`, so that the limit also applies to simultaneous connections.
         self._connected.add(connection)
         try:
             return await self._routed(connection, request)

@@ -28,19 +28,19 @@ __all__ = ["Server", "proxy_handlers", "upstream_handlers"]
 
 
 class SessionHandler(ConnectionHandler, Protocol):
-    """A connection handler with a recorder. `over` is done when its session has ended."""
+    """Connection handler with a recorder. `over` is a future that is done when the session has ended."""
 
     over: asyncio.Future[None]
     recorder: Recorder
 
 
-#: Function that makes the handler of a session, given the file for its recording and the handshake request.
+#: Function that returns a session's handler for a recording file and a handshake request.
 Make = Callable[[Path, Request], SessionHandler]
 
 
 @dataclass(eq=False)
 class Server:
-    """A server of sessions, which runs until it is stopped.
+    """Serves sessions until it is stopped.
 
     Attributes:
         server: server that accepts the connections.
@@ -68,7 +68,7 @@ class Server:
         """Serve until `stop` is set or `most` sessions have ended. Sessions that are still open are recorded as stopped.
 
         Raises:
-            Exception: the first exception of `ended`, which also stops the server.
+            Exception: `ended` raised it; the first such exception stops the server.
         """
         try:
             await self.stop.wait()
@@ -111,7 +111,7 @@ class Server:
 
 
 class _Refusing:
-    """A connection handler that refuses every client, used when no more sessions are accepted."""
+    """Connection handler that refuses every client, used when no more sessions are accepted."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         return refusal(503, "no more sessions here")
@@ -127,7 +127,7 @@ class _Refusing:
 
 
 def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
-    """Return a function that makes handlers for the mock upstream, with a session's plan, times and knobs and `faults`."""
+    """Return a maker of handlers for the mock upstream with the session's plan, times and knobs, and with `faults`."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
     injected = {"faults": [fault.word for fault in faults]} if faults else {}
@@ -141,7 +141,7 @@ def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) ->
 
 
 def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
-    """Return a function that makes handlers for the model of a session's proxy, which uses an upstream at a URL."""
+    """Return a function that makes handlers for the model of the session's proxy, connected to `upstream`."""
     scrub = scrubber(None, upstream)
 
     async def dial() -> ClientConnection:

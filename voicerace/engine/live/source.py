@@ -1,4 +1,4 @@
-"""Identifies the program of a checkout by a hash of the proxy's source, because programs can share a version number."""
+"""Identifies a checkout's proxy by a hash of its source, because different programs can share a version number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["backend_version", "package_of", "source_hash"]
 
 _ENTRY = Path("scripts/openai-proxy/server.ts")
 _PACKAGE = Path("packages/voice-agent-backend")
-#: Pattern of `import … from './x'`, `export … from './x'` and `require('./x')`.
+#: Matches `import … from './x'`, `export … from './x'` and `require('./x')`.
 _RELATIVE_IMPORT = re.compile(r"""(?:from|require\()\s*['"](\.{1,2}/[^'"]+)['"]""")
 
 
@@ -21,10 +21,10 @@ def package_of(directory: Path | str) -> Path:
     """Return the folder of the proxy's package in a checkout.
 
     Args:
-        directory: that folder, or the root of the repository.
+        directory: the package's folder, or the root of the repository.
 
     Raises:
-        InputError: the directory is neither of them.
+        InputError: the directory is neither of these.
     """
     root = Path(directory)
     for candidate in (root, root / _PACKAGE):
@@ -34,7 +34,7 @@ def package_of(directory: Path | str) -> Path:
 
 
 def backend_version(directory: Path | str) -> str | None:
-    """Return the version in `package.json`, or None without one. Only version and hash together identify a program."""
+    """Return the version in `package.json`, or None. Only the version and the hash together identify a program."""
     try:
         manifest = json.loads((package_of(directory) / "package.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def backend_version(directory: Path | str) -> str | None:
 
 
 def source_hash(directory: Path | str) -> str:
-    """Return the first 12 hex digits of the SHA-256 of the proxy's `server.ts` and the package files that it imports.
+    """Return the first 12 hex digits of the SHA-256 of the proxy's `server.ts` and the package files that `server.ts` imports.
 
     The hash includes file names. Line ends are normalised.
     """

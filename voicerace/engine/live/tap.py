@@ -1,7 +1,7 @@
-"""A tap, which relays every connection to one target and records each connection in its own file.
+"""Tap: relays every connection to one target, and records each connection in its own file.
 
-Files are written while the session runs, so they survive a killed process. A tap cannot determine which connections on the
-two sides of a proxy are of the same session.
+Files are written while the session runs, so they remain if the process is killed. A tap cannot determine which connections on
+the two sides of a proxy belong to the same session.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TapSpec:
     """Address and target of a tap.
 
     Attributes:
-        side: side of the proxy on which the tap is.
+        side: side of the proxy that is recorded.
         host: host on which the tap listens.
         port: port on which the tap listens. 0 selects a free port.
         target: target as ``ws(s)://host:port``, without a URL path.
@@ -56,12 +56,12 @@ class TapSpec:
         """Parse ``LISTEN=TARGET``.
 
         Raises:
-            InputError: `word` has another form, the target is the tap itself, or the target has a URL path or a query,
-                which the client must send instead.
+            InputError: `word` has another form, the target is the tap itself, or the target has a URL path or a query. Clients
+                send these.
         """
         listen, equals, target = word.partition("=")
         if not equals:
-            found = repr(listen) if not set("/@?") & set(listen) else "what was given"  # it may contain a secret
+            found = repr(listen) if not set("/@?") & set(listen) else "what was given"  # A URL or a path may contain a secret.
             raise InputError(side, f"{found} has no =", _ALLOWED)
         host, port = _listen(side, listen.strip())
         parts = urlsplit(web_socket_url(side, target.strip()))
@@ -75,7 +75,7 @@ class TapSpec:
 
 @dataclass(eq=False)
 class Tap:
-    """A tap, which listens while the context is open.
+    """Tap that listens while the context is open.
 
     Attributes:
         spec: address and target of the tap.
@@ -117,7 +117,7 @@ class Tap:
 
     @property
     def url(self) -> str:
-        """Address of the tap for clients on this machine."""
+        """URL at which clients on this machine connect to the tap."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read, not bound
         host = everywhere.get(self.spec.host, self.spec.host)
         return f"ws://{f'[{host}]' if ':' in host else host}:{self.server.port}"
@@ -160,7 +160,7 @@ class Tap:
 
 
 def _listen(side: Side, text: str) -> tuple[str, int]:
-    """Return (host, port) of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
+    """Parse ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT`` into (host, port)."""
     if text.isascii() and text.isdigit():
         text = f"127.0.0.1:{text}"
     try:
@@ -171,7 +171,7 @@ def _listen(side: Side, text: str) -> tuple[str, int]:
     plain = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
     if parts.scheme != "ws" or not parts.hostname or port is None or not plain:
         raise InputError(side, "LISTEN is no host and port", _ALLOWED)
-    # `localhost` can have two addresses. With port 0, each address would get a different port.
+    # `localhost` can have two addresses. With port 0, each would get a different port.
     return ("127.0.0.1" if parts.hostname == "localhost" and port == 0 else parts.hostname), port
 
 

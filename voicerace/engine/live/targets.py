@@ -25,21 +25,21 @@ __all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopbac
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 _PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
-#: Name of a variable that an error message can repeat, because it cannot be a key.
+#: Matches names of variables that an error message can repeat, because they cannot be keys.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
 
 
 @dataclass(frozen=True)
 class ProxyTarget:
-    """The proxy of a live session.
+    """Proxy of a live session.
 
     Attributes:
         kind: whether the proxy is a model, a checkout that this process starts (``backend``), or a running proxy (``url``).
-        release: row of the proxy's release; None for a program without a row.
+        release: row of the proxy's release, or None for a program without a row.
         directory: directory of a checkout.
         url: URL of a running proxy.
-        source: hash of the source; None for a running proxy.
+        source: hash of the source, or None for a running proxy.
     """
 
     kind: Literal["model", "backend", "url"]
@@ -54,7 +54,7 @@ class ProxyTarget:
 
         Args:
             word: value of the option.
-            release: tag of the row for a running proxy or an unknown checkout.
+            release: tag of the row to use for a running proxy or an unknown checkout.
 
         Raises:
             InputError: the proxy does not exist, or contradicts `release`.
@@ -78,7 +78,8 @@ class ProxyTarget:
 
     @property
     def name(self) -> str:
-        """Name in recordings: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (without a row) or ``ws://host:port``."""
+        """Name in recordings: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (without a row) or
+        ``ws://host:port``."""
         if self.kind == "url":
             return address(self.url or "")
         return f"{self.kind}:{self.release.tag if self.release else self.source}"
@@ -89,11 +90,11 @@ class ProxyTarget:
 
 @dataclass(frozen=True)
 class UpstreamTarget:
-    """The Realtime API of a live session.
+    """Realtime API of a live session.
 
     Attributes:
         kind: whether the API is the mock, OpenAI's, at a URL, or the unobserved API of a running proxy (``unseen``).
-        url: URL of the API, with the model in its query; None for ``mock`` and ``unseen``.
+        url: URL of the API with the model in its query, or None for ``mock`` and ``unseen``.
         key_from: name of the environment variable whose value is sent as the Bearer token.
     """
 
@@ -136,7 +137,7 @@ class UpstreamTarget:
 
     @property
     def holds_key(self) -> bool:
-        """Whether a key is sent to this API. Clients of a server in front of the API then use the key."""
+        """Whether a key is sent to this API. Clients of a server in front of this API use this key."""
         return self.key_from is not None or bool(_keys_of(self.url))
 
     def headers(self) -> dict[str, str]:
@@ -175,7 +176,7 @@ def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scru
 
 
 def _keys_of(url: str | None) -> list[str]:
-    """Return the values of a URL's query parameters that have names like those of keys."""
+    """Return the values of the URL's query parameters whose names resemble names of keys."""
     return [value for name, value in parse_qsl(urlsplit(url or "").query) if is_named_like_a_key(name)]
 
 
@@ -203,7 +204,7 @@ def web_socket_url(where: str, text: str) -> str:
 
 
 def address(url: str) -> str:
-    """Return ``scheme://host:port`` of a URL, which are the parts that a recording can contain."""
+    """Return ``scheme://host:port`` of a URL. A recording can contain no other part."""
     parts: SplitResult = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -1,11 +1,11 @@
-"""The virtual engine, which runs a session in virtual time, exactly and repeatably.
+"""Virtual engine: runs a session in virtual time, exactly and reproducibly.
 
-Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
-order is upstream, proxy, component, app, user; for one actor its timers come before messages, messages of the actor
-nearer to the upstream before others, and each link keeps its order. So a create that arrives at the moment at which the slot
-becomes free is accepted, and a result that arrives together with response.done is processed after it.
+Events in the same nanosecond are processed in causal rounds: an effect without a delay belongs to the next round. Within a
+round, the order of actors is upstream, proxy, component, app, user. For one actor, timers come before messages, messages from
+actors nearer to the upstream come before others, and each link keeps its order. Therefore a `response.create` that arrives when
+the slot becomes free is accepted, and a result that arrives together with `response.done` is processed after `response.done`.
 
-Scheduling of an event loop, bursts of TCP and clock drift are not modelled. The delay of a link is drawn once per session.
+Event-loop scheduling, TCP bursts and clock drift are not modelled. The delay of a link is drawn once per session.
 """
 
 from __future__ import annotations
@@ -38,24 +38,27 @@ from voicerace.trace.recording import (
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
-#: Links whose messages the user observes when they are sent, and when they arrive.
+#: Links whose messages the user observes: when they are sent, or when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
 _SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
-#: More steps than a session of any scenario needs; ends a session of models that loop.
+#: Maximum number of steps of a session, more than any scenario needs. Stops models that loop.
 _MAX_STEPS = 200_000
 
 
 @dataclass(slots=True)
 class _Channel:
-    """A link in the engine.
+    """Link of a running session.
 
     Attributes:
-        link, sender, receiver: its name and its ends.
-        delay_ns: delay of a message.
-        wire: a schedule can set the delay of each message.
+        link: name of the link.
+        sender: actor that sends.
+        receiver: actor that receives.
+        delay_ns: delay of each message in ns.
+        wire: whether a schedule can set the delay of each message.
         priority: see `_priority`.
         deliver: the receiver's method for a message.
-        seen_leaving, seen_arriving: the user observes messages when they are sent, or when they arrive.
+        seen_leaving: whether the user observes messages when they are sent.
+        seen_arriving: whether the user observes messages when they arrive.
     """
 
     link: Link
@@ -70,13 +73,13 @@ class _Channel:
     open: bool = True
 
 
-#: (time_ns, round, priority, number, cause, channel, what), in the order of processing. Numbers are unique, so nothing after
-#: the number is ever compared. `what` is an event of the channel or, without a channel, a timer as (actor, name).
+#: (time_ns, round, priority, number, cause, channel, what), in the order of processing. Numbers are unique, so the fields after
+#: the number are never compared. `what` is an event of the channel or, without a channel, a timer as (actor, name).
 _Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 
 def _priority(receiver: str, sender: str | None) -> int:
-    """Position within a round: by receiver; then its timers (no sender), then messages by sender."""
+    """Return the position in a round: by receiver, then by sender. A timer has no sender and comes before messages."""
     return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
 
 
@@ -85,7 +88,7 @@ _TIMER_PRIORITY = {name: _priority(name, None) for name in RANK}
 
 @dataclass(frozen=True)
 class Tie:
-    """Two steps of one actor in the same nanosecond, by the numbers of `VirtualEngine.steps`."""
+    """Two steps of one actor in the same nanosecond, as numbers from `VirtualEngine.steps`."""
 
     first: int
     second: int
@@ -95,9 +98,9 @@ class VirtualEngine(Interpreter):
     """Runs one session to its end.
 
     Args:
-        session: its configuration; `times` gives every named duration. One that has `begun` keeps the spacing of sockets.
-        actors: unused actors by name, models or adapters of running programs; by default the session's.
-        swap: process the first of this tie after the second instead of before.
+        session: configuration of the session. A session from `begun` keeps the minimum spacing of messages on sockets.
+        actors: unused actors by name (models, or adapters of running programs); by default the models of the session.
+        swap: tie whose first step is processed after its second step, or None.
         schedule: durations of single timers and messages, in place of the session's schedule and times.
     """
 
@@ -119,9 +122,9 @@ class VirtualEngine(Interpreter):
         self._number = 0
         self._cause = -1
         self._timers: dict[tuple[str, str], int] = {}
-        #: The first message of each link on its present connection; earlier ones are dropped when they arrive.
+        #: Number of the first message of each link on the current connection. Earlier messages are dropped when they arrive.
         self._since: dict[Link, int] = {}
-        #: The events in the order in which they were sent; those that arrived have both times.
+        #: Events in the order in which they were sent. An event that has arrived has both times.
         self._log: list[Event] = []
         self._done: list[_Due] = []
         self._held: list[_Due] = []
@@ -136,7 +139,7 @@ class VirtualEngine(Interpreter):
             self._cursor = ScheduleCursor(schedule) if schedule is not None else None
 
     def _all_channels(self) -> dict[str, dict[str, _Channel]]:
-        """Every link by its sender and its receiver."""
+        """Return the channel of every link, by sender and receiver."""
         times, seed = self.session.times, self.session.seed
         host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
         delays_ns = {
@@ -176,7 +179,7 @@ class VirtualEngine(Interpreter):
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
-        """The steps processed, in order: (number, time_ns, actor, link or timer, number of the step that caused it)."""
+        """Processed steps in order, as (number, time_ns, actor, link or timer, number of the causing step)."""
         found = []
         for time, _, _, number, cause, channel, what in self._done:
             if channel is not None:
@@ -254,7 +257,7 @@ class VirtualEngine(Interpreter):
         channel.open = False
 
     def open(self, actor: str, to: str) -> None:
-        """Renew the proxy and the upstream. The connection opens at once, unlike a real one."""
+        """Renew the proxy and the upstream. Unlike a real connection, the new connection opens at once."""
         if self._reader is not None:
             self._reader.reconnected()
         link = self._channels[actor][to].link
@@ -270,7 +273,7 @@ class VirtualEngine(Interpreter):
             self.apply(name, self.actors[name].start())
 
     def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:
-        """Put a message or the closing of the connection on a link."""
+        """Send a message, or the close of the connection, on a link."""
         now, log, delay = self.now_ns, self._log, channel.delay_ns
         if self._cursor is not None and channel.wire:
             delay = self._cursor.travel_ns(channel.link, now)
@@ -286,7 +289,7 @@ class VirtualEngine(Interpreter):
     # -- ties --------------------------------------------------------------------------------------------------------
 
     def _hold(self, due: _Due) -> bool:
-        """Hold the first of the tie, and later messages of its link, until the second is processed."""
+        """Hold the tie's first step, and later messages of its link, until the second step. Return whether `due` is held."""
         if self.swap is None or self.swap.second in self._seen:
             return False
         if due[3] == self.swap.first and not self._held:
@@ -304,10 +307,10 @@ class VirtualEngine(Interpreter):
         return False
 
     def _release_held(self) -> None:
-        """Release the held steps before all others of this nanosecond."""
+        """Release the held steps before all other steps in this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
         for time, _, priority, *rest in self._held:
-            # In their order, before all others of the round.
+            # Keeps their order, before all other steps of the round.
             heapq.heappush(self._heap, (time, self._round, priority % 100 - 100, *rest))
         self._held.clear()
 
@@ -324,13 +327,12 @@ def simulate(session: SessionConfig) -> Recording:
 
 
 def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
-    """Run a session, and find the outcome of the other order of two simultaneous events.
+    """Run a session, and find two simultaneous events whose order changes the outcome.
 
-    A tie is a pair of events of one actor in the same nanosecond, from different sources, neither caused by the other,
-    whose swap changes the outcome.
+    Such a tie is a pair of events of one actor in the same nanosecond, from different sources, neither caused by the other.
 
     Returns:
-        The recording, and the outcome after the swap of the first tie, or None without a tie.
+        (recording, outcome after the first tie is swapped), with None as the outcome if there is no tie.
     """
     engine = VirtualEngine(session)
     recording = engine.run()
@@ -343,10 +345,10 @@ def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Rec
 
 
 def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
-    """Pairs of steps of one actor in one nanosecond, from different sources, neither caused by the other.
+    """Return pairs of steps of one actor in one nanosecond, from different sources, neither caused by the other.
 
-    Every earlier step is a candidate, not only the last of its source: the second can come before any one of a batch
-    (the item of the call, response.done, rate limits).
+    Each step is paired with every earlier step, not only with the last step of a source, because the step could come before any
+    message of a batch (for example item, `response.done`, rate limits).
     """
     causes = {number: cause for number, _, _, _, cause in steps}
     together: dict[tuple[int, str], list[tuple[str, int]]] = {}

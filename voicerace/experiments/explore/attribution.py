@@ -1,7 +1,7 @@
-"""Derives the origin of each `response.create` of the proxy from the events at the proxy, in order.
+"""Derives the origin of each `response.create` of a proxy from the events at the proxy, in order.
 
-Explorations and readers of recordings use it, so that both name a request alike. It does not decide when a proxy sends a
-request: it names a sent request by the last input of the proxy and the last message that it sent.
+Explorations and the readers of recordings share this module, so both name a request alike. The origin depends on the proxy's
+last input and on the last message that the proxy sent.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
-#: Events of the upstream that can release a request: type -> letter of the release table.
+#: Letter in the release table of each type of upstream event that can release a request.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
 _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 
 
 class CreateOrigin(NamedTuple):
-    """The origin of a request.
+    """Origin of a request.
 
     Attributes:
-        writer: its cause: a result, a repeated result, the default error, user text, or user audio.
-        by: the input that the proxy handled when it sent the request: ``result``, a letter, ``item``, or a timer's name.
+        writer: cause of the request: a result, a repeated result, the default error, user text, or user audio.
+        by: input that the proxy handled when it sent the request: ``result``, a letter of `EVENTS`, ``item``, or a timer's
+            name.
     """
 
     writer: str
@@ -37,13 +38,13 @@ class Attribution:
     """Attributes the requests of the proxy.
 
     Attributes:
-        reasons: the inputs that the proxy is handling, in order; several if a recording has them at the same time.
-        sent: the last message sent upstream while handling them.
-        results: call id -> number of the app's own results.
-        waiting: kinds of the results without a request yet.
-        texts: number of user texts without a request yet.
+        reasons: inputs that the proxy is handling, in order. A recording can contain several inputs at the same time.
+        sent: kind of the last message that the proxy sent upstream while handling these inputs.
+        results: number of the app's own results by call id.
+        waiting: kinds of the results that have no request yet.
+        texts: number of user texts that have no request yet.
         passed: letter of the last release event in this turn.
-        missed: `passed` when the newest result came. A proxy that waits for another such event can wait forever.
+        missed: value of `passed` when the newest result came. A proxy that waits for another such event can wait forever.
         result: kind of the newest result.
     """
 
@@ -57,7 +58,7 @@ class Attribution:
     result: str = ""
 
     def handles(self, sender: str, payload: Payload, *, together: bool = False) -> None:
-        """Record that the proxy received a message, `together` with the previous one if both have the same time."""
+        """Record that the proxy received a message. `together`: at the same time as the previous message."""
         reason = "other"
         kind = payload.get("type") if isinstance(payload, dict) else None
         if sender == "component":
@@ -93,7 +94,7 @@ class Attribution:
     def sends(self, payload: Payload, releasing: frozenset[str]) -> CreateOrigin | None:
         """Record a message to the upstream and return its origin if it is a request.
 
-        `releasing`: events that release a request after a result (`create_on`).
+        `releasing`: release events of the proxy for requests after a result (`create_on`).
         """
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:
@@ -115,6 +116,6 @@ class Attribution:
         return CreateOrigin("user text", next((each for each in self.reasons if each in (I, "item")), "item"))
 
     def next_turn(self) -> None:
-        """Forget the calls and events of the ended turn, but not its waiting requests."""
+        """Start a new turn: clear calls and events, and keep waiting requests."""
         self.results = {}
         self.passed = self.missed = ""

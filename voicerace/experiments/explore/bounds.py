@@ -1,4 +1,4 @@
-"""The interval of each named duration in an exploration. The intervals are part of the result."""
+"""Intervals of the named durations in an exploration. The intervals are part of the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
 #: (minimum, maximum) in µs.
 Interval: TypeAlias = tuple[int, int]
 
-#: Delay of each message in one direction of the two wires; a link keeps its order.
+#: (minimum, maximum) delay in ms of each message in one direction, per wire. A link keeps its order.
 LINKS_MS: Final = {"host_ms": (0, 200), "upstream_ms": (0, 200)}
 #: Intervals of a session's times in ms, wider than the published beta log (docs/protocol-facts.md#measured-times:
 #: response announced after 65 to 96 ms, first item 216 to 271 ms later, item confirmed after 48 to 95 ms). The minimum
@@ -45,19 +45,19 @@ BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "deadline_ms": (30_000, 30_000),
 }
 _FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
-#: Neighbour of the proxy -> name of the wire's bound.
+#: Name of the wire's interval, by neighbour of the proxy.
 _WIRE: Final = {"component": "host_ms", "upstream": "upstream_ms"}
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """An interval in µs for every named duration. Times that a program's source fixes have a single value."""
+    """Interval in µs of every named duration. A time that a program's source fixes has a single value."""
 
     by_name: Mapping[str, Interval]
 
     @classmethod
     def of(cls, given: Sequence[str] | Mapping[str, str] = (), story: Mapping[str, str] | None = None) -> Bounds:
-        """Return the default bounds with changes, each ``name=low:high`` in ms; those of the scenario come first.
+        """Return the default bounds with changes, each ``name=low:high`` in ms. `given` takes precedence over `story`.
 
         Raises:
             InputError: an unknown name, or an invalid interval.
@@ -88,7 +88,7 @@ class Bounds:
         return self.by_name[_WIRE[receiver if sender == "proxy" else sender]]
 
     def within(self, times: Times) -> Times:
-        """Return the session's times, clipped to the bounds. They apply where a schedule has no value."""
+        """Return the session's times, clipped to the bounds, for use where a schedule has no value."""
         for name in times.values:
             if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
                 low, high = self.by_name[name]
@@ -96,12 +96,12 @@ class Bounds:
         return times
 
     def to_json(self) -> dict[str, list[float]]:
-        """Return name -> [minimum, maximum] in ms."""
+        """Return [minimum, maximum] in ms by name."""
         return {name: [low / 1000, high / 1000] for name, (low, high) in self.by_name.items()}
 
 
 def _end(name: str, text: str) -> int:
-    """Parse one end of an interval; return it in µs."""
+    """Parse one end of an interval, and return it in µs."""
     value = parse(f"bounds {name}", text)
     if not isinstance(value, Fixed) or len(value.values_ns) != 1:
         raise InputError("bounds", f"{name}={text} is no number of ms", "name=low:high, in ms, low first")

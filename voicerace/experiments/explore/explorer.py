@@ -30,11 +30,14 @@ class StoryStats:
     """Statistics of one explored scenario.
 
     Attributes:
-        states: number of states with times kept. `met`: number including known ones. `places`: number of states without times.
-        complete: every order was explored.
-        stuck, endings, findings: numbers of stuck states, endings and findings.
-        unconfirmed: number of endings without times, which are a fault of the exploration.
-        peak_rss_mb: peak memory of the process, including earlier scenarios.
+        states: number of nodes (states with times) kept.
+        met: number of nodes made, including known nodes.
+        places: number of states without times.
+        complete: whether every order was explored.
+        stuck: number of stuck states.
+        endings: number of endings.
+        unconfirmed: number of endings for which no times exist, which indicates a fault of the exploration.
+        peak_rss_mb: peak resident memory of the process in MiB, including earlier scenarios.
     """
 
     story: str
@@ -52,13 +55,13 @@ class StoryStats:
     bounds: Mapping[str, Any]
 
 
-#: Number of random walks that look for visible messages.
+#: Number of random walks that search for visible messages.
 _SCOUTS: Final = 100
 
 
 @dataclass
 class ExplorationResult:
-    """The results for one release, with the shortest trace of each finding."""
+    """Results for one release, with the shortest trace of each finding."""
 
     release: str
     findings: dict[Signature, Finding] = field(default_factory=dict)
@@ -101,13 +104,13 @@ def explore(
     Args:
         release: tag of the proxy.
         wanted: pairs of scenario and handler style.
-        bounds: changed intervals, ``name=low:high`` in ms.
+        bounds: changes of the default intervals, each ``name=low:high`` in ms.
         limit: maximum number of states per scenario.
-        component: tag of the component; by default the one published with the proxy.
-        tick: called repeatedly with the scenario and its number of states; with several jobs, once per scenario.
-        workaround: workaround of the app, a key of `model.catalog.workarounds`.
-        jobs: number of processes; -1: one per core. It does not change the result.
-        cached: use and fill `result_cache`; `StoryStats.seconds` is then that of the first exploration.
+        component: tag of the component; by default the component published with the proxy.
+        tick: called with (scenario, number of states), repeatedly or, with several jobs, once per scenario.
+        workaround: name of the app's workaround in `model.catalog.workarounds`, or None.
+        jobs: number of processes, -1 for one per core. The result does not depend on it.
+        cached: whether to use and fill `result_cache`. A cached `StoryStats.seconds` is the duration of the first exploration.
     """
     sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
     explore_one = partial(_explore_one, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
@@ -172,7 +175,7 @@ def _explore_one(
 def explored(
     session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Stepper, Search, Reached]:
-    """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong."""
+    """Explore a session, and restart with one more visible message until no assumption about invisible messages is wrong."""
     visible: set[tuple[Link, Hashable]] = set()
     scouts = False
     while True:
@@ -184,12 +187,12 @@ def explored(
             scouts = False
             return stepper, search, search.run()
         except Visible:
-            # After a long run, random walks first look for more visible messages.
+            # After a long run, random walks first search for further visible messages.
             scouts = scouts or len(search.edges) > _SCOUTS
 
 
 def confirmed(stepper: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:
-    """Play an ending. Return its path, times and slack in µs, signatures and schedule, or None without times."""
+    """Play an ending. Return its path, times and slack in µs, signatures and schedule, or None if no times exist."""
     path: TimedTrace = retraced(stepper, search.path(ending.node), bounds)
     solution = solved(path)
     if solution is None:

@@ -1,4 +1,4 @@
-"""A finding: a path to a bad outcome, with its name, sentence, trace and times."""
+"""Finding: path to a bad outcome, with its name, sentence, trace and times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENDS: Final = {
 
 
 def name_of(signature: Signature) -> str:
-    """Return a stable name, made of the fields of the signature."""
+    """Return a stable name made of the signature's fields."""
     parts = [signature.outcome, signature.writer, signature.cleared_by, signature.holder and f"in {signature.holder}"]
     if signature.results:
         parts.append(f"{signature.results} results" if signature.results > 1 else "1 result")
@@ -62,16 +62,17 @@ def sentence_of(signature: Signature) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """A path to a bad outcome.
+    """Path to a bad outcome.
 
     Attributes:
         signature: identifies the finding.
-        release, component, story, handler: release, component, scenario and handler style of the session.
-        trace: the shortest path to it, with the time in ms, the actor and a description of each step.
-        slack_ms: minimum time between two steps whose order matters.
+        story: name of the explored scenario.
+        handler: handler style.
+        trace: shortest path to the outcome, with the time in ms, the actor and a description of each step.
+        slack_ms: minimum time in ms between two steps whose order matters.
         schedule: durations of all timers and messages.
-        times: the session's other times, as text.
-        workaround: workaround of the app.
+        times: other times of the session, as text.
+        workaround: name of the app's workaround, or None.
     """
 
     signature: Signature
@@ -90,7 +91,7 @@ class Finding:
         return name_of(self.signature)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, which `from_json` reads."""
+        """Return the finding as JSON values, for `from_json`."""
         signature = self.signature
         return {
             "name": self.name,
@@ -114,7 +115,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, record: object) -> Finding:
-        """Read a finding from a `record` of `to_json`.
+        """Convert a `record` from `to_json` to a finding.
 
         Raises:
             InputError: a field is missing or of the wrong type.
@@ -148,10 +149,10 @@ class Finding:
 
 
 def read_findings(path: Path, name: str | None = None) -> list[Finding]:
-    """Read the findings of a file of `voicerace explore --out`, or only those with a name.
+    """Read the findings in a file from `voicerace explore --out`, or only the findings with a name.
 
     Raises:
-        InputError: not such a file, or no finding has this name.
+        InputError: the file is not from `voicerace explore --out`, or no finding has this name.
     """
     try:
         record = json.loads(path.read_text("utf-8"))

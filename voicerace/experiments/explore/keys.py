@@ -1,6 +1,6 @@
 """Keys of states: two states with the same key have the same future and the same verdict.
 
-The ids in a state depend on the path to it, so keys count ids from the start of the turn. Keys omit values that are only
+The ids in a state depend on the path to the state, so keys count ids from the start of the turn. Keys omit values that are only
 displayed (the agent's text, the states of agent and playback), because no actor depends on them
 (tests/test_explore_keys.py tests this).
 """
@@ -27,19 +27,19 @@ __all__ = [
     "timer_key",
 ]  # fmt: skip
 
-#: Timers of the component that only change displayed values, if there is no idle timeout.
+#: Component timers that, without an idle timeout, change only displayed values.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
 
 
 class Base(NamedTuple):
-    """Numbers of ids assigned before the turn."""
+    """Number of ids of each kind assigned before the turn."""
 
     responses: int = 0
     calls: int = 0
 
 
 def _number(identity: str, base: Base) -> Hashable:
-    """Return the number of a response or call, counted from the start of the turn, or another id unchanged."""
+    """Return the number of a response or call, counted from the start of the turn. Other ids are returned unchanged."""
     kind, _, number = identity.rpartition("_")
     if kind == "resp":
         return int(number) - base.responses
@@ -74,7 +74,7 @@ def _user(state: UserState, base: Base) -> Hashable:
 
 
 def _decisions(ledger: Ledger) -> Hashable:
-    """Return the open decisions of the server, each with the number of outputs accepted after it."""
+    """Return the server's open decisions, each with the number of outputs accepted after the decision."""
     open_ = tuple(each and len(ledger.outputs) - each.outputs for each in (ledger.decision, ledger.held))
     return (*open_, ledger.idled)
 
@@ -110,8 +110,8 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
     Args:
         state: the proxy's state.
         base: ids assigned before the turn.
-        flag: audio, Settings or an idle timeout can depend on `responseInProgress` (docs/release-facts.md#the-flag).
-        shown: the app depends on displayed values.
+        flag: whether audio, Settings or an idle timeout can depend on `responseInProgress` (docs/release-facts.md#the-flag).
+        shown: whether the app depends on displayed values.
     """
     audio, gate = state.audio, state.gate
     shown_state = (state.started, state.done, state.audio_came, state.text_went) if shown else ()
@@ -120,7 +120,7 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
         state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
-        # The resampler's state is part of the next frame.
+        # The resampler's state affects the next frame.
         audio.sample, audio.position,
     )  # fmt: skip
 
@@ -163,7 +163,7 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
     )  # fmt: skip
 
 
-#: Actor -> its state's key.
+#: Functions that return the key of an actor's state, by actor.
 KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
     "app": _app,
@@ -192,7 +192,8 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
 
 
 def open_key(ledger: Ledger, base: Base) -> Hashable:
-    """Return what is unfinished in the ledger. A verdict decides by it whether a user text at this time joins the turn."""
+    """Return the unfinished entries of the ledger, by which a verdict decides whether a user text at this time joins the
+    turn."""
     own = [output for output in ledger.outputs if output.own and _new(output.call_id, base)]
     calls = sorted({call for response in ledger.responses.values() for call in response.calls if _new(call, base)})
     return (
@@ -216,7 +217,7 @@ def _connection(ledger: Ledger) -> Hashable:
 
 
 def _passed(ledger: Ledger, key: int) -> Hashable:
-    """Return the part of the ledger before a user input, which decides whether the input joins the turn."""
+    """Return counts of the ledger's entries before a user input, which decide whether the input joins the turn."""
     return (
         sum(output.key < key for output in ledger.outputs),
         sum(output.confirmed is not None and output.confirmed < key for output in ledger.outputs),

@@ -1,8 +1,8 @@
-"""Replays a finding by its schedule, in virtual time or on sockets. The verdict must be that of the exploration.
+"""Replays a finding by its schedule, in virtual time or on sockets. The replay must have the finding's signature.
 
 On sockets the user, the app, the component, the upstream and the links to the proxy follow the schedule. The proxy has its
-own times. A real clock is less exact than the schedule, so a finding has several tries. A failed try with a different order
-of messages is distinguished from one in which the proxy behaves differently.
+own times. A real clock is less exact than the schedule, so each finding gets several attempts. For a failed attempt, the result
+states whether the order of messages differed or the proxy behaved differently.
 """
 
 from __future__ import annotations
@@ -31,21 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
-#: Number of concurrent sessions in the first, second and later tries, because sessions disturb each other.
+#: Number of concurrent sessions in the first, second and later attempts. Concurrent sessions delay each other.
 _AT_ONCE: Final = (6, 3, 1)
-#: Spacings of a link's messages on sockets, so that a program answers one before the next comes. The largest spacing that
-#: the finding allows is used.
+#: Minimum spacings in ns of a link's messages on sockets, so that a program answers each message before the next arrives. The
+#: largest spacing that the finding allows is used.
 _SPACINGS_NS: Final = (AT_SOCKETS_NS, 1_000_000, 500_000, 200_000)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The result of a replay.
+    """Result of a replay.
 
     Attributes:
-        recording, verdict, signatures: recording, verdict and bad paths of the last try.
-        tries: number of tries. `confirmed`: number of tries with the finding's signature.
-        deviation: the first deviation from the schedule, if the last try did not confirm the finding.
+        recording: recording of the last attempt.
+        verdict: verdict of the last attempt.
+        signatures: bad paths of the last attempt.
+        tries: number of attempts.
+        confirmed: number of attempts with the finding's signature.
+        deviation: first deviation from the schedule if the last attempt did not confirm the finding, else None.
     """
 
     finding: Finding
@@ -58,7 +61,7 @@ class Replay:
 
     @property
     def result(self) -> Literal["confirmed", "not confirmed", "order not kept"]:
-        """The result as text. "order not kept" does not refute the finding: the machine was too slow for its slack."""
+        """Result as text. "order not kept" does not refute the finding: the machine was too slow for the finding's slack."""
         if self.confirmed:
             return "confirmed"
         return "order not kept" if self.deviation is not None and self.deviation.order else "not confirmed"
@@ -81,10 +84,10 @@ class Replay:
 
 
 def session_for(finding: Finding) -> SessionConfig:
-    """Return the session of a finding, with its schedule.
+    """Return the session of a finding, including the schedule.
 
     Raises:
-        InputError: its scenario, handler, release or times are unknown.
+        InputError: the finding's scenario, handler, release or times are unknown.
     """
     one_of("story", finding.story, STORIES)
     stories([finding.story], [finding.handler])
@@ -101,18 +104,18 @@ def replayed(finding: Finding) -> Replay:
 def replays(
     findings: Sequence[Finding], live: Callable[[], Live], release: ProxyRelease | None = None, tries: int = 3
 ) -> Generator[tuple[int, Replay]]:
-    """Replay findings on sockets. Yield the index and result of each when it is confirmed or has had all tries.
+    """Replay findings on sockets. Yield (index, result) of each finding once it is confirmed or has had all attempts.
 
     Args:
         findings: the findings.
         live: makes the engine.
-        release: release of the proxy, if known; by default that of each finding.
-        tries: maximum number of tries per finding.
+        release: release of the proxy if known; by default the release of each finding.
+        tries: maximum number of attempts per finding.
 
     Raises:
         InputError: a finding names an unknown release or scenario, or the proxy does not start.
     """
-    from voicerace.engine.live.background import play_all  # imports websockets: not needed in virtual time
+    from voicerace.engine.live.background import play_all  # imports websockets, which virtual time does not need
 
     planned = [_planned(each) for each in findings]
     remaining = {number: replace(each, release=release or each.release) for number, (each, _) in enumerate(planned)}
@@ -145,7 +148,8 @@ def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
 
 
 def judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
-    """Compare a recording with its finding. `plan` is the recording of the same session in virtual time."""
+    """Return the result of comparing a recording with its finding. `plan` is the recording of the same session in virtual
+    time."""
     verdict = judge(recording)
     found = signatures(recording, release, verdict)
     confirmed = finding.signature in found

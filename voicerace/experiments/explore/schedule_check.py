@@ -1,10 +1,10 @@
 """Finds where a session on sockets first deviates from the order of its schedule.
 
-A busy machine delivers a message some milliseconds late. If the slack of the schedule is smaller, the order of messages
-differs from that of the finding, and the try does not refute the finding. So a failed try is compared with the same session
-in virtual time, message by message, at the host, the proxy and the upstream. Before the order differs, a different message
-is the proxy's behaviour. One try cannot distinguish a proxy that is slower than its model from a busy machine, so the result
-names the message and its delay.
+A busy machine delivers a message some milliseconds late. If the slack of the schedule is smaller than this delay, the order of
+messages differs from the finding, and the attempt does not refute the finding. Therefore a failed attempt is compared with the
+same session in virtual time, message by message, at the host, the proxy and the upstream. A message that differs while the
+order is still the same is due to the proxy's behaviour. One attempt cannot distinguish a slow proxy from a busy machine, so the
+result names the message and its delay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MS: Final = 1_000_000
 
 
 class _Passed(NamedTuple):
-    """A message at one end of its link. `number` counts the messages of its type on the link."""
+    """Message at one end of its link. `number` counts the messages of the same type on the link."""
 
     link: Link
     type: str
@@ -35,14 +35,15 @@ class _Passed(NamedTuple):
 
 @dataclass(frozen=True)
 class Deviation:
-    """The first deviation of a session on sockets from its schedule.
+    """First deviation of a session on sockets from its schedule.
 
     Attributes:
         location: ``host``, ``proxy`` or ``upstream``.
         order: True if the messages came in another order, False if a message is unplanned or missing.
         message: description of the deviation.
-        late_ms: delay of the late message relative to the other one; 0 if a message is unplanned or missing.
-        at_ns: time of the deviation.
+        late_ms: delay in ms of the late message relative to the message that overtook it, or 0 if a message is unplanned or
+            missing.
+        at_ns: time of the deviation in ns.
     """
 
     location: str
@@ -62,7 +63,7 @@ def deviation_of(live: Recording, plan: Recording) -> Deviation | None:
 
 def _first_deviation(location: str, live: Recording, plan: Recording) -> Deviation | None:
     real, planned = list(_passed(location, live)), list(_passed(location, plan))
-    # At equal times the order has priority, because a missing message may be late.
+    # At equal times, a changed order has priority, because a missing message is possibly only late.
     return _first((_reordered(location, real, planned), _unplanned_or_missing(location, real, planned)))
 
 
@@ -71,7 +72,7 @@ def _first(found: Iterable[Deviation | None]) -> Deviation | None:
 
 
 def _reordered(location: str, real: list[_Passed], planned: list[_Passed]) -> Deviation | None:
-    """Return the first message after one that it was planned to precede. Messages planned for one instant have any order."""
+    """Return the first message that came after a message it should precede. Messages planned for one instant have any order."""
     due = {each[:3]: each.at_ns for each in planned}
     found: list[Deviation] = []
     for number, is_ in enumerate(real):
@@ -83,7 +84,7 @@ def _reordered(location: str, real: list[_Passed], planned: list[_Passed]) -> De
             message = (
                 f"{is_} came behind {first}, before which it was planned by {slack / _MS:.3g} ms: {late / _MS:.3g} ms too late"
             )
-            # The deviation begins when the other message comes first.
+            # The deviation begins when the overtaking message arrives.
             found.append(Deviation(location, True, message, late / _MS, first.at_ns))
     return _first(found)
 
@@ -104,7 +105,7 @@ def _unplanned_or_missing(location: str, real: list[_Passed], planned: list[_Pas
 
 
 def _passed(location: str, recording: Recording) -> Iterator[_Passed]:
-    """Yield the messages received at a location and, except at the proxy, those sent there, in order."""
+    """Yield the messages received at a location and, except at the proxy, the messages sent there, in order of time."""
     inside = _HOST if location == "host" else (location,)
     numbers: dict[tuple[Link, str], int] = {}
     found: list[tuple[int, int, _Passed]] = []
@@ -117,7 +118,7 @@ def _passed(location: str, recording: Recording) -> Iterator[_Passed]:
         at = event.received_ns if here[0] else event.sent_ns
         if here[0] == here[1] or (here[1] and location == "proxy") or at is None:
             continue
-        # At equal times a received message is the cause of a sent one.
+        # At equal times, a received message comes first, because it causes the sent message.
         found.append((at, int(here[1]), _Passed(*kind, number, at)))
     for _, _, each in sorted(found, key=lambda one: one[:2]):
         yield each

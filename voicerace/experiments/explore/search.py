@@ -1,11 +1,11 @@
 """Timed reachability: a breadth-first search through states and zones.
 
-A node is a state and the zone of the times at which it is reached. A node whose zone is contained in that of a known node
-with the same state is dropped. The end of a turn and the end of a session are endings. Every step is one event, so the
-search finds the shortest path to an ending first.
+A node is a state and the zone of the times at which the state is reached. A node is dropped if a known node with the same state
+has a zone that contains its zone. The end of a turn and the end of a session are endings. Every step is one event, so the first
+path found to an ending is a shortest path.
 
-An event is strictly later than the previous one, unless the previous one set it or both arrive in one batch. So no ending
-depends on a coincidence, and both orders of a coincidence are explored.
+An event is strictly later than the previous event, unless the previous event set it or both events arrive in one batch.
+Therefore no ending requires two independent events at the same time, and both orders of such events are explored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["Edge", "Ending", "Reached", "Search"]
 
 
 class Edge(NamedTuple):
-    """The step to a node.
+    """Step to a node.
 
     Attributes:
         parent: number of the previous node.
-        choice: the event; None for the start.
-        apart: the event is strictly later than the previous one.
-        late: whether the response that began was late; None if none began.
+        choice: event of the step, or None for the start.
+        apart: whether the event is strictly later than the previous event.
+        late: whether the response that began in this step was late, or None if lateness does not matter.
     """
 
     parent: int
@@ -42,7 +42,7 @@ class Edge(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The end of a turn or, if `last`, of the session. `depth`: number of steps to it. `key`: key of the history."""
+    """End of a turn or, if `last`, of the session. `depth`: number of steps from the start. `key`: key of the history."""
 
     node: int
     depth: int
@@ -52,14 +52,16 @@ class Ending(NamedTuple):
 
 @dataclass
 class Reached:
-    """The result of a search.
+    """Result of a search.
 
     Attributes:
-        states: number of nodes kept. `met`: number of nodes made. `places`: number of states without times.
-        complete: every order was explored; False if the limit stopped the search.
-        stuck: number of nodes without a next step: the next event would have to be at the same time as the last one. Other
-            nodes cover both orders, if the bounds allow them.
-        endings: the endings, shortest first.
+        states: number of nodes kept.
+        met: number of nodes made, including known nodes.
+        places: number of states without times.
+        complete: whether every order was explored. False if the limit stopped the search.
+        stuck: number of nodes without a next step, because the next event would have to be at the time of the last event. Other
+            nodes cover both orders of these events, if the bounds allow them.
+        endings: endings, shortest path first.
     """
 
     states: int = 0
@@ -71,7 +73,7 @@ class Reached:
 
 
 class _Node:
-    """A state with a zone."""
+    """State with a zone."""
 
     __slots__ = ("dead", "depth", "follows", "number", "state", "zone")
 
@@ -85,11 +87,11 @@ class _Node:
 
 
 class Search:
-    """One exploration.
+    """Exploration of one session.
 
     Args:
         stepper: executes the steps.
-        bounds: the intervals.
+        bounds: intervals of the times.
         limit: maximum number of nodes.
         tick: called repeatedly with the number of nodes.
     """
@@ -108,7 +110,7 @@ class Search:
         """Run the search.
 
         Raises:
-            Visible: an invisible message is visible; a new search has to start.
+            Visible: a message assumed to be invisible is visible. The caller must start a new search.
         """
         first = self.store.start()
         self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Edge(-1, None), None)
@@ -134,7 +136,7 @@ class Search:
         return found[::-1]
 
     def scout(self, walks: int, seed: int = 0) -> None:
-        """Walk to the end at random, `walks` times. This finds most visible messages much earlier than `run`.
+        """Do `walks` random walks to the end of the session, which find most visible messages much earlier than `run`.
 
         Raises:
             Visible: as `run`.
@@ -165,7 +167,7 @@ class Search:
             self.reached.stuck += 1
 
     def _steps(self, node: _Node) -> Iterator[tuple[Edge, StateStep, Advance]]:
-        """Yield the possible next steps."""
+        """Yield (edge, step, advance) of each possible next step."""
         state, zone = node.state, node.zone
         for choice, moment, least in state.choices:
             apart = choice != node.follows and not _at_now(zone, moment)
@@ -196,7 +198,7 @@ class Search:
     # -- nodes -------------------------------------------------------------------------------------------------------
 
     def _add(self, state: StoredState, zone: Matrix, depth: int, edge: Edge, follows: Link | None) -> None:
-        """Add a node unless a known one covers it."""
+        """Add a node unless a known node covers it."""
         self.reached.met += 1
         nodes = self._seen.setdefault(state, [])
         least, most = state.least, state.most
@@ -223,5 +225,5 @@ class Search:
 
 
 def _at_now(zone: Matrix, moment: int) -> bool:
-    """Return whether a moment is now. Events set now may follow at the same time."""
+    """Return whether a moment is now. An event that was set now can follow at the same time."""
     return zone[0][moment] == 0 and zone[moment][0] == 0

@@ -1,8 +1,8 @@
 """Reads the signature of each finding from a recording: outcome, holder, writer, releasing event, number of results.
 
-Explorations, replays and recordings from sockets use the same function. It adds two outcomes of a session to those of a tool
-turn: ``wedged``, the last user input got no reply, and ``unconfigured``, the host got SettingsApplied but no session.update
-was sent.
+Explorations, replays and recordings from sockets share this module. A signature's outcome is that of a tool turn or one of two
+outcomes of a session: ``wedged`` (the last user input got no reply) or ``unconfigured`` (the host got `SettingsApplied`, but no
+`session.update` was sent).
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from voicerace.trace.recording import APP_TO_COMPONENT, PROXY_TO_UPSTREAM, Event
 
 __all__ = ["Signature", "signatures"]
 
-#: Within this time a running proxy has handled a message and sent its answer.
+#: Maximum time in ns in which a running proxy handles a message and sends its answer.
 _HANDLING_NS: Final = 50_000_000
 
 
 class Signature(NamedTuple):
-    """A path to a bad outcome.
+    """Path to a bad outcome.
 
     Attributes:
         outcome: outcome of the verdict, or ``wedged`` or ``unconfigured``.
-        holder: the response that held the slot at the refusal: ``calls``, ``reply to <writer>``, ``server``; empty without one.
+        holder: response that held the slot at the refusal: ``calls``, ``reply to <writer>`` or ``server``. Empty without a
+            refusal.
         writer: cause of the request that was refused, missing, or started the wrong response.
-        cleared_by: the input that the proxy handled when it sent the request, or for a missing one the event that had passed.
-        results: number of results of the turn that reached the upstream.
+        cleared_by: input that the proxy handled when it sent the request or, for a missing request, the event that had passed.
+        results: number of the turn's results that reached the upstream.
     """
 
     outcome: str
@@ -53,7 +54,7 @@ def signatures(
         recording: the recording.
         release: release of the proxy.
         verdict: verdict of the recording, if known.
-        before_ns: only return paths of tool turns that were decided before this time, and none of the session.
+        before_ns: return only paths of tool turns that were decided by this time, and no path of the session. None returns all.
     """
     reader = _Reader(recording, release)
     verdict = verdict or judge(recording)
@@ -71,13 +72,13 @@ def signatures(
 
 
 def _handled(sent_ns: int, arrivals: Sequence[int]) -> int:
-    """Return the time of the input that a proxy on a real clock handled when it sent a message, or else `sent_ns`."""
+    """Return when the input arrived that a proxy on a real clock handled when it sent a message, or `sent_ns` if unknown."""
     before = bisect_right(arrivals, sent_ns)
     return arrivals[before - 1] if before and sent_ns - arrivals[before - 1] <= _HANDLING_NS else sent_ns
 
 
 class _Reader:
-    """The requests of a recording with their origins."""
+    """Finds the origins of the requests in a recording."""
 
     def __init__(self, recording: Recording, release: ProxyRelease) -> None:
         self.index = TraceIndex(recording)
@@ -86,7 +87,7 @@ class _Reader:
         self._read(recording, release)
 
     def _read(self, recording: Recording, release: ProxyRelease) -> None:
-        """Attribute the messages from and to the proxy in the order of time."""
+        """Attribute the messages from and to the proxy, in order of time."""
         gate = Attribution()
         came: dict[int, list[Event]] = {}
         sent_at: dict[int, list[Event]] = {}
@@ -101,7 +102,8 @@ class _Reader:
         arrivals = sorted(came)
         handled, before = 0, ""
         for at, event in sorted(out, key=lambda each: each[0]):
-            # A commit and its request are sent together (docs/release-facts.md#user-audio), even if an input is between them.
+            # A commit and its request are sent together (docs/release-facts.md#user-audio), even if an input arrives between
+            # them.
             if not (before == input_audio.COMMIT and event.type == realtime.RESPONSE_CREATE):
                 handled = _handled(at, arrivals) if recording.clock == "monotonic" else at
             sent_at.setdefault(handled, []).append(event)
@@ -123,7 +125,7 @@ class _Reader:
     # -- one finding -------------------------------------------------------------------------------------------------
 
     def turn(self, turn: Turn) -> Signature:
-        """Return the path to a turn's outcome."""
+        """Return the signature of a turn's outcome."""
         ledger = self.index.ledger
         refused = [c for c in ledger.creates if c.answer == "refused" and c.answered in turn.events]
         heard = [r for r in ledger.responses.values() if r.heard in turn.events]
@@ -152,7 +154,7 @@ class _Reader:
         return Signature(turn.outcome, "", writer, passed, turn.submissions)
 
     def wedged(self) -> Signature:
-        """Return why the last user input got no reply."""
+        """Return the signature of a session whose last user input got no reply."""
         index, ledger = self.index, self.index.ledger
         if not ledger.inputs or self._lost_input():
             return Signature("wedged", "", "user audio" if self._spoke() else "user text", "never sent", 0)

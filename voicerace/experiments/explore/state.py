@@ -1,7 +1,7 @@
-"""The state of a session without times: the states of the actors, messages in flight, running timers, and the history.
+"""State of a session without times: the states of the actors, the messages in flight, the running timers, and the history.
 
-A separate zone has the times. A pending message or timer has the index of the zone's variable for the moment at which it was
-sent or set.
+Times are stored in a separate zone. A pending message or timer stores its moment: the index of the zone's variable for the time
+at which it was sent or set.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from voicerace.trace.recording import WIRES, Link, Payload
 
 __all__ = ["Choice", "History", "InFlightMessage", "State", "Timer"]
 
-#: The next event: the next message of a link arrives, or a timer ends (actor, name, duration).
+#: Next event: the link whose next message arrives, or (actor, name, duration) of the timer that ends.
 Choice = Link | tuple[str, str, str]
 
 
 class InFlightMessage(NamedTuple):
-    """A message in flight.
+    """Message in flight.
 
     Attributes:
-        payload: the message; for a close its code.
-        kind: its kind (`keys.kind_of`), or ``(close)``.
-        key: the part of it that its receiver depends on.
-        moment: the moment of sending; None for an invisible one, which arrives with the next visible one.
-        origin: origin of a request.
-        number: its position on the link, from 0.
+        payload: the message or, for a close, the close code.
+        kind: kind of the message (`keys.kind_of`), or ``(close)``.
+        key: part of the message on which its receiver depends.
+        moment: moment of sending, or None for an invisible message, which arrives with the next visible message.
+        origin: origin of a request, or None for other messages.
+        number: position of the message on its link, from 0.
     """
 
     payload: Payload | int
@@ -42,7 +42,7 @@ class InFlightMessage(NamedTuple):
 
 
 class Timer(NamedTuple):
-    """A running timer: its named duration, the moment at which it was set, and how often it was set before that."""
+    """Running timer: its named duration, the moment at which it was set, and how often it had been set before."""
 
     after: str
     moment: int
@@ -51,16 +51,16 @@ class Timer(NamedTuple):
 
 @dataclass
 class History:
-    """The events of a turn at the upstream, and the values that distinguish findings.
+    """Events of a turn at the upstream, and the values that distinguish findings.
 
     Attributes:
-        ledger: requests, responses and results.
+        ledger: requests, responses and results of the turn.
         origins: origin of each request of the ledger.
         late: indices of the requests that came long after the event that released them.
         host_errors: number of refusals sent to the host.
-        applied: SettingsApplied was sent to the host.
-        open_at_texts: for each user text, what was unfinished when it arrived at the proxy (`keys.open_key`). A verdict
-            decides by it whether the text joins the turn.
+        applied: whether `SettingsApplied` was sent to the host.
+        open_at_texts: for each user text, the unfinished entries of the ledger when the text arrived at the proxy
+            (`keys.open_key`). They decide whether the text joins the turn.
         gate: attributes the requests of the proxy.
     """
 
@@ -77,7 +77,7 @@ class History:
 
         Args:
             base: ids assigned before the turn.
-            defers: the release can delay the request after a result, so the event before the result matters.
+            defers: whether the release can delay the request after a result. If so, the event before the result matters.
         """
         gate = self.gate
         missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
@@ -88,18 +88,18 @@ class History:
 
 @dataclass
 class State:
-    """A state without times.
+    """State of a session without times.
 
     Attributes:
-        states: actor -> its state; shared between states of the session and never changed.
-        keys: actor -> key of its state, as a number.
-        queues: link -> its messages in flight, in order.
-        timers: (actor, name) -> the timer.
+        states: state of each actor, shared between states of the session and never changed.
+        keys: key of each actor's state, as a number.
+        queues: messages in flight on each link, in order.
+        timers: running timers by (actor, name).
         closed: links that carry no more messages.
-        history: history of the turn; shared as well.
-        history_key: key of the history, as a number.
+        history: history of the turn, shared between states of the session.
+        history_key: key of `history`, as a number.
         base: ids assigned before the turn.
-        watch: the last moment that could have released the request after a result without a reply.
+        watch: moment of the last event that could have released the request for results that have no reply yet, or None.
     """
 
     states: dict[str, Any]

@@ -1,8 +1,8 @@
 """Stores the states of an exploration, without times, and the steps from each.
 
-A stored state stands for all states with one key (`experiments.explore.keys`), which have the same future. So its steps are
-computed once, from the first of these states; only zones are computed for each path. Moments are numbered per stored state: 0
-is now, the others follow in the order of the key. Timers have the names of keys, because ids differ between paths
+A stored state stands for all states with one key (`experiments.explore.keys`), which have the same future. Therefore its steps
+are computed once, from the first of these states, and only zones are computed for each path. Moments are numbered per stored
+state: 0 is now, and the others follow in the order of the key. Timers are named by their keys, because ids differ between paths
 (`Named`, `actual`).
 """
 
@@ -23,22 +23,22 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
 __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState", "actual", "settled", "turned"]
 
-#: A reply is late if it begins more than this after every event that could have released it.
+#: Time in µs. A reply is late if it begins later than this after every event that could have released it.
 LATE_US = LATE_NS // 1000
 
-#: A choice by a name that is the same on every path to a state: a link, or actor, key and duration of a timer.
+#: Name of a choice that is the same on every path to a state: a link, or (actor, key, duration) of a timer.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
-#: Actors that can depend on the arrival of a message from the upstream; the user observes it.
+#: Actors that can depend on the arrival of a message from the upstream. The user observes the arrival.
 _NEAR = ("proxy", "component", "app", "user")
 
 
 class Move(NamedTuple):
-    """The result of a choice.
+    """Result of a choice.
 
     Attributes:
-        to: the next stored state.
-        kept: the pending moments of `to` in its order, each by its number in the previous stored state, or `NEW`.
-        late: whether the response that began in this step was late; None if none began.
+        to: next stored state.
+        kept: for each moment of `to`, in order, its number in the previous stored state, or `NEW`.
+        late: whether the response that began in this step was late, or None if lateness does not matter.
     """
 
     to: StoredState
@@ -47,13 +47,13 @@ class Move(NamedTuple):
 
 
 class StateStep(NamedTuple):
-    """The effect of a choice.
+    """Effect of a choice.
 
     Attributes:
-        moves: one result, or two if it matters whether a response begins late.
-        watch: the moment from which the lateness is measured, if there are two results.
-        follows: the link of the step, if its next message was sent together with the one that has just arrived.
-        turn_key: key of the turn's history, if the step ends a turn.
+        moves: one result, or two results if it matters whether a response begins late.
+        watch: moment from which lateness is measured if there are two results, else None.
+        follows: link of the step if its next message was sent together with the message that arrived, else None.
+        turn_key: key of the turn's history if the step ends a turn, else None.
     """
 
     moves: tuple[Move, ...]
@@ -64,16 +64,17 @@ class StateStep(NamedTuple):
 
 @dataclass(eq=False)
 class StoredState:
-    """All states with one key.
+    """Represents all states with one key.
 
     Attributes:
-        state: the first of these states; None after every step from it is known.
-        choices: possible next events: name, moment at which it was set, minimum duration in µs.
-        due: moment and maximum duration in µs of everything pending.
-        least, most: longest minimum and longest maximum duration in µs of the events set at each moment.
+        state: the first of these states, or None once all its steps are known.
+        choices: (name, moment of setting or sending, minimum duration in µs) of each possible next event.
+        due: (moment, maximum duration in µs) of each pending message and timer.
+        least: longest minimum duration in µs of the events set at each moment.
+        most: longest maximum duration in µs of the events set at each moment.
         history_key: key of the history of the turn.
-        ended: nothing is pending.
-        steps: choice -> its effect, if known.
+        ended: whether nothing is pending.
+        steps: known effects by choice.
     """
 
     state: State | None
@@ -87,7 +88,7 @@ class StoredState:
 
 
 class StateStore:
-    """The stored states of one exploration. `known`: key -> stored state."""
+    """Stored states of one exploration. `known`: stored states by key."""
 
     def __init__(self, stepper: Stepper, bounds: Bounds) -> None:
         self.stepper = stepper
@@ -105,7 +106,7 @@ class StateStore:
         return self._move(self.stepper.start(), None)
 
     def step(self, stored: StoredState, choice: Named) -> StateStep:
-        """Return the effect of a choice, computed once.
+        """Return the effect of a choice, which is computed once.
 
         Raises:
             Visible: as `Stepper.step`.
@@ -135,13 +136,13 @@ class StateStore:
         watch = before.watch
         if not _taken(before, state) or watch is None or state.watch == NEW:
             return StateStep((self._move(state, None),), None, follows, turn_key)
-        # A response begins, late or not.
+        # A response begins: either late or in time.
         late = settled(self.stepper, state.copy(), late=True)
         moves = self._move(late, True), self._move(settled(self.stepper, state, late=False), False)
         return StateStep(moves, watch, follows, turn_key)
 
     def _in_any_order(self, before: State, choice: Choice) -> None:
-        """Try an event at the proxy or in the host before and after each invisible message of the upstream.
+        """Check that an event at the proxy or in the host has the same effect before and after each invisible upstream message.
 
         Raises:
             Visible: the order matters.
@@ -167,7 +168,7 @@ class StateStore:
             state = after
 
     def _probe(self, state: State) -> None:
-        """Deliver the invisible messages at the end of a link; they must have no effect."""
+        """Deliver the messages of each link on which all messages are invisible, to check that they have no effect."""
         moved = True
         while moved:
             moved = False
@@ -241,7 +242,7 @@ class StateStore:
 
 
 def actual(state: State, choice: Named) -> Choice:
-    """Return the choice with a name in one state."""
+    """Return the choice that a name stands for in a state."""
     if isinstance(choice, Link):
         return choice
     actor, key, after = choice
@@ -252,14 +253,14 @@ def actual(state: State, choice: Named) -> Choice:
 
 
 def _key_of(state: State, name: str) -> tuple[Hashable, ...]:
-    """Return a timer's name for keys: confirmations by their order, ids counted from the start of the turn."""
+    """Return a timer's key: confirmation timers by their order, other timers with ids counted from the start of the turn."""
     if name.startswith("ack:"):
         return "ack", list(state.states["upstream"].acks).index(name[4:])
     return timer_key(name, state.base)
 
 
 def _rename(state: State, names: dict[int, int]) -> None:
-    """Rename the moments of a state."""
+    """Replace the moments of a state by the moments in `names`."""
     state.queues = {
         wire: tuple(f if f.moment is None else f._replace(moment=names[f.moment]) for f in flights)
         for wire, flights in state.queues.items()
@@ -281,7 +282,7 @@ def turned(stepper: Stepper, before: State, state: State) -> int | None:
 
 
 def settled(stepper: Stepper, state: State, *, late: bool) -> State:
-    """Note that a response has begun, late or not. An informed one ends the watch."""
+    """Record that a response has begun, late or in time. An informed response ends the watch."""
     if _informed(state.history.ledger):
         state.watch = None
     return stepper.late(state) if late else state
@@ -317,7 +318,8 @@ def _informed(ledger: Ledger) -> bool:
 
 
 def _settled(ledger: Ledger) -> bool:
-    """Return whether no later input can join the turn (`verdict`): nothing is unfinished, every call has a settled result."""
+    """Return whether no later input can join the turn (`verdict`): nothing is unfinished, and every call has a settled
+    result."""
     results = {output.call_id for output in ledger.outputs if output.own and output.settled is not None}
     waiting = any(output.waits for output in ledger.outputs)
     return not (ledger.busy or waiting) and _calls(ledger) <= results

@@ -1,20 +1,20 @@
 """Executes one step of a session for any times, with the same actors as the engines.
 
-A step is the arrival of the next message of a link or the end of one timer, and everything that follows at the same
-instant inside the host. User, app and component act in the order of the virtual engine. A message that an actor sends
-over a wire is then in flight, and a timer that it sets runs.
+A step is the arrival of a link's next message or the end of a timer, and everything that follows at the same instant inside the
+host. User, app and component act in the order of the virtual engine. A message that an actor sends over a wire is then in
+flight, and a timer that it sets runs.
 
 Invisible messages: many messages only change displayed values, or values that a later event reads. Such a message has no
-time of its own: it arrives together with the next visible message of its link. Each message is assumed to be invisible
-until a step shows the opposite; then `Visible` is raised, and the exploration starts again with that message among the
-visible ones. A message is visible if:
+time of its own: it arrives together with the next visible message of its link. Each message is assumed to be invisible until a
+step contradicts this. `Visible` is then raised, and the exploration restarts with that message among the visible messages. A
+message is visible if:
 
 - its delivery sends a visible message, or sets or cancels a timer;
 - to the host: it changes a value that the key of a state contains;
 - from the upstream to the proxy: its order among other events matters. Every other event at the proxy or in the host
-  while the message is in flight is tried before and after it (`StateStore`), and both orders must give the same state.
-  Then each run is equivalent to one in which the message arrives with the next visible one: move it after one event at
-  a time until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
+  while the message is in flight is executed before and after the message (`StateStore`), and both orders must give the same
+  state. Each run is then equivalent to a run in which the message arrives with the next visible message: swap it with one later
+  event at a time until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
 __all__ = ["Stepper", "Visible"]
 
 _HOST = ("component", "app", "user")
-#: The user's deadline, which runs from turn to turn.
+#: (actor, name) of the user's deadline timer, which can run across turns.
 PATIENCE = ("user", "deadline")
 
 
 class Visible(Exception):  # noqa: N818  # not an error: it corrects an assumption
-    """A message that was assumed to be invisible is visible."""
+    """Raised when a message that was assumed to be invisible is visible."""
 
 
 class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
-        session: configuration with the actors.
-        visible: link and key of the visible messages; `mark_visible` adds to it.
+        session: configuration from which the actors are made.
+        visible: (link, key) of the visible messages, to which `mark_visible` adds.
     """
 
     def __init__(self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
-        #: The actors in their initial states. A step uses copies with the states of that step.
+        #: Actors in their initial states. A step uses copies with its own states.
         self.actors: dict[str, Any] = dict(session.actors())
         self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
-        #: Timers of the component without an effect in the exploration.
+        #: Component timers that have no effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
         self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
@@ -73,10 +73,10 @@ class Stepper(Interpreter):
         self.timer_counts: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
         self._seq = 0
-        # The following belongs to the step in progress.
+        # Attributes of the step in progress.
         self._state: State
         self._touched: set[str] = set()
-        #: Actors used in the step, with their states.
+        #: Actors used in this step, with their states.
         self._called: dict[str, Any] = {}
         self._had_effect = False
         self._local: list[tuple[int, int, int, int, Link, Payload]] = []
@@ -85,7 +85,7 @@ class Stepper(Interpreter):
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def start(self) -> State:
-        """Return the state after the connections have opened."""
+        """Return the state after all connections have opened."""
         self.sent, self.timer_counts = dict.fromkeys(WIRES, 0), {}
         state = State({}, {}, dict.fromkeys(WIRES, ()), {})
         state.states = {name: actor.state for name, actor in self.actors.items()}
@@ -99,9 +99,9 @@ class Stepper(Interpreter):
         """Return the state after a step.
 
         Args:
-            before: the state before it; not changed.
-            choice: the link or the timer.
-            one: only the next message of the link arrives, visible or not.
+            before: state before the step, which is not changed.
+            choice: link whose next message arrives, or timer that ends.
+            one: whether only the next message of the link arrives, even if it is invisible.
 
         Raises:
             Visible: a message that was assumed to be invisible is visible.
@@ -146,14 +146,14 @@ class Stepper(Interpreter):
         return self.number(("history", state.history.key(state.base, defers=self.session.release.defers)))
 
     def number(self, key: Hashable) -> int:
-        """Return a number for a key, equal for equal keys."""
+        """Return a number for a key. Equal keys have equal numbers."""
         return self._numbers.setdefault(key, len(self._numbers))
 
     def _key(self, actor: str) -> int:
         return self.number((actor, self._keys[actor](self._state.states[actor], self._state.base)))
 
     def new_turn(self, state: State) -> None:
-        """Forget the history of the ended turn."""
+        """Remove the history of the ended turn from a state."""
         counts = state.states["upstream"].counts
         state.base = state.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         gate = copied(state.history.gate)
@@ -194,7 +194,7 @@ class Stepper(Interpreter):
             history = self._history()
             history.gate.handles(link.sender, payload)
             if link.sender == "component" and flight.kind == "InjectUserMessage":
-                # The user observes the upstream link at the proxy, so its ledger is the proxy's.
+                # The user observes the upstream link at the proxy, so the user's ledger has the events known to the proxy.
                 history.open_at_texts = (*history.open_at_texts, open_key(state.states["user"].ledger, state.base))
         self._deliver(link, payload)
         self._settle_host()
@@ -202,7 +202,7 @@ class Stepper(Interpreter):
             self.mark_visible(link, flight)
 
     def mark_visible(self, link: Link, flight: InFlightMessage) -> None:
-        """Add a message to the visible ones.
+        """Add a message to the visible messages.
 
         Raises:
             Visible: always.
@@ -254,7 +254,7 @@ class Stepper(Interpreter):
             self._had_effect = True
 
     def open(self, actor: str, to: str) -> None:
-        """Open a connection as in `VirtualEngine`: proxy and upstream are renewed, and messages in flight are lost."""
+        """Open a connection as in `VirtualEngine`: renew proxy and upstream, and drop the messages in flight."""
         state = self._state
         self._had_effect = True
         state.queues = dict.fromkeys(WIRES, ())
@@ -301,7 +301,7 @@ class Stepper(Interpreter):
             self._show(link, payload)
 
     def _local_send(self, link: Link, payload: Payload) -> None:
-        """Send inside the host: the message arrives at the same instant, in the next round."""
+        """Send a message inside the host. It arrives at the same instant, in the next round."""
         self._seq += 1
         entry = (self._round + 1, RANK[link.receiver], RANK[link.sender], self._seq, link, payload)
         heapq.heappush(self._local, entry)
@@ -329,7 +329,7 @@ class Stepper(Interpreter):
         return self._state.history
 
     def _feed(self, sender: str, payload: Payload, origin: CreateOrigin | None) -> None:
-        """Add a message of the upstream link to the ledger when it is at the upstream."""
+        """Add a message of the upstream link to the ledger when the upstream sends or receives it."""
         history = self._history()
         ledger, released = history.ledger, _releases(history.ledger)
         self._seq += 1
@@ -341,7 +341,7 @@ class Stepper(Interpreter):
 
 
 def _releases(ledger: Ledger) -> tuple[int, int, int]:
-    """Return the numbers of events that can release a request after a result: results, confirmations, ended responses."""
+    """Return how many events could release a request after a result: (results, confirmations, ended responses)."""
     own = [output for output in ledger.outputs if output.own]
     confirmed = sum(output.confirmed is not None for output in own)
     return len(own), confirmed, sum(response.done is not None for response in ledger.responses.values())

@@ -1,6 +1,6 @@
-"""The scenarios of an exploration, with the handler styles that matter for each. Data only.
+"""Scenarios of an exploration, with the handler styles that matter for each. Data only.
 
-The intervals of times are in `experiments.explore.bounds`; a scenario narrows those whose full width shows nothing new.
+The intervals of times are in `experiments.explore.bounds`. A scenario narrows intervals whose full width adds no findings.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _LAST: Final = ScriptedInput("Thank you. Anything else I should know?", ("reply"
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario of an exploration.
+    """Scenario of an exploration.
 
     Attributes:
-        sentence: what happens in it.
-        scenario: the scenario that it plays.
+        sentence: description of what happens.
+        scenario: inputs of the user and behaviour of the app.
         handlers: handler styles to explore.
         modality: modality of the replies.
-        preamble: the response speaks before the calls.
+        preamble: whether the response speaks before the calls.
         calls: number of calls in one response.
-        bounds: intervals that differ from the default.
+        bounds: intervals that differ from the default, by name.
     """
 
     sentence: str
@@ -49,9 +49,9 @@ def _like(name: str, **changed: object) -> Scenario:
 
 
 #: Speech in few frames, long enough for a commit after the component's 500 ms without audio. Two silent frames follow, because
-#: the resampler mixes the last loud sample into the first of them.
+#: the resampler mixes the last loud sample into the first silent frame.
 _SPEECH: Final = {"speech_ms": "950", "frame_ms": "300", "mic_tail_ms": "650", "host_ms": "0:40", "upstream_ms": "0:40"}
-#: One text during the call or the reply, instead of two.
+#: One text during the call or the reply, instead of one during each.
 _TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, ScriptedInput("And in Porto?", ("reply",), when="call"), _LAST))
 _TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, ScriptedInput("And in Faro?", ("reply",), when="reply"), _LAST))
 _TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, ScriptedInput("And in Porto?", ("calls", "reply")), _LAST))
@@ -60,7 +60,7 @@ _VOICE_AT_CALL: Final = _like(
     "voice", inputs=(_QUESTION, ScriptedInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
 )
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
-#: The user reconnects early, so that work of the old connection overlaps the new one.
+#: The user reconnects early, so that work for the old connection overlaps the new connection.
 _RECONNECT: Final = {
     "host_ms": "0:60", "upstream_ms": "0:60", "tool_ms": "0:2000", "inject_ms": "0:500", "offline_ms": "100:600",
 }  # fmt: skip
@@ -96,7 +96,7 @@ STORIES: Final[dict[str, Story]] = {
 def session_of(
     name: str, handler: str, release: str, component: str | None = None, workaround: str | None = None
 ) -> SessionConfig:
-    """Return the session of a scenario."""
+    """Return the session that plays a scenario."""
     story = STORIES[name]
     session = SessionConfig.of(
         release=release,
@@ -111,7 +111,8 @@ def session_of(
 
 
 def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return pairs of a scenario and a handler style; without `names` every scenario, without `handlers` those of each.
+    """Return (scenario, handler style) pairs. Empty `names` selects every scenario; empty `handlers`, the styles of each
+    scenario.
 
     Raises:
         InputError: an unknown name.

@@ -1,8 +1,8 @@
-"""The path to an ending with times: its steps, the constraints between their moments, and times that satisfy them.
+"""Path to an ending with times: its steps, the constraints between their moments, and times that satisfy the constraints.
 
-Every step is a variable. The bounds of a timer or message constrain the moments at which it was set and ended. A timer that
-was cancelled or still runs constrains them, too. Independent steps at one location are as far apart as the constraints
-allow, so that a replay on a real clock has slack: a binary search over Bellman-Ford.
+The moment of every step is a variable. The bounds of a timer or message constrain the moments at which it was set and ended. A
+timer that was cancelled or still runs adds constraints, too. Independent steps at one location are as far apart as the
+constraints allow, so that a replay on a real clock has slack. The slack is found by a binary search over Bellman-Ford.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Constraint(NamedTuple):
 
 
 class TraceStep(NamedTuple):
-    """One step: actor, description, choice, the step in which it was set, and its number in a schedule."""
+    """Step of a trace: actor, description, choice, moment at which the event was set, and number of the event in a schedule."""
 
     actor: str
     what: str
@@ -48,13 +48,13 @@ class TraceStep(NamedTuple):
 
 @dataclass
 class TimedTrace:
-    """A path with the constraints on its times.
+    """Path with the constraints on its times.
 
     Attributes:
-        steps: the steps in order; moment 0 is the start, moment n the n-th step.
+        steps: steps in order. Moment 0 is the start, and moment n is the n-th step.
         constraints: constraints between the moments.
-        unfinished: timer that did not end -> maximum duration in µs.
-        invisible: link and number of the invisible messages.
+        unfinished: maximum duration in µs of each timer that did not end.
+        invisible: (link, number) of each invisible message.
     """
 
     steps: list[TraceStep] = field(default_factory=list)
@@ -64,7 +64,7 @@ class TimedTrace:
 
 
 def retraced(stepper: Stepper, path: Sequence[Edge], bounds: Bounds) -> TimedTrace:
-    """Repeat the steps of a path and collect the constraints between them."""
+    """Repeat the steps of a path, and return them with the constraints between their moments."""
     trace = TimedTrace()
     state = dated(stepper.start(), 0)
     last_at: dict[str, int] = {}
@@ -100,7 +100,7 @@ def retraced(stepper: Stepper, path: Sequence[Edge], bounds: Bounds) -> TimedTra
             if (seen := last_at.get("seen")) is not None and seen != set_in and not together:
                 add(_Constraint(seen, moment, 0, 1))
             last_at["seen"] = moment
-        # An input of the user comes before or after a message at the proxy.
+        # The order of a user input and a message at the proxy matters.
         if actor in ("user", "proxy"):
             other = last_at.get("proxy" if actor == "user" else "user")
             if other is not None and other != set_in:
@@ -132,7 +132,7 @@ def _changes_the_user(before: State, state: State) -> bool:
 
 
 def _dropped(trace: TimedTrace, before: State, state: State, choice: Choice, moment: int, bounds: Bounds) -> None:
-    """Add the timers that were cancelled, replaced or dropped in this step, which had not ended."""
+    """Add the timers that were cancelled, replaced or dropped in this step before they ended."""
     for which, timer in before.timers.items():
         if (*which, timer.after) != choice and state.timers.get(which) != timer:
             most = bounds.timer(timer.after)[1]
@@ -142,7 +142,7 @@ def _dropped(trace: TimedTrace, before: State, state: State, choice: Choice, mom
 
 
 def dated(state: State, moment: int) -> State:
-    """Replace `NEW` moments by the number of this step."""
+    """Return the state with its `NEW` moments replaced by `moment`."""
     state.queues = {
         wire: tuple(f._replace(moment=moment) if f.moment == NEW else f for f in flights)
         for wire, flights in state.queues.items()
@@ -155,7 +155,7 @@ def dated(state: State, moment: int) -> State:
 
 
 def solved(trace: TimedTrace) -> tuple[list[int], int] | None:
-    """Return the earliest times of all moments in µs with the largest slack, and the slack in µs, or None without times."""
+    """Return (earliest times of all moments in µs with the largest slack, slack in µs), or None if no times exist."""
     low, high = 0, _SLACK_US
     best = _times(trace, low)
     if best is None:
@@ -171,14 +171,15 @@ def solved(trace: TimedTrace) -> tuple[list[int], int] | None:
 
 
 def _times(trace: TimedTrace, slack_us: int) -> list[int] | None:
-    """Return the earliest times by Bellman-Ford, or None. Each constraint gives the earliest time of its second moment."""
+    """Return the earliest times in µs by Bellman-Ford, or None if no times satisfy the constraints. Each constraint gives the
+    earliest time of its second moment."""
     count = len(trace.steps) + 1
     times = [0] * count
     edges = [(each.first, each.second, each.most_us - each.slacks * slack_us) for each in trace.constraints]
     for _ in range(count + 1):
         changed = False
         for first, second, most in edges:
-            # times[first] - times[second] <= most
+            # constraint: times[first] - times[second] <= most
             if times[first] - most > times[second]:
                 times[second] = times[first] - most
                 changed = True

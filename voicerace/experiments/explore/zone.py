@@ -1,11 +1,11 @@
 """Zones: sets of times as exact difference-bound matrices over integers.
 
-A zone has a bound on the difference of each pair of moments. Moment 0 is now; every other is a moment at which a pending
-timer or message was set (one variable per step). Bounds have the usual encoding: ``2c`` is "at most c", ``2c - 1`` is "less
-than c". So independent events can be strictly apart, and no order depends on a coincidence. Times are in µs.
+A zone bounds the difference of each pair of moments. Moment 0 is now. Every other moment is the time of a step that set a
+pending timer or sent a pending message. Bounds have the usual encoding: ``2c`` is "at most c", ``2c - 1`` is "less than c".
+Strict bounds keep independent events apart, so no order depends on a coincidence. Times are in µs.
 
-`advance` adds the moment of the next event to a canonical matrix, and `picked` returns a canonical matrix again, so no full
-closure is needed: n² additions per event.
+`advance` adds the moment of the next event to a canonical matrix, and `picked` returns a canonical matrix again. No full
+closure is needed, only n² additions per event.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = [
     "FREE", "NEW", "START", "Advance", "Matrix", "advance", "at_most", "covered", "less_than", "picked", "plus", "tightened",
 ]  # fmt: skip
 
-#: Rows of bounds on (moment of the row minus moment of the column).
+#: Rows of bounds on (row's moment minus column's moment).
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]
 
 #: No bound.
 FREE: Final = 1 << 60
-#: Index of the new moment.
+#: Index that stands for the new moment.
 NEW: Final = -1
-#: The zone of the start: only now, nothing pending.
+#: Zone at the start of a session: only the moment now, with nothing pending.
 START: Final[Matrix] = ((0,),)
 
 
@@ -37,14 +37,14 @@ def less_than(time_us: int) -> int:
 
 
 def plus(first: int, second: int) -> int:
-    """Return the sum of two bounds; it is strict if one of them is."""
+    """Return the sum of two bounds, which is strict if either bound is strict."""
     if first >= FREE or second >= FREE:
         return FREE
     return first + second + (first & second & 1)
 
 
 class Advance(NamedTuple):
-    """The bounds between the moment of the next event and the old moments.
+    """Bounds between the moment of the next event and the old moments.
 
     Attributes:
         after: bounds on (new moment minus old moment).
@@ -56,14 +56,14 @@ class Advance(NamedTuple):
 
 
 def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us: int, *, apart: bool) -> Advance | None:
-    """Return the bounds of the next event, or None if it cannot be the next.
+    """Return the bounds of an event as the next event, or None if it cannot be the next event.
 
     Args:
         zone: the zone.
-        due: (moment, maximum duration in µs) of everything pending, including this event. Nothing may be overdue.
-        moment: moment at which the event was set.
-        least_us: minimum duration of the event.
-        apart: the event is strictly later than now.
+        due: (moment, maximum duration in µs) of each pending message and timer, including this event. Nothing may be overdue.
+        moment: moment at which the event was set or sent.
+        least_us: minimum duration of the event in µs.
+        apart: whether the event must be strictly later than now.
     """
     size = len(zone)
     latest = [FREE] * size
@@ -72,7 +72,7 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         for index in range(size):
             bound = row[index]
             if bound < FREE:
-                bound += limit  # `limit` is even, so the row decides strictness
+                bound += limit  # `limit` is even, so the row determines strictness
                 if bound < latest[index]:
                     latest[index] = bound
     earliest = []
@@ -83,14 +83,14 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         bound = since_set + least if since_set < FREE else FREE
         if since_now < FREE:
             bound = min(bound, since_now + gap + (since_now & gap & 1))
-        if bound + latest[index] < 0:  # same sign as `plus`: odd + odd is even, `FREE` dominates
+        if bound + latest[index] < 0:  # same sign as `plus`: odd + odd is even, and `FREE` dominates
             return None
         earliest.append(bound)
     return Advance(tuple(latest), tuple(earliest))
 
 
 def picked(zone: Matrix, step: Advance, kept: Sequence[int]) -> Matrix:
-    """Return the zone after `step` over the moments `kept`, whose first is the new now."""
+    """Return the zone after `step`, over the moments `kept`. The first kept moment is the new now."""
     after, before = step
     rows = []
     for first in kept:
@@ -112,7 +112,7 @@ def picked(zone: Matrix, step: Advance, kept: Sequence[int]) -> Matrix:
 
 
 def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | None:
-    """Return the part of the zone in which (first minus second) satisfies a bound, or None if it is empty."""
+    """Return the part of the zone in which (first minus second) satisfies a bound, or None if that part is empty."""
     if plus(zone[second][first], bound) < 0:
         return None
     if zone[first][second] <= bound:
@@ -124,9 +124,9 @@ def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | Non
 def covered(inner: Matrix, outer: Matrix, least: Sequence[int], most: Sequence[int]) -> bool:
     """Return whether `outer` allows every continuation that `inner` allows.
 
-    The time since a moment only matters until its events may happen (`least`) and must happen (`most`), both in µs per moment,
-    0 for now. This is the inclusion in the abstraction a≼LU, which is exact for automata that only compare clocks with
-    constants, like these (Herbreteau, Srivathsan, Walukiewicz, "Better abstractions for timed automata", 2012, theorem 3).
+    The time since a moment matters only until its events can happen (`least`) and must happen (`most`), both in µs by moment
+    and 0 for now. This is the inclusion in the abstraction a≼LU, which is exact for automata that, like these, only compare
+    clocks with constants (Herbreteau, Srivathsan, Walukiewicz, "Better abstractions for timed automata", 2012, theorem 3).
     """
     size = range(len(inner))
     for first in size:

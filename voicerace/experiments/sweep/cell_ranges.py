@@ -20,12 +20,12 @@ _OUTCOME: Final = ("outcome", "trials", "of", "judged", "share", "low", "high", 
 
 @dataclass(frozen=True)
 class _Box:
-    """A range of equal cells.
+    """Range of equal cells.
 
     Attributes:
         spans: (first, last) index on each axis.
         cells: number of cells.
-        ties: number of trials with a tie in all cells.
+        ties: total number of trials with a tie in these cells.
         outcomes: values of the columns `_OUTCOME` for each outcome.
     """
 
@@ -60,7 +60,7 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
     """
     target = "proxy" if by_proxy else "release"
     keep = [target, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, target))]
-    # Cells are merged first along the axis with the most values; of several such axes along the first, often tool_ms.
+    # Cells are merged first along the axis with the most values. Of several such axes, the first is used, often `tool_ms`.
     backwards = [*reversed(axes)]
     order = sorted(backwards, key=lambda name: outcomes[name].nunique(dropna=False))
     rows: list[dict[str, Any]] = []
@@ -77,14 +77,14 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
 
 
 def _varies(outcomes: pd.DataFrame, name: str, target: str) -> bool:
-    """Return whether a column has several values; for ``component``, within one value of `target`."""
+    """Return whether a column has several values or, for ``component``, several values within one value of `target`."""
     if name == "component":
         return bool(outcomes.groupby(target)[name].nunique().gt(1).any())
     return bool(outcomes[name].nunique(dropna=False) > 1)
 
 
 def _boxes(story: pd.DataFrame, places: Sequence[tuple[int, ...]]) -> list[_Box]:
-    """Return the ranges of one configuration. `places` are the indices of its rows on each axis."""
+    """Return the ranges of one configuration. `places`: indices of each row on the axes."""
     cells: dict[tuple[int, ...], _Box] = {}
     for place, row in zip(places, story.to_dict("records"), strict=True):
         before = cells.get(place, _Box(tuple((each, each) for each in place), 1, 0, ()))

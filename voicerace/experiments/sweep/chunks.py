@@ -1,4 +1,4 @@
-"""Chunks of a sweep, which workers play.
+"""Chunks of a sweep, to be played by workers.
 
 A chunk is a range of consecutive trials. Its size depends only on the plan, and its content only on its number, so the table
 does not depend on the workers or on the order of the chunks. Only the process that has locked the folder writes files.
@@ -31,7 +31,7 @@ SAMPLE: Final = 64
 
 
 def chunk_size(trials: int) -> int:
-    """Return the number of trials per chunk, which is small so that an interruption loses few trials."""
+    """Return the number of trials per chunk. Chunks are small so that an interruption loses few trials."""
     return max(_LEAST, min(_MOST, -(-trials // 64)))
 
 
@@ -41,7 +41,7 @@ def chunk_count(trials: int) -> int:
 
 @dataclass(frozen=True)
 class Chunk:
-    """The result of a chunk.
+    """Result of a chunk.
 
     Attributes:
         number: index of the chunk in the plan.
@@ -58,11 +58,12 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Work:
-    """A function that plays one chunk in a worker.
+    """Function that plays one chunk in a worker.
 
     Attributes:
         plan: plan of the sweep.
-        keep_all: whether every recording is kept, in its own file; else bad outcomes and a sample, in one file per chunk.
+        keep_all: whether every recording is kept in its own file. Otherwise bad outcomes and a sample are kept, in one file per
+            chunk.
     """
 
     plan: Plan
@@ -91,7 +92,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Rows:
-    """A function that plays one chunk in a worker and returns its rows (see `trials.row_of`)."""
+    """Function that plays one chunk in a worker and returns the chunk's rows (see `trials.row_of`)."""
 
     plan: Plan
 
@@ -106,7 +107,8 @@ class Rows:
 
 
 def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-    """Return (recording, outcome of the other order of a tie). It is None without a tie, or if `with_ties` is False."""
+    """Return (recording, outcome of the other order of a tie). The outcome is None without a tie, or if `with_ties` is
+    False."""
     return ties(session, lambda each: judge(each).outcome) if with_ties else (simulate(session), None)
 
 
@@ -122,13 +124,13 @@ def file_word(release: str) -> str:
 
 def _bytes(name: str, recordings: list[Recording]) -> bytes:
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
-    # Without a time stamp, so that equal recordings give equal bytes.
+    # No time stamp, so that equal recordings give equal bytes.
     return gzip.compress(text, compresslevel=1, mtime=0) if name.endswith(".gz") else text
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Disable garbage collection in the context, because it takes 10 % of the time. Sessions have no reference cycles."""
+    """Disable garbage collection in the context, because it would take 10 % of the time. Sessions have no reference cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

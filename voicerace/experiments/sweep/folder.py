@@ -1,4 +1,4 @@
-"""The folder of a run, with recordings, `run.json`, tables and pictures.
+"""Creates, locks and reads the folder of a run, with recordings, `run.json`, tables and pictures.
 
 The folder itself is locked while it is written, because a second writer could replace a lock file. Every file is complete or
 absent. The link `latest` points to the newest run.
@@ -46,9 +46,9 @@ RUN: Final = "run.json"
 PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
 TABLE: Final = "table"
-#: Folder for files that were changed after they were written, or that the run did not write.
+#: Name of the folder for files that were changed after they were written, or that the run did not write.
 _DAMAGED: Final = "damaged"
-#: Lock file on file systems that cannot lock a folder. Earlier versions always created it.
+#: Name of the lock file on file systems that cannot lock a folder. Earlier versions always created this file.
 _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
 
@@ -58,7 +58,7 @@ class _Strict(BaseModel):
 
 
 class _RunInfo(_Strict):
-    """The fields that are read from the `run.json` of any verb."""
+    """Fields that are read from the `run.json` of any verb."""
 
     voicerace_run: int
     start: str | None = None
@@ -81,7 +81,7 @@ class _Parameters(_Strict):
 
 
 class _SweepInfo(_RunInfo):
-    """The fields that are read from the `run.json` of a sweep."""
+    """Fields that are read from the `run.json` of a sweep."""
 
     parameters: _Parameters
     seed: int
@@ -107,10 +107,10 @@ def new_folder(
     """Create and lock a run folder and yield it: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
 
     Args:
-        resumable: whether the caller can resume an interrupted run; the error then suggests it.
+        resumable: whether the caller can resume an interrupted run. The error then suggests resuming it.
 
     Raises:
-        InputError: `out` contains a run or other files, another run is writing to it, or it cannot be created.
+        InputError: `out` contains a run or other files, another run is writing to `out`, or `out` cannot be created.
     """
     if out is not None and not str(out).strip("."):
         raise InputError("out", f"{str(out)!r} is no folder of its own", "the name of a folder")
@@ -137,10 +137,10 @@ def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path
 
     Args:
         out: the folder.
-        info: initial `run.json` of the resumed sweep; parameters, clock and targets must equal those in the folder.
+        info: initial `run.json` of the resumed sweep. Parameters, clock and targets must be equal to those in the folder.
 
     Raises:
-        InputError: the folder is not given or has no sweep, another run is writing to it, or the sweep is different.
+        InputError: the folder is not given or has no sweep, another run is writing to the folder, or the sweep is different.
     """
     if out is None:
         newest = next((f" ({each} is one)" for each in sorted(Path("runs").glob("[0-9]*"), reverse=True) if _stopped(each)), "")
@@ -162,7 +162,7 @@ def _stopped(folder: Path) -> bool:
 
 
 def resumed(folder: Path) -> dict[str, Any]:
-    """Return the fields of `run.json` that a resumed sweep keeps: its start, and the times at which it was resumed."""
+    """Return the fields of `run.json` that a resumed sweep keeps: its start time, and the times at which it was resumed."""
     before = read_sweep(folder)
     return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
 
@@ -175,7 +175,7 @@ def set_aside(folder: Path, name: str) -> None:
 
 
 def untouched(folder: Path) -> bool:
-    """Return whether a sweep was killed before it wrote `run.json`. It is then started, not resumed."""
+    """Return whether a sweep was killed before it wrote `run.json`. Such a sweep is started again, not resumed."""
     return (folder / RECORDINGS).is_dir() and not (folder / RUN).exists()
 
 
@@ -197,7 +197,7 @@ def _lock(folder: Path, descriptors: list[int]) -> None:
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
-        except OSError:  # a network file system that only locks files
+        except OSError:  # a network file system that cannot lock folders
             descriptors.append(os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT, 0o644))
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -274,7 +274,7 @@ def _read(folder: Path, of: type[_RunInfo]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return name -> version of Python and of the packages that compute a run."""
+    """Return the versions of Python and of the packages that compute a run, by name."""
     found = {"python": platform.python_version()}
     for name in _VERSIONS_OF:
         try:
@@ -285,7 +285,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the commit of this program, with ``+`` if files were changed; None outside of its own repository."""
+    """Return the commit of this program, with ``+`` if files were changed, or None outside its own repository."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str | None:
@@ -301,7 +301,7 @@ def commit() -> str | None:
             return None
         return done.stdout.strip()
 
-    # The package may be installed inside another repository, which does not track its files.
+    # The package can be installed inside another repository, which does not track the package's files.
     if git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     head = git("rev-parse", "--short=12", "HEAD")

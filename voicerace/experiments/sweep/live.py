@@ -23,15 +23,16 @@ __all__ = ["LiveSweep"]
 
 @dataclass(frozen=True)
 class LiveSweep:
-    """The targets of a live sweep.
+    """Targets of a live sweep.
 
     Attributes:
         proxies: one or more proxies, in the order of the table.
-        upstream: upstream of all proxies; None for the mock, or for the own, unobserved upstream of a running proxy.
-        at_once: number of simultaneous sessions per proxy. They can delay each other, which their achieved times include.
-        jobs: number of simultaneous proxies. The proxy of a checkout has its own process. With fewer targets, each target has
-            several proxies. The rows are the same.
-        max_sessions: maximum number of sessions; required for an API that costs money.
+        upstream: upstream of all proxies. None selects the mock or, for a running proxy, the proxy's own upstream (not
+            observed).
+        at_once: number of simultaneous sessions per proxy. Sessions can delay each other. Achieved times include these delays.
+        jobs: number of simultaneous proxies. The proxy of a checkout has its own process. If there are fewer targets than jobs,
+            each target has several proxies. The rows do not depend on it.
+        max_sessions: maximum number of sessions, required for an API that costs money.
         listen, silence_s: see `voicerace.engine.live.play.Live`.
         canary: whether to play a session with a known outcome with each target before the first trial
             (`voicerace.experiments.sweep.sanity_check`).
@@ -56,7 +57,7 @@ class LiveSweep:
 
     @property
     def computable(self) -> bool:
-        """Whether the models can play the same grid: known proxy programs with the mock."""
+        """Whether the models can play the same grid, that is, all proxies are known programs and the upstream is the mock."""
         mock = self.upstream is None or self.upstream.kind == "mock"
         return mock and all(proxy.release is not None and proxy.kind != "url" for proxy in self.proxies)
 
@@ -66,7 +67,7 @@ class LiveSweep:
         return any(upstream_of(proxy, self.upstream).kind == "mock" for proxy in self.proxies)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the targets for `run.json`: programs with their hashes, addresses without a path."""
+        """Return the targets for `run.json`: programs with their hashes, and addresses without a path."""
         names = [upstream_of(proxy, self.upstream).name for proxy in self.proxies]
         return {
             "proxy": [each.to_json() for each in self.proxies],
@@ -76,7 +77,7 @@ class LiveSweep:
         }
 
     def planned(self, spec: SweepSpec) -> list[tuple[int, SessionConfig]]:
-        """Return every trial as (number in its cell, session), target by target."""
+        """Return (number in its cell, session) of every trial, target by target."""
         # A proxy of an unknown release is played with the newest component, unless the spec sets a component.
         newest = next(reversed(PROXIES.values()))
         releases = [(proxy.release or newest).tag for proxy in self.proxies]
@@ -94,14 +95,14 @@ class LiveSweep:
             raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
 
     def run_sanity_check(self) -> None:
-        """Play the sanity check with every target. It uses the mock if the upstream costs money.
+        """Play the sanity check with every target, using the mock if the upstream costs money.
 
         Raises:
-            InputError: the check failed; no trial was played.
+            InputError: the check failed. No trial is played.
         """
         for proxy in self.proxies if self.canary else ():
             if proxy.kind == "url" and self.listen is None:
-                continue  # its upstream is not observed, so the outcome is unknown
+                continue  # The proxy's upstream is not observed, so the outcome is unknown.
             mock = self.upstream is None or self.upstream.kind == "mock" or self.upstream.costs
             upstream = UpstreamTarget("mock") if mock and self.listen is not None else None if mock else self.upstream
             release = (proxy.release or next(reversed(PROXIES.values()))).tag

@@ -28,7 +28,7 @@ SCHEMA: Final = 2
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The results of a finished or interrupted sweep.
+    """Results of a finished or interrupted sweep.
 
     Attributes:
         folder: the run folder.
@@ -45,37 +45,38 @@ class SweepResult:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """The table with one row per trial and times in ms. For a very large run use `columns`.
+        """Table with one row per trial and times in ms.
 
-        The column of a drawn time has the session's first draw, and the column ``drawn`` has the names of drawn times. A
-        per-call time with different values also has the columns ``tool_ms_2``, ...
+        Use `columns` for a very large run. The column of a drawn time contains
+        the session's first draw, and the column ``drawn`` contains the names of drawn times. A per-call time with different
+        values has further columns, ``tool_ms_2`` and so on.
         """
         return read_trials(self.folder)
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """The number of each outcome per cell, see `table.outcome_counts`."""
+        """Number of each outcome per cell (see `table.outcome_counts`)."""
         return outcome_counts(self.folder, self.axes, live=self.info["clock"] != "virtual")
 
     @cached_property
     def axes(self) -> list[str]:
-        """The names of the times that were given as grids."""
+        """Names of the times that were given as grids."""
         parameters = self.info["parameters"]
         return axes_of(parameters["times"], parameters["profile"])
 
     @property
     def assumed(self) -> Mapping[str, str]:
-        """Name -> value in the profile of the times that were not given."""
+        """Profile values, by name, of the times that were not given."""
         found: Mapping[str, str] = self.info.get("assumed", {})
         return found
 
     def ranges(self) -> pd.DataFrame:
-        """Return the outcomes per range of equal neighbouring cells, see `cell_ranges`."""
+        """Return the outcomes per range of equal neighbouring cells (see `cell_ranges`)."""
         return cell_ranges(self.outcomes, self.axes, by_proxy=self.info["clock"] != "virtual")
 
     @property
     def all_alike(self) -> str | None:
-        """The outcome of all trials if there are several cells and only one outcome, else None."""
+        """Common outcome of all trials if there are several cells and only one outcome, else None."""
         found, per_cell = self.outcomes, int(self.info["parameters"].get("trials", 1))
         several = self.info["trials"]["done"] > per_cell
         return str(found["outcome"].iloc[0]) if several and found["outcome"].nunique() == 1 else None
@@ -93,8 +94,8 @@ class SweepResult:
         """Read a run folder.
 
         Raises:
-            InputError: `path` is not a run folder, its sweep has not ended, or its table is damaged or has another number of
-                rows than trials were played.
+            InputError: `path` is not a run folder, its sweep has not ended, or its table is damaged or has a different number
+                of rows than the number of trials played.
         """
         folder = path_of("run", path)
         if (schema := read_run(folder)["voicerace_run"]) != SCHEMA:
@@ -125,10 +126,10 @@ class SweepResult:
         return found[int(index or 0)]
 
     def recording_of(self, number: int) -> Recording:
-        """Return the kept recording of trial `number` (its row in a complete run), else the recording of `again`.
+        """Return the kept recording of trial `number` (its row in a complete run), else a recording reproduced by `again`.
 
         Raises:
-            InputError: the row does not exist, or as `again`.
+            InputError: the row does not exist, or `again` raised it.
         """
         names = self.columns("recording")["recording"]
         if not len(names):
@@ -138,10 +139,11 @@ class SweepResult:
         return self.recording(name) if name else self.again(number)
 
     def again(self, number: int) -> Recording:
-        """Reproduce the recording of trial `number` (its row in a complete run), with the same bytes.
+        """Return the reproduced recording of trial `number` (its row in a complete run), with the same bytes.
 
         Raises:
-            InputError: the trial does not exist, the run is live, or values are from a file, which is not kept.
+            InputError: the trial does not exist, the run is live, or a time has values from a file, because such values are not
+                kept.
         """
         if self.info["clock"] != "virtual":
             raise InputError("again", f"{self.folder} is live", "a sweep in virtual time; a live one keeps every recording")

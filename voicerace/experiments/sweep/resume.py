@@ -1,4 +1,7 @@
-"""Verifies the files of a stopped sweep before it is resumed. Changed files are set aside, and their trials are replayed."""
+"""Verifies the files of a stopped sweep before it is resumed.
+
+Changed files are moved to the folder of damaged files, and their trials are replayed.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ __all__ = ["done_chunks", "done_rows", "verified"]
 
 
 def verified(folder: Path) -> Checksums:
-    """Set aside every changed part and recording, report it on standard error, and return the remaining checksums.
+    """Set aside every changed part and recording, report each on standard error, and return the remaining checksums.
 
-    If the folder has no checksums, because an earlier version wrote it, its files are used without verification.
+    A folder from an earlier version has no checksums, so its files are used without verification.
     """
     known = listed(folder)
     if known is None:
@@ -34,7 +37,7 @@ def verified(folder: Path) -> Checksums:
             )
         known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
     for name, wrong in [*changed(folder, known)]:
-        if (folder / name).exists():  # a missing file may never have been written
+        if (folder / name).exists():  # A missing file was possibly never written.
             _set_aside(folder, name, wrong)
             known.pop(name, None)
     return Checksums(folder, known)
@@ -62,7 +65,7 @@ def done_chunks(folder: Path, plan: Plan) -> set[int]:
 
 
 def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dict[int, dict[str, Any]]:
-    """Return number -> row of a live sweep's finished trials, from their recordings. Other files are set aside."""
+    """Return the rows of a live sweep's finished trials by number, from their recordings. Other files are set aside."""
     rows: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
         try:

@@ -1,8 +1,8 @@
-"""Detects a misconfigured set-up before a live sweep, with one session whose outcome is known (the canary).
+"""Detects a misconfigured set-up before a live sweep, by one session with a known outcome (the canary).
 
 The session has a gap of 400 ms and an immediate result, so that delays of a busy machine do not change the outcome. The check
 verifies that configured delays are kept, that messages arrive after they were sent, that every `response.create` during an
-active response is refused, and that a known release has the outcome of its model. A session with a fault is not checked,
+active response is refused, and that a known release has the same outcome as its model. A session with a fault is not checked,
 because a sweep records faults. If the upstream costs money, the mock is used.
 """
 
@@ -27,20 +27,20 @@ _TIMES: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 #: Allowed difference from a configured delay in ms: a quarter of the distance to the nearest change of the outcome.
 _TOLERANCE_MS: Final = 100.0
-#: Time in ns before the end of a response in which a `response.create` may arrive after the end.
+#: Time in ns before the end of a response. A `response.create` sent within this time can arrive after the end.
 _EDGE_NS: Final = 20_000_000
-#: Maximum number of tries, because a busy machine may delay a session.
+#: Maximum number of attempts, because a busy machine can delay a session.
 _TRIES: Final = 3
 
 
 def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: bool) -> str | None:
-    """Play the session up to three times. Return the last violation, or None if a session has no violation.
+    """Play the check's session up to `_TRIES` times. Return the last violation, or None as soon as a session has none.
 
     Args:
         engine: creates the engine of the target.
         release: tag of the release of the component and the other models.
         mocked: whether the upstream is the mock, whose times are configured.
-        known: whether the release of the proxy is known, so that the models give the outcome.
+        known: whether the release of the proxy is known, so that a model predicts the outcome.
     """
     session = SessionConfig.of(release=release, times=_TIMES)
     found = None
@@ -52,7 +52,7 @@ def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: boo
 
 
 def find_violation(recording: Recording, session: SessionConfig, *, mocked: bool, known: bool) -> str | None:
-    """Return the first violation in a recording of the session as a sentence; None without a violation."""
+    """Return the first violation in a recording of the session as a sentence, or None without a violation."""
     verdict = judge(recording)
     if any(event.kind == "fault" for event in recording.events) or not verdict.turns:
         return None

@@ -1,4 +1,4 @@
-"""The validated parameters of a sweep, and its sessions in their fixed order."""
+"""Validates the parameters of a sweep, and lists its sessions in their fixed order."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from voicerace.model.parameters import (
 __all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "looks_for_ties", "request_of", "sessions"]
 
 MAX_TRIALS: Final = 10_000_000
-#: Field of a spec -> the kind of its names.
+#: Kind of the names in each field of a spec.
 _KINDS: Final = {"releases": "release", "scenarios": "scenario", "handlers": "handler", "modalities": "modality"}
-#: Integer field of a spec -> (minimum, maximum).
+#: (minimum, maximum) of each integer field of a spec.
 _WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, MAX_WHOLE)}
 
 
@@ -164,12 +164,12 @@ class SweepSpec(BaseModel):
 
 
 def request_of(spec: SweepSpec) -> dict[str, Any] | None:
-    """Return everything that determines the trials of a spec, as JSON; None if a time is drawn from a file."""
+    """Return everything that determines the trials of a spec, as JSON, or None if a time is drawn from a file."""
     return None if any(text.startswith("@") for text in spec.times.values()) else spec.to_json()
 
 
 def _from_text(value: Any) -> Any:
-    """Convert an integer in a text, as passed by papermill or the command line. Return other values unchanged."""
+    """Convert a text that contains an integer, as passed by papermill or the command line. Return other values unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value) else value
 
 
@@ -181,7 +181,7 @@ def _without_path(text: str) -> str:
 
 
 def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:
-    """Return `spec.ties`; if it is None, whether no time has a continuous distribution."""
+    """Return `spec.ties` or, if that is None, whether no time has a continuous distribution."""
     return not continuous_draws(values) if spec.ties is None else spec.ties
 
 
@@ -197,22 +197,22 @@ def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
 
 
 def assumed_of(spec: SweepSpec) -> dict[str, str]:
-    """Return name -> value in the profile of times that neither the spec nor all of its scenarios set."""
+    """Return the profile values, by name, of times that neither the spec nor all of its scenarios set."""
     own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
     return assumed_times({*spec.times, *own}, spec.profile)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbered trials of a sweep, created on access.
+    """Numbered trials of a sweep, created on access.
 
     A cell is a configuration (release, scenario, handler, modality, calls) with one value of every grid. The trials of a cell
     have consecutive numbers. A plan can be pickled and includes the values of files.
 
     Attributes:
         spec: the parameters.
-        values: time name -> given value, else the value of the profile.
-        stories: the configurations, in the order of the spec's fields.
+        values: value of each time by name, from the spec or else from the profile.
+        stories: configurations in the order of the spec's fields.
         per_cell: number of trials per cell.
         ties: whether the sweep looks for ties.
     """
@@ -243,7 +243,7 @@ class Plan:
         plan = cls(spec, values, stories, per_cell, looks_for_ties(spec, values))
         if len(plan) > MAX_TRIALS:
             raise InputError("times", f"{len(plan)} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
-        # Times that contradict each other (gap_ms and item_done_ms) are found at the corners of the grids.
+        # Times that contradict each other (`gap_ms` and `item_done_ms`) do so at a corner of the grids.
         for story in range(len(stories)):
             for corner in product(*({0, len(axis) - 1} for axis in plan.axes)):
                 plan._cell(story, corner)
@@ -251,7 +251,7 @@ class Plan:
 
     @cached_property
     def axes(self) -> list[list[Any]]:
-        """The values of each time in the cells, in the order of `values`."""
+        """Values of each time in the cells, in the order of `values`."""
         return [_cells_of(value) for value in self.values.values()]
 
     def __len__(self) -> int:
@@ -272,7 +272,7 @@ class Plan:
 
     @property
     def further_columns(self) -> list[str]:
-        """The columns of per-call times from the second call on, in every part of the table (see `trials.frame_of`)."""
+        """Columns of per-call times from the second call on, in every part of the table (see `trials.frame_of`)."""
         most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
         several = [
             name
@@ -283,7 +283,7 @@ class Plan:
         return sorted(f"{name}_{call}" for name in several for call in range(2, most + 1))
 
     def _position(self, cell: int) -> tuple[int, tuple[int, ...]]:
-        """Return (index of a cell's configuration, its index on each axis). The last axis varies fastest."""
+        """Return (index of the cell's configuration, index of the cell on each axis). The last axis varies fastest."""
         indices = []
         for axis in reversed(self.axes):
             cell, index = divmod(cell, len(axis))
@@ -293,7 +293,7 @@ class Plan:
     def _cell(self, story: int, indices: tuple[int, ...]) -> SessionConfig:
         release, scenario, handler, modality, calls = self.stories[story]
         chosen = [axis[index] for axis, index in zip(self.axes, indices, strict=True)]
-        # The times of a scenario apply unless they are given.
+        # A scenario's times apply unless the spec sets them.
         own = {name: parse(name, text) for name, text in SCENARIOS[scenario].times.items() if name not in self.spec.times}
         times = Times(dict(zip(self.values, chosen, strict=True)) | own)
         session = SessionConfig.of(
@@ -301,7 +301,7 @@ class Plan:
             component_tag=self.spec.component,
             scenario=scenario,
             handler=handler,
-            # The texts are only checked. Values are set below, so that files of values are not read for every cell.
+            # These texts are only checked. The values are set below, so that files of values are not read for every cell.
             times={name: _grammar_text(value) for name, value in times.values.items()},
             profile=self.spec.profile,
             modality=modality,
@@ -318,7 +318,7 @@ def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Sessi
 
 
 def _seed(seed: int, trial: int) -> int:
-    """Return the 48-bit seed of a trial, which a float can represent. Each sweep seed gives other seeds."""
+    """Return the 48-bit seed of a trial, which a float can represent. Different sweep seeds give different trial seeds."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
 
 
@@ -327,14 +327,14 @@ def _drawn(value: Value) -> bool:
 
 
 def _cells_of(value: Value) -> list[Any]:
-    """Return the values of a time in the cells: the values of a grid, else the value itself."""
+    """Return the values of a time in the cells: all values of a grid, or else the value itself."""
     if isinstance(value, Grid):
         return [Fixed((each,)) for each in value.values_ns]
     return [value]
 
 
 def _grammar_text(value: Value) -> str:
-    """Return the text of a value for `parse`; a placeholder for values from a file."""
+    """Return the text of a value for `parse`, or a placeholder for values from a file."""
     if isinstance(value, Fixed):
         return ",".join(f"{Decimal(each) / 1_000_000:f}" for each in value.values_ns)
     return "uniform(0,0)" if isinstance(value, Sampled) else str(value)

@@ -1,7 +1,7 @@
 """Plays and judges every session of a grid, and writes one row per session.
 
 `run.json` is written first, then the recordings and the part of the table of each chunk. A killed sweep can be resumed without
-replaying complete parts. In virtual time equal specs give equal bytes with any executor. Live trials also have achieved times.
+replaying complete parts. In virtual time, equal specs give equal bytes with any executor. Live trials also have achieved times.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SweepResult", "SweepSpec", "play_ahead", "sweep", "trials_of"]
 
-#: Maximum number of trials of `trials_of`.
+#: Maximum number of trials that `trials_of` plays.
 _IN_MEMORY: Final = 200_000
 
 
 def trials_of(
     spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """Play a sweep in virtual time without a run folder, and return its trials; see `SweepResult.trials`.
+    """Play a sweep in virtual time without a run folder, and return its trials (see `SweepResult.trials`).
 
     Args:
         spec: a `SweepSpec`, or its fields.
@@ -82,7 +82,7 @@ def trials_of(
 
 
 def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
-    """Play a sweep in virtual time and store its chunks in `result_cache`, for a later `sweep` with ``cached``.
+    """Play a sweep in virtual time and store its chunks in `result_cache`, for later use by a `sweep` with ``cached``.
 
     Raises:
         InputError: the spec is invalid.
@@ -95,7 +95,7 @@ def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
 
 
 def _requests(kind: str, spec: SweepSpec, numbers: Iterable[int], cached: bool) -> dict[int, list[Any] | None]:
-    """Return the requests for `cached_map`: number of a chunk -> everything that determines the chunk, or None."""
+    """Return the requests for `cached_map`: by chunk number, everything that determines the chunk, or None."""
     request = request_of(spec) if cached else None
     return {number: None if request is None else [kind, request, number] for number in numbers}
 
@@ -111,14 +111,15 @@ def sweep(
 ) -> SweepResult:
     """Play a grid of sessions, write the results to a run folder, and return them.
 
-    A live sweep, and a sweep of at most `spec.keep` trials, keeps all recordings. Other sweeps keep those with bad outcomes
-    (`Verdict.bad`) and a fixed sample of the rest. `SweepResult.again` reproduces the others. `run.json` contains this rule.
+    A live sweep, and a sweep of at most `spec.keep` trials, keeps all recordings. Other sweeps keep recordings with bad
+    outcomes (`Verdict.bad`) and a fixed sample of the other recordings. `SweepResult.again` reproduces a recording that is not
+    kept. `run.json` contains this rule.
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep uses the releases of its targets instead.
-        out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
+        out: the folder; None selects ``runs/<UTC time>-<hash>``, to which ``runs/latest`` then points.
         progress: whether to show a progress bar on standard error.
-        live: targets of a live sweep; None for a sweep in virtual time.
+        live: targets of a live sweep, or None for a sweep in virtual time.
         resume: whether to continue the stopped or killed sweep in `out`, whose spec and targets must be equal. Changed files
             are reported on standard error, and their trials are replayed.
         executor: plays the chunks in virtual time; None for this process.
@@ -159,7 +160,7 @@ def sweep(
                 _live(folder, checksums, planned, rows, live, progress)
             run = _finished(folder, checksums, info, len(planned))
         except BaseException as error:
-            # Writing may fail, because the disk is full or the table is damaged.
+            # Writing can fail, because the disk is full or the table is damaged.
             with contextlib.suppress(OSError, InputError):
                 _finished(folder, checksums, info, len(planned))
             if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
@@ -189,7 +190,7 @@ def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor
     with closing(cached_map(work, left, executor)) as chunks, _bar(trials, before, progress) as bar:
         for _, chunk in chunks:
             files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
-            # The part is written last, because it marks the chunk as done.
+            # The part is written last, because its existence marks the chunk as done.
             checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})
             bar.update(chunk.trials)
 
@@ -202,7 +203,7 @@ def _live(
     live: LiveSweep,
     progress: bool,
 ) -> None:
-    """Play the sessions without a row in `rows`, and add their rows. The only part is written at the end."""
+    """Play the sessions without a row in `rows`, and add their rows. The table's only part is written at the end."""
     left = [(number, each) for number, each in enumerate(planned) if number not in rows]
     sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:

@@ -1,7 +1,8 @@
-"""The table of a run, stored in several parquet files, which are called parts.
+"""Reads and writes the table of a run, which is stored in several parquet files, called parts.
 
-A part such as ``table/000012.parquet`` has the rows of one chunk and exists only if the chunk is complete, so a killed sweep
-loses only unfinished chunks. Parts and columns can be read separately. ``summary.csv`` has the number of each outcome per cell.
+A part such as ``table/000012.parquet`` contains the rows of one chunk. It exists only if the chunk is complete, so a killed
+sweep loses only unfinished chunks. Parts and columns can be read separately. ``summary.csv`` contains the number of each
+outcome per cell.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 SUMMARY: Final = "summary.csv"
-#: The columns of the summary that identify a configuration. A cell is a configuration with one value of each grid.
+#: Columns of the summary that identify a configuration. A cell is a configuration with one value of each grid.
 STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
 
 
@@ -45,7 +46,7 @@ def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -
 
     Args:
         rows: see `trials.row_of`.
-        further: columns of further calls that other parts may have; see `Plan.further_columns`.
+        further: columns of further calls that other parts can have (see `Plan.further_columns`).
     """
     table = pa.Table.from_pandas(frame_of(rows, further), preserve_index=False)
     sink = io.BytesIO()
@@ -59,7 +60,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the table of a run, or some of its columns, with the types of `frame_of`.
+    """Return the table of a run, or some of its columns, with the column types of `frame_of`.
 
     Raises:
         InputError: a column is unknown, or a part cannot be read or lacks a column.
@@ -94,7 +95,7 @@ def checked_rows(folder: Path) -> int:
 
 
 def recordings_of(file: Path) -> tuple[int, set[str]]:
-    """Return (number of rows of a part, file names of the recordings in its rows).
+    """Return (number of rows in a part, file names of the recordings that its rows name).
 
     Raises:
         InputError: the part cannot be read.
@@ -106,7 +107,7 @@ def recordings_of(file: Path) -> tuple[int, set[str]]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Convert errors of pyarrow and pandas for a damaged part to an InputError with `path`."""
+    """Convert errors that pyarrow and pandas raise for a damaged part into an InputError that names `path`."""
     try:
         yield
     except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
@@ -115,12 +116,12 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
-    """Return the number of each outcome per cell, which is the content of `summary.csv`.
+    """Return the number of each outcome per cell, as written to `summary.csv`.
 
     Args:
         folder: folder of the run.
         axes: names of the times that are grids.
-        live: whether the sessions are live; with fixed times their ``kind`` is then observed, not computed.
+        live: whether the sessions are live. Live sessions with fixed times have the ``kind`` observed instead of computed.
 
     Returns:
         One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
@@ -139,7 +140,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
     if not found:
         columns = [*keys, "trials", "of", "judged", "share", "low", "high", "kind", "bad", "ties"]
         return pd.DataFrame(columns=columns)
-    # The rows of a cell may be in two parts.
+    # The rows of a cell can be in two parts.
     counts = pa.concat_tables(found).group_by(keys, use_threads=False)
     frame = counts.aggregate([(name, "sum") for name in ("trials", "bad", "ties")]).to_pandas()
     frame = frame.rename(columns=lambda name: name.removesuffix("_sum"))
@@ -172,7 +173,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
 
 
 def counted(folder: Path, column: str) -> dict[str, int]:
-    """Return value -> number of rows with this value in a text column. Empty texts are left out."""
+    """Return the number of rows for each value of a text column, without empty texts."""
     found: dict[str, int] = {}
     for file in parts(folder):
         with _readable(file):

@@ -17,8 +17,8 @@ from voicerace.units import ms
 
 __all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
 
-#: Times whose first achieved value is in the row of a live trial (columns ``tool_ms_achieved``, ...). The columns are empty in
-#: virtual time, in which achieved and configured values are equal.
+#: Times whose first achieved value is in the row of a live trial (columns ``tool_ms_achieved``, ...). In virtual time, achieved
+#: and configured values are equal, and the columns are empty.
 ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
 _BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
 _FOUND: Final = {
@@ -40,14 +40,14 @@ _FOUND: Final = {
 }
 
 
-#: Columns that tables of earlier versions may lack, because these versions do not have the time.
+#: Columns that tables of earlier versions can lack, because those versions did not have the time.
 OPTIONAL: Final = frozenset(name for name, time in TIMES.items() if time.optional)
 
 
 def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | None) -> dict[str, Any]:
     """Return the row of trial number `trial` of a cell. The row of a live trial includes achieved times.
 
-    For a proxy of an unknown release the column ``release`` has the name of the target.
+    For a proxy of an unknown release, the column ``release`` contains the name of the target.
     """
     verdict = judge(recording)
     turn = verdict.turn
@@ -62,7 +62,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
         "knobs": ",".join(f"{name}={value}" for name, value in sorted(provenance["knobs"].items())),
     }
     for name in TIMES:
-        # The times of a real upstream are not configured.
+        # The times of a real upstream are unknown, because they are not configured.
         has = session.times.has(name) and name in provenance["times"]
         row[name] = ms(session.times.ns(name, 0, session.seed)) if has else float("nan")
     row |= _further_calls(session)
@@ -75,7 +75,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
         "bad": verdict.bad,
         "wedged": verdict.wedged,
         "session_updates": verdict.session_updates,
-        # A text of another program may contain an unpaired surrogate, which parquet cannot store.
+        # A text from another program can contain an unpaired surrogate, which parquet cannot store.
         "fault": (verdict.fault or "").encode(errors="backslashreplace").decode(),
         "recording": "",
     }
@@ -88,7 +88,8 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
 
 
 def _further_calls(session: SessionConfig) -> dict[str, float]:
-    """Return the per-call times from the second call on, if they can differ from the first, as ``tool_ms_2``, ..."""
+    """Return the per-call times from the second call on, if they can differ from the first call's, by column (``tool_ms_2``,
+    ...)."""
     found = {}
     for name, value in session.times.values.items():
         if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
@@ -102,7 +103,7 @@ def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> 
 
     Args:
         rows: see `row_of`.
-        further: names of columns of further calls, in addition to those of the rows.
+        further: names of columns of further calls, in addition to the columns of the rows.
     """
     extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
     types = _types(extra)
@@ -113,11 +114,11 @@ def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> 
 
 
 def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a table that was read from a file, or some of its columns, with the types of `frame_of`.
+    """Return a table that was read from a file, or some of its columns, with the column types of `frame_of`.
 
     Raises:
         KeyError: the table lacks a column.
-        ValueError, TypeError: a value has another type.
+        ValueError, TypeError: a value has the wrong type.
     """
     frame = frame.assign(**dict.fromkeys(OPTIONAL - set(frame.columns), float("nan")))
     types = _types([str(name) for name in frame.columns if _is_further(str(name))])
@@ -132,7 +133,7 @@ def _is_further(name: str) -> bool:
 
 
 def _types(extra: Sequence[str] = ()) -> dict[str, str]:
-    """Return column -> pandas type, in the order of the columns."""
+    """Return the pandas type of each column, in the order of the columns."""
     types = dict.fromkeys(_BEFORE, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
     types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
     return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND
