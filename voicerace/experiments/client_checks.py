@@ -27,7 +27,13 @@ GROUPS: Final[dict[str, str]] = {
     "reconnect": "the connection is lost while the tool runs",
 }
 #: Times in ms. The deadline exceeds the 5 s after which a reply is `late`.
-_TIMES: Final[dict[str, Any]] = {"gap_ms": GAP_MS, "item_done_ms": 5, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000}
+_TIMES: Final[dict[str, Any]] = {
+    "gap_ms": GAP_MS,
+    "item_done_ms": 5,
+    "upstream_rtt_ms": 60,
+    "reply_ms": 300,
+    "deadline_ms": 6000,
+}
 #: Longer than the calls of one session need.
 _DEADLINE: Final = {"deadline_ms": 6000}
 
