@@ -1,8 +1,8 @@
-"""Allow list of the texts of a capture that `redact`, `export`, `inspect` and the report may output.
+"""List the texts of a capture that `redact`, `export`, `inspect` and the report may output.
 
-It contains the settings of a recording's header with their allowed values, the attributes of log records, and the notes and
-fault reasons that voicerace writes. Any other text of a capture is untrusted. The allow list of messages is in
-`voicerace.captures.known_fields`, that of the bodies of log records in `voicerace.captures.log_records`.
+The allowed texts are values of header settings, attributes of log records, and the notes and fault reasons that voicerace
+writes. Any other text of a capture is untrusted. The allowed fields of messages are in `voicerace.captures.known_fields`, the
+allowed bodies of log records in `voicerace.captures.log_records`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
-#: Error messages of voicerace's readers without quotes from the file.
+#: Error messages of voicerace's readers that contain no text of the file.
 _ERRORS: Final = re.compile(
     r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
     r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
@@ -117,7 +117,7 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Return whether voicerace wrote an error message without a quote from the file."""
+    """Return whether an error message is voicerace's own and contains no text of the file."""
     return _ERRORS.fullmatch(found) is not None
 
 
@@ -132,14 +132,14 @@ def known_reason(reason: object) -> str:
 
 
 def known_note(note: str) -> str:
-    """Return a note if voicerace wrote it, else `UNKNOWN_NOTE`; a note of a cut line is replaced by a fixed sentence."""
+    """Return a note if voicerace wrote it, a fixed sentence if the note quotes a cut line, else `UNKNOWN_NOTE`."""
     if CUT in note:
         return f"a line {CUT} its beginning and is dropped"
     return note if _NOTES.fullmatch(note) else UNKNOWN_NOTE
 
 
 def without_fault(why: str, fault: str | None) -> str:
-    """Return a verdict's explanation; if it ends with a fault's reason, that reason is passed through `known_reason`."""
+    """Return a verdict's explanation in which a fault's reason is replaced by `known_reason(fault)`."""
     return why if fault is None else f"{why.removesuffix(fault)}{known_reason(fault)}" if why.endswith(f": {fault}") else why
 
 

@@ -40,7 +40,7 @@ def api_recordings(*providers: str) -> Iterator[Recording]:
 
 
 def row_of(recording: Recording, seq: int) -> int | None:
-    """Return the row number of an event in the source table, from 1; None if the source has no row for it."""
+    """Return the row number of an event in the source table, from 1; None if the source has no row for the event."""
     rows = recording.provenance.get("rows")
     row = rows[seq] if isinstance(rows, list) and seq < len(rows) else None if isinstance(rows, list) else seq + 1
     return row if isinstance(row, int) else None

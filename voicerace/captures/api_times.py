@@ -1,8 +1,8 @@
 """Times between messages of the real API, measured in recordings.
 
-`api_times` yields an `ApiTime` per measured pair of messages. Its input is the recordings in ``data/api``, or any others
-with times. All times are read at the client, with a resolution of 1 ms. A time between two messages of the API depends on
-the API only. A time from a message of the client to a message of the API also contains the network's round trip.
+`api_times` yields an `ApiTime` per measured pair of messages. It reads the recordings in ``data/api``, or other recordings with
+times. All times are read at the client, with a resolution of 1 ms. A time between two messages of the API does not depend on
+the network's round trip. A time from a message of the client to a message of the API also contains the network's round trip.
 
 `ApiTime.time` is a name in `voicerace.model.catalog.profiles.TIMES` if the pair measures that time. Of these, ``create_ms``
 and ``ack_ms`` contain the round trip; ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and

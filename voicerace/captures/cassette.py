@@ -1,14 +1,14 @@
 """Read a WebSocket cassette in YAML as a `Recording` of the link between a client and the Realtime API.
 
-The recorder in pydantic-ai's tests writes this format. A file has ``version`` and a list of ``interactions``. An interaction
+The recorder of pydantic-ai's tests writes this format. A file has ``version`` and a list of ``interactions``. An interaction
 is ``{kind: message, direction: sent | received, data: {...}}`` or ``{kind: close, code, reason, ok}``. Newer files add
 ``at``, seconds on the recorder's clock. ``sent`` means from the client to the API.
 
-The recording has the client in the place of the proxy: a sent message is on the link from ``proxy`` to ``upstream``. Other
+In the recording the client is named ``proxy``: a sent message is on the link from ``proxy`` to ``upstream``. Other
 links are not observed, since a cassette contains neither an app nor a component.
 
-YAML is read event by event (libyaml). The nesting and the number of values after the expansion of aliases are limited.
-Scalars become JSON values; dates stay text.
+The reader uses the events of libyaml. It limits the nesting and the number of values after aliases are expanded.
+Scalars become JSON values. Dates remain text.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Values:
         self._count = 0
 
     def next(self, event: Any) -> Any:
-        """Return the value whose first YAML event is `event`."""
+        """Build the value that starts with the YAML event `event`."""
         self._count = 0
         return self._value(event, 0)
 

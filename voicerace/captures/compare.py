@@ -1,11 +1,11 @@
-"""Compare two captures or runs by shares of sessions, with confidence intervals, and by quantiles of times.
+"""Compare two captures or runs by shares of sessions with confidence intervals and by quantiles of times.
 
 The interval of the difference of two shares is Newcombe's hybrid score interval (method 10). It assumes that sessions are
 independent draws. If they are not, as in a log of one user's day, the interval is too narrow. The output states the
 assumption.
 
-A sweep may keep only some recordings, and it prefers those of bad sessions. The shares of such a run are computed from its
-table of trials.
+A sweep that keeps only some recordings prefers those of bad sessions. For such a run the shares are computed from its table of
+trials.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_
 
 ASSUMPTION: Final = "intervals (95 %) take sessions as independent draws; with a few users or one load they are too narrow"
 _TIMES: Final = ("result_delay_ms", "gap_ms")
-#: Property -> function that returns whether a session has it, or None if the capture does not show it. Sessions with None
-#: are excluded from the share.
+#: Property -> function that returns whether a session has the property, or None if the capture does not show this. Sessions
+#: with None are excluded from the share.
 _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
     "a refusal": lambda of: _positive(of, "refusals"),
     "a result beyond one per call": lambda of: _positive(of, "repeated_results"),
@@ -93,13 +93,13 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
 
 
 class _Tally:
-    """Counts and times of one of the two captures.
+    """Counts and times of one capture.
 
     Attributes:
         outcomes: outcome -> number of sessions.
         having: property of `_HAVING` -> number of sessions that have it.
-        known: property of `_HAVING` -> number of sessions for which the capture shows whether they have it.
-        times: name of a time -> values in ms; empty for a run that lacks recordings.
+        known: property of `_HAVING` -> number of sessions for which the capture shows whether they have the property.
+        times: name of a time -> values in ms. It is empty for a run that lacks recordings.
     """
 
     def __init__(self, capture: Capture | Trials) -> None:
@@ -139,7 +139,7 @@ class _Tally:
 
 
 def _proxy(of: CapturedSession) -> str:
-    """Return the release of a session as text: all candidates if it was inferred, an empty text if it is unknown."""
+    """Return the release of a session as text: all candidates if the release was inferred, an empty text if unknown."""
     return " or ".join(of.inference.candidates) if of.inference is not None else of.release or ""
 
 

@@ -1,14 +1,13 @@
-"""Derive the messages that a proxy's log lacks, by a replay of the log through the model of its release.
+"""Derive the messages that a proxy's log lacks by a replay of the log through the model of the proxy's release.
 
-A proxy's log contains incoming messages and few outgoing ones. The model of its release (`model.actors.proxy.Proxy`, which
-`voicerace conformance` compares with the running programs) receives the same messages in the same order. Each message that
-the model sends is added with ``observed_at="derived"`` and the time of the message that caused it. Logged sends stay
-unchanged and are compared with the model's sends. A difference between them, or an answer of the API without a matching
-`response.create`, is reported as a `Contradiction`.
+A proxy's log contains incoming messages and few outgoing ones. The model (`model.actors.proxy.Proxy`, which `voicerace
+conformance` compares with the running programs) receives the same messages in the same order. Each message from the model is
+added with ``observed_at="derived"`` and the time of its cause. Logged sends are kept and compared with the model's sends. A
+difference between them, or an answer of the API without a matching `response.create`, is reported as a `Contradiction`.
 
-Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The side that closed first
-is not derived. Times are those of the log, in whole milliseconds. If the log has no times, the model's timers run on the
-seconds in the API's ids (`voicerace.captures.id_clock`), provided that these agree, and derived sends have no time.
+Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The replay does not derive which
+side closed first. Times are those of the log, in whole milliseconds. If the log has no times, derived sends have no times. The
+model's timers then use the seconds in the API's ids if the ids agree (`voicerace.captures.id_clock`).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from voicerace.units import ns
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
-#: Maximum delay in ns of a timer in a busy process, including the truncation of the log's times to milliseconds.
+#: Maximum delay of a timer in a busy process in ns, including the truncation of the log's times to milliseconds.
 _LATE_NS: Final = ns(500)
 #: Age in ns above which a response.create without an answer at the log's end counts as unanswered. The API answers within
 #: 128 ms (docs/protocol-facts.md#measured-times).
@@ -55,7 +54,7 @@ class Contradiction:
     """A difference between a log and the model of a release.
 
     Attributes:
-        seq: seq of the event in the given recording that shows the difference.
+        seq: seq, in the given recording, of the event that shows the difference.
         what: description in one sentence.
     """
 
@@ -70,7 +69,7 @@ class FlagCleared:
     Attributes:
         seq: seq of the event in the given recording.
         by: type of the event.
-        done: seq of the event that ended the response; None if it is missing.
+        done: seq of the event that ended the response; None if the event is missing.
     """
 
     seq: int
@@ -85,7 +84,7 @@ class Derived:
     Attributes:
         release: the release of the model.
         recording: the given events with imputed payloads, and the derived events, in the order at the proxy.
-        origin: seq in `recording` -> seq in the given recording; for a derived event, that of its cause.
+        origin: seq in `recording` -> seq in the given recording, for a derived event the seq of its cause.
         contradictions: differences in order; empty if log and model agree.
         cleared_early: events that cleared the flag early, in order.
         assumed: assumptions, one sentence each.
@@ -206,7 +205,7 @@ class _Replay:
         self._sends(effects, event)
 
     def _now(self, event: Event) -> int:
-        """Return the time of a message at the proxy in ns; without times, the seconds from the first id to the last, in ns."""
+        """Return the time of a message at the proxy in ns, or the time since the first id if the log has no times."""
         if self.ids is None:
             return event.at_ns("proxy") or 0
         second = self.ids.seconds.get(event.seq, self.ids.start)
@@ -286,7 +285,7 @@ class _Replay:
         self._keep(event)
 
     def _settle(self) -> None:
-        """Derive the sends that the model made since the last incoming message and the log lacks."""
+        """Derive the model's sends since the last incoming message that the log lacks."""
         for payload, cause in self.expected:
             self._unlogged(payload, cause)
         self.expected.clear()
@@ -346,7 +345,7 @@ class _Replay:
                 )
 
     def _accepted(self) -> None:
-        """Report each derived response.create that was accepted over two round trips before an active response ended."""
+        """Report each derived response.create accepted more than two round trips before the end of an active response."""
         rtt = self._round_trip()
         if rtt is None:
             return

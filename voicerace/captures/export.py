@@ -28,7 +28,7 @@ _WORD: Final = re.compile(r"[^\w.() -]")
 
 
 def perfetto(recording: Recording) -> dict[str, Any]:
-    """Return a recording as a Chrome trace, with one slice per message in a row of its sender and one per response.
+    """Return a recording as a Chrome trace with one slice per message, in a row of its sender, and one slice per response.
 
     Perfetto drops slices that overlap in one row without being nested. An overlapping slice is therefore moved to another
     row of the same sender.
@@ -72,7 +72,7 @@ def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = dict(names)
     for each in sorted(events, key=lambda each: each["ts"]):
         first = each["tid"]
-        # Perfetto rounds times to whole nanoseconds.
+        # Compare in whole nanoseconds, to which Perfetto rounds times.
         start, end = round(each["ts"] * 1000), round(each["ts"] * 1000) + round(each["dur"] * 1000)
         while ends.get(each["tid"], 0) > start and each["tid"] < first + _LANES - 1:
             each["tid"] += 1

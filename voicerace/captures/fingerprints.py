@@ -1,4 +1,4 @@
-"""Find fingerprints in log records: properties that only some releases of the proxy write.
+"""Find fingerprints: properties of log records that only some releases of the proxy write.
 
 Each fingerprint depends on one setting in `model.catalog.releases`. Source: `server.ts` and `logger.ts` at the tags 0.9.0 to
 0.11.1, and logs of the running proxies (`data/logs`).
@@ -69,7 +69,7 @@ def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[
     if "error.message" in attributes:
         if attributes.get("error.code") == "conversation_already_has_active_response":
             yield "hidden" if body.endswith("not forwarded to client") else "forwarded"
-        return  # the body contains the API's text, which can look like another record
+        return  # the body contains text from the API, which can look like another record
     row = record_of(body)
     if row is not None and (mark := row.variant(body)[0]):
         yield mark

@@ -1,9 +1,9 @@
-"""Read a browser's HAR file as one `Recording` of the link between component and proxy per WebSocket connection.
+"""Read a browser's HAR file: one `Recording` of the link between component and proxy per WebSocket connection.
 
 An entry has its frames in `_webSocketMessages`. A frame has ``type`` (send or receive), ``time``, ``opcode`` (1 for text, 2
-for binary in base64) and ``data``. Chrome and Edge write ``time`` in seconds since 1970. Playwright writes milliseconds, or
--1 for an unknown time, and writes frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and
-queries are not read. Of the address only the host is kept.
+for binary in base64) and ``data``. Chrome and Edge write ``time`` in seconds since 1970. Playwright writes milliseconds, or -1
+for an unknown time. It writes frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and
+queries are not read. Only the host name of the address is kept.
 
 DevTools (Chromium 156) does not export the close of a connection, so a recording's end is uncertain. ``sanitized`` exports
 lack cookies and headers but contain the text of every frame. Connections opened before DevTools are missing. If a connection
@@ -130,7 +130,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
     if zero is not None:
         start = iso_utc(zero / 1e9)
-        # Zero of the event times is the connection's first frame.
+        # The connection's first frame has the event time 0.
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []
     notes += [] if times else ["the frames have no times"]
@@ -161,7 +161,7 @@ def _payload(message: object) -> Payload:
 
 
 def _time_ns(message: object) -> int | None:
-    """Return the time of a frame in nanoseconds since 1970, rounded to microseconds; None if it is missing or invalid."""
+    """Return the time of a frame in nanoseconds since 1970, rounded to microseconds; None if the time is missing or invalid."""
     at = message.get("time") if isinstance(message, dict) else None
     if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < _LAST_MS:
         return None

@@ -1,9 +1,9 @@
-"""Impute payload fields that a log lacks from the order of its messages: ids of responses and calls, and types of items.
+"""Use the order of messages to impute payload fields that a log lacks: ids of responses and calls, and types of items.
 
-A proxy's log contains the type of each message and few other fields. The imputation follows from the order: events between
+A proxy's log contains the type of each message and few other fields. Imputation uses the order: events between
 `response.created` and `response.done` belong to that response, the arguments of a call follow its item, and results answer
-calls. Logged values stay unchanged. Imputed values are ids ``derived_…`` or placeholders. Values that the order does not
-determine are set by an `Interpretation`, so that a caller can compare several.
+calls. Logged values stay unchanged. Imputed values are ids ``derived_…`` or placeholders. An `Interpretation` sets the values
+that the order does not determine, so that a caller can compare several.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Interpretation:
 
     Attributes:
         default_error: which of several results of one call is the component's own error, if contents are not logged.
-        cut_off: whether a response is cancelled when the user starts to speak during it.
+        cut_off: whether the API cancels a response when the user starts to speak during it.
     """
 
     default_error: Literal["none", "first", "last"] = "none"
@@ -48,7 +48,7 @@ class ImputedTrace:
     Attributes:
         recording: the given events with imputed payload fields.
         assumed: assumptions, one sentence each.
-        repeated: whether a call has more than one result and their contents are not logged.
+        repeated: whether a call has several results without logged contents.
         spoken_into: whether the user started to speak while a response was active.
     """
 
@@ -75,7 +75,7 @@ def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> I
 
 @dataclass
 class _Response:
-    """One response while its events are collected; `created`, `done` and `events` are indices into the recording."""
+    """One response. `created`, `done` and `events` are indices into the recording."""
 
     number: int
     created: int | None
@@ -214,7 +214,7 @@ class _Imputer:
         return list(items.values())
 
     def _name_call_items(self, of: _Response) -> None:
-        """Set the call id of each function_call item to that of the next arguments."""
+        """Set the call id of each function_call item to the call id of the next arguments."""
         waiting: dict[str, Any] | None = None
         for at in of.events:
             payload = self.payloads[at]
@@ -229,7 +229,7 @@ class _Imputer:
     # -- results -------------------------------------------------------------------------------------------------------
 
     def results(self) -> None:
-        """Impute the call id and content of every result, from the item that confirms it if that was logged."""
+        """Impute the call id and content of every result, if possible from the logged item that confirms the result."""
         outputs: dict[str, Mapping[str, Any]] = {}
         for _, event, payload in self._came():
             item = realtime.item_of(payload)

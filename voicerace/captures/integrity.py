@@ -1,8 +1,8 @@
 """Check readable log records for signs that records are damaged, repeated or missing.
 
-A failed check yields a doubt: a sentence that describes it. If a connection has a doubt, none of its counts is certain.
-When the connection is complete, `missing` checks for missing records, and `clear_doubts` removes doubts about repeated
-records that turned out to be different messages.
+A failed check yields a doubt: a sentence that describes it. If a connection has a doubt, all its counts are uncertain.
+After the last record of a connection, `missing` checks for missing records. `clear_doubts` removes doubts about repeated
+records that are different messages.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record that reported `events`; set `of.trace` if this record is the first."""
+    """Yield the doubts about one readable record that contains `events`. The first record sets `of.trace`."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace
@@ -96,13 +96,13 @@ def doubts_of(
 
 
 def _all_confirmed(events: list[Event]) -> bool:
-    """Return whether the API added as many items as the host and the responses have, so that no record is repeated."""
+    """Return whether the API added as many items as the host and the responses contain: no record is repeated."""
     sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
-    """Return whether as many items were completed as added, so that no record is repeated."""
+    """Return whether as many items were completed as added: no record is repeated."""
     types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

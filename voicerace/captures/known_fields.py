@@ -1,4 +1,4 @@
-"""Allow list of messages: the types in both protocols, their fields, and the allowed values of the fields.
+"""List the allowed messages: the types in both protocols, their fields, and the allowed values of the fields.
 
 `voicerace.captures.redact` replaces every key and value without a rule in this module. Reports and exports contain only the
 message types in `TYPES`.
@@ -24,11 +24,11 @@ __all__ = [
 
 
 class Kind(Enum):
-    """Kind of a field that has no fixed set of values; the comments state what `redact` writes for each kind."""
+    """Kind of a field that has no fixed set of values. A comment states what `redact` writes for the kind."""
 
-    ID = "id"  # replaced by a token; equal ids have equal tokens
+    ID = "id"  # replaced by a token, which is equal for equal ids
     TEXT = "text"  # replaced by the length of the text and a token
-    ERROR_TEXT = "error text"  # replaced like a text, followed by the tokens of the ids in it
+    ERROR_TEXT = "error text"  # replaced as a text is, followed by the tokens of the ids in the text
     CODE = "code"  # kept if it is one of `CODES`
     TYPE = "type"  # kept if it is one of `TYPES`
     AUDIO = "audio"  # replaced by silence of the same length
@@ -62,7 +62,7 @@ CODES: Final = frozenset(
         "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
     }
 )  # fmt: skip
-#: Prefixes that `redact` keeps in unknown error codes; a prefix names the subject of the error.
+#: Prefixes that `redact` keeps in unknown error codes. Each prefix is the subject of an error.
 CODE_FAMILIES: Final = (
     "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
 )  # fmt: skip
@@ -285,7 +285,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return a code in `CLOSE_CODES`; 3999 for others from 3000 to 3999, 4000 for others from 4000 to 4999, else None."""
+    """Return `code` if it is in `CLOSE_CODES`, 3999 for others in 3000-3999, 4000 for others in 4000-4999, else None."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

@@ -31,7 +31,7 @@ _KEYS: Final = frozenset({"body", "attributes"})
 _RECORD_KEY: Final = re.compile(
     r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
 )
-#: Integer of at most 64 bits. The limit is needed because `int` raises ValueError for thousands of digits.
+#: Integer of at most 64 bits. Without a limit `int` raises ValueError for thousands of digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -83,7 +83,7 @@ def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
-    """Return the records in a JSON object, with the fields that `console.dir` prints; None if it cannot contain records."""
+    """Return the records in a JSON object, with `console.dir`'s fields; None if the object cannot contain records."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
     if not (value.keys() >= _KEYS and "timestamp" in value):
@@ -112,7 +112,7 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
 
 
 def _may_be_proxy(attributes: object) -> bool:
-    """Return whether the proxy can have written a record; a collector's file also contains records of other programs."""
+    """Return whether the proxy can have written a record. A collector's file also contains records of other programs."""
     return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
 
 

@@ -1,4 +1,4 @@
-"""Table of the proxy's log records by body: their meaning, their fingerprint, and the text that a redacted copy keeps.
+"""Define a table of the proxy's log records: meaning, fingerprint, and the text that a redacted copy keeps, per body.
 
 The modules `proxy_log`, `fingerprints`, `derive` and `redact` of `voicerace.captures` use this table. Source: the proxy's
 source at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`).
@@ -31,7 +31,7 @@ RECORD_KEYS: Final = frozenset(
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Attributes of JSON records of the proxy. A record with none of these attributes comes from another program.
+#: Attributes of JSON records of the proxy. A record without these attributes is from another program.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
@@ -55,12 +55,12 @@ class LogRecord:
     Attributes:
         prefix: first part of the body.
         kind: meaning of the record.
-        exact: whether the body equals `prefix`; if not, untrusted text may follow.
+        exact: True if the body equals `prefix`. False if untrusted text may follow the prefix.
         direction: value of the attribute ``direction``, if the meaning depends on it.
         sends: messages that the record reports as sent, with their logged fields.
         mark: key of the record's fingerprint in `captures.fingerprints.FINGERPRINTS`, or empty.
         variants: tuples of a text in the body's first 200 characters, the mark of such a body, and the text that a redacted
-            copy keeps after the prefix; the first match applies.
+            copy keeps after the prefix. The first match applies.
     """
 
     prefix: str
@@ -72,12 +72,12 @@ class LogRecord:
     variants: tuple[tuple[str, str, str], ...] = ()
 
     def variant(self, body: str) -> tuple[str, str]:
-        """Return (mark, kept text) of a body of this kind; the mark is empty if the body has no fingerprint."""
+        """Return (mark, kept text) of a body of this kind. The mark is empty if the body has no fingerprint."""
         found = ((mark, self.prefix + kept) for text, mark, kept in self.variants if text in body[:200])
         return next(found, (self.mark, self.prefix))
 
 
-#: Rows of the table. The first match applies, so a row precedes rows with a shorter prefix of the same text.
+#: Rows of the table. The first matching row applies, so a row precedes rows with a shorter prefix of the same text.
 RECORDS: Final = (
     LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
     LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),
@@ -136,8 +136,8 @@ class LoggedPayload(NamedTuple):
     """The payload in a body.
 
     Attributes:
-        marker: text before the payload; empty if the body has no payload.
-        payload: complete values of the payload; None if there are none.
+        marker: text before the payload, empty if the body has no payload.
+        payload: complete values of the payload; None if no value is complete.
         complete: whether the payload was logged to its end.
     """
 
@@ -165,7 +165,7 @@ def json_of(text: str) -> dict[str, Any] | None:
 
 
 def _beginning_of(text: str) -> dict[str, Any] | None:
-    """Return the complete values in the first part of a cut payload; None if it is not an object."""
+    """Return the complete values in the first part of a cut payload; None if the payload is not an object."""
     try:
         value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
     except ValueError:

@@ -1,8 +1,8 @@
 """Find the records in console output line by line, and parse each as a JavaScript literal.
 
 `console.dir` prints a record from a line ``{`` to a line ``}`` with the same indentation. Jest indents records and adds a
-stack trace to each. Lines between records are output of other programs. An unreadable record is reported with its line
-numbers and not repaired. Memory is limited to one record per source of lines, each with up to `RECORD_LIMIT` characters.
+stack trace to each. Lines between records are output of other programs. An unreadable record is reported with its line numbers.
+It is not repaired. Memory is limited to one record per source of lines, each with up to `RECORD_LIMIT` characters.
 
 Prefixes and JSON of collectors are removed (`captures.log_envelopes`). Lines of different sources may be interleaved.
 """
@@ -20,13 +20,14 @@ from voicerace.captures.node_inspect import LiteralError, NoValue, Value, parse_
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
-#: Maximum characters in a line. A console line has up to 60,000 (10,000 as \\uXXXX), an OTLP batch several 100,000.
+#: Maximum number of characters in a line. A console line has up to 60,000 (10,000 characters as \\uXXXX), an OTLP batch several
+#: hundred thousand.
 LINE_LIMIT: Final = 1 << 22
 RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
-#: Maximum depth of collectors' JSON lines inside each other.
+#: Maximum depth to which collectors nest JSON lines.
 _WRAPPED: Final = 3
-#: Maximum number of lines that are searched for the end of a record with other output in it.
+#: Maximum number of lines that are searched for the end of a record that other output interrupts.
 _END_WITHIN: Final = 200
 #: Maximum number of lines in the ``resource`` of a record.
 _RESOURCE_LINES: Final = 30
@@ -55,7 +56,7 @@ class Unread:
         line_first: number of the first line, counted from 1.
         line_last: number of the last line.
         reason: why the lines could not be read.
-        records: number of unreadable records or parts of records; adjacent ones with the same reason are merged.
+        records: number of unreadable records or parts of records. Adjacent ones with the same reason are merged.
         connection: name of the record's connection; None if it could not be read.
     """
 
@@ -68,7 +69,7 @@ class Unread:
 
 @dataclass
 class _Block:
-    """The lines of a record whose end was not yet found."""
+    """Lines of an unfinished record."""
 
     indent: int
     first: int
@@ -91,7 +92,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """Yield readable and unreadable records in the order of their last lines; a line that is too long is None in `lines`."""
+    """Yield readable and unreadable records in the order of their last lines. None in `lines` is a line that is too long."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
@@ -109,7 +110,7 @@ class _Scan:
         self.stray: Unread | None = None
 
     def too_long(self, number: int) -> Iterator[Unread]:
-        """Yield every unfinished record as unreadable because of a line that is too long, and discard the records."""
+        """Discard every unfinished record because of a line that is too long. Yield each as an `Unread`."""
         for each in self.blocks.values():
             yield Unread(each.first, number, "a line that is too long")
         if not self.blocks:
@@ -117,7 +118,7 @@ class _Scan:
         self.blocks.clear()
 
     def inside(self, number: int, raw: str) -> bool:
-        """Add an indented line to the unfinished record without prefixes, and return whether the line was added."""
+        """Add an indented line to the unfinished record of the source without prefixes, and return whether it was added."""
         block = self.blocks.get("")
         if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
             return False
@@ -127,7 +128,7 @@ class _Scan:
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
         """Process a line and yield the records that it completes."""
         value = json_object(text) if depth < _WRAPPED else None
-        # A line inside a record is indented, so an object at the margin is not part of the record.
+        # Lines inside a record are indented, so an object without indentation is not part of the record.
         if value is not None and (source not in self.blocks or text.startswith("{")):
             found = otlp_records(value)
             if found is not None:
@@ -188,7 +189,7 @@ def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
 
 
 def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
-    """Add a line to a record, and return the record if the line ends it: an `Unread` if it is unreadable, else None."""
+    """Add a line to a record. Return the record (an `Unread` if it is unreadable) if the line ends it, else None."""
     stripped, deeper = text.strip(), _indent(text) > block.indent
     if stripped == "{" and not deeper:
         return Unread(block.first, block.last, "a record that is cut before its end")
@@ -231,7 +232,7 @@ def _read(block: _Block, number: int) -> Record | Unread:
 
 
 def _parsed(parts: list[str]) -> Value:
-    """Return the value of a literal; its ``resource``, which is half of most records and rarely changes, is cached."""
+    """Return the value of a literal. Its ``resource`` is cached, since it is half of most records and rarely changes."""
     text = "\n".join(parts)
     first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
     if first is None:

@@ -1,7 +1,7 @@
-"""Read the sessions of a console log, and complete each with the model of the log's release.
+"""Read the sessions of a console log, and derive the missing messages of each with the model of the log's release.
 
 The release and the unread lines are known only after the last line. Until then the sessions are stored on disk
-(`captures.disk_list`), so that memory does not grow with the file.
+(`captures.disk_list`) to limit memory.
 """
 
 from __future__ import annotations

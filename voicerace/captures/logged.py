@@ -27,16 +27,17 @@ class LoggedSession:
     """One connection of a complete log.
 
     Attributes:
-        connection: name of the connection in the log; untrusted text.
+        connection: name of the connection in the log, an untrusted text.
         recording: the messages; the provenance contains the absolute start and the line numbers.
-        begun: whether the log has the record of the connection's opening; if not, the first messages may be missing.
-        errors_only: whether no INFO record was logged, so that messages are missing.
+        begun: whether the log has the record of the connection's opening. Without this record the first messages may be
+            missing.
+        errors_only: whether the log has no INFO record of the connection, so that messages are missing.
         updates_logged: whether the release logs session.update.
         elided: number of payloads that were cut in the log.
         hidden: seqs of the refusals that the proxy did not forward to the host.
         unread: number of unread records that may belong to this connection.
         event_lines: (first, last) line number of each event, indexed by seq.
-        marks: key of a fingerprint -> first line with it.
+        marks: key of a fingerprint -> first line with the fingerprint.
         doubts: failed integrity checks, one sentence each.
     """
 
@@ -57,7 +58,7 @@ class LoggedSession:
 class LoggedConnection:
     """A connection during reading.
 
-    Attributes that `LoggedSession` does not have:
+    Attributes that are not in `LoggedSession`:
         open_detail: index of the event that the next record may complete, or None.
         info: whether an INFO record was read.
         waiting_texts: number of user texts that the proxy queues until session.updated.
@@ -90,7 +91,7 @@ class LoggedConnection:
 
 
 class Connections:
-    """All connections of a log, identified by number; the least recently used are stored on disk.
+    """All connections of a log, identified by number. The least recently used connections are stored on disk.
 
     A caller may change a connection only between `use` (or `add`) and the next `evict`.
     """
@@ -146,7 +147,7 @@ class Connections:
 
 
 class UnreadRanges:
-    """Unread ranges of lines, sorted so that the unread records in a range are counted in logarithmic time."""
+    """Unread ranges of lines. Unread records are counted in logarithmic time."""
 
     def __init__(self, ranges: list[Unread]) -> None:
         self.by_last = sorted(ranges, key=lambda each: each.line_last)

@@ -3,7 +3,7 @@
 The grammar covers the output of `console.dir(record, {depth: 3})` for an OpenTelemetry log record, whose attributes are
 texts, numbers, Booleans and lists of these (https://nodejs.org/api/util.html#utilinspectobject-options):
 
-- keys without quotes (``body``) or with them (``'error.code'``); a quote is ``'``, ``"`` or a backtick;
+- keys without quotes (``body``) or with quotes (``'error.code'``): ``'``, ``"`` or backticks;
 - texts that are split after newlines (``'a\\n' +``) or cut after 10,000 characters (``'…'... 12 more characters``);
 - ``undefined``, ``null``, Booleans, and numbers including ``NaN`` and ``Infinity``;
 - ``[Object]`` for an object beyond the depth, and ``... 3 more items`` for items that are not printed.
@@ -65,7 +65,7 @@ class LiteralError(ValueError):
 
 #: Maximum nesting depth, which limits recursion on damaged or malicious input. Records have four levels.
 _DEEPEST: Final = 32
-# The quantifiers are possessive, so that a missing closing quote is found in linear time.
+# Possessive quantifiers detect a missing closing quote in linear time.
 _TOKEN: Final = re.compile(
     r"""\s*+(?:
         (?P<text>'(?:[^'\\\n]++|\\[^\n])*+' | "(?:[^"\\\n]++|\\[^\n])*+" | `(?:[^`\\\n]++|\\[^\n])*+`)
@@ -118,7 +118,7 @@ class _Reader:
         return found
 
     def sign(self) -> str:
-        """Return the next token if it is a sign, else an empty text, without consuming it."""
+        """Return the next token if it is a sign, else an empty text. The token is not consumed."""
         found = _TOKEN.match(self.text, self.at)
         return found["sign"] or "" if found else ""
 
@@ -185,7 +185,7 @@ class _Reader:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """Parse an array after its opening bracket and return its items; items not printed are one `NoValue.ELIDED`."""
+        """Parse an array after its opening bracket and return its items. `NoValue.ELIDED` replaces all unprinted items."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()
@@ -203,7 +203,7 @@ class _Reader:
                 return result
 
     def ended(self, bracket: str) -> bool:
-        """Consume a closing bracket or a comma; return whether it was the bracket."""
+        """Consume the closing bracket or a comma, and return whether the token was the bracket."""
         found = self.token()
         if found["sign"] == bracket:
             return True
@@ -213,7 +213,7 @@ class _Reader:
 
 
 def _unescape(quoted: str, offset: int) -> str:
-    """Return the text between the quotes with escape sequences replaced; `offset` is its position for errors."""
+    """Return the text between the quotes with escape sequences replaced. Errors contain the position `offset`."""
     body = quoted[1:-1]
     if "\\" not in body:
         return body

@@ -32,10 +32,11 @@ class Race:
         result_delay_ms: time from the call's arguments to the first result.
         gap_ms: time from the call's arguments to response.done.
         ack_ms: time from the first result's item to its confirmation; None if not captured.
-        further: kind of the second result: ``error first`` or ``error last`` if the first or last result is the component's
-            own error, ``app twice`` if neither is, ``none`` without a second, ``unknown`` if contents were not captured.
+        further: kind of the second result: ``error first`` or ``error last`` if the first or last result is the component's own
+            error, ``app twice`` for two results of the app, ``none`` without a second result, ``unknown`` if contents were not
+            captured.
         further_ms: time from the first result to the second; None without a second.
-        outcome: outcome of the turn; ``unknown`` if it is not certain.
+        outcome: outcome of the turn, ``unknown`` if uncertain.
     """
 
     result_delay_ms: float
@@ -52,7 +53,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     Args:
         recording: recording with all messages at the proxy, captured or derived.
         turns: turns of the recording's verdict.
-        sure: whether the outcomes of the turns are certain; if not, every race's outcome is ``unknown``.
+        sure: whether the outcomes of the turns are certain. If they are uncertain, every race's outcome is ``unknown``.
     """
     calls: dict[str, list[tuple[str, int]]] = {}
     done: dict[str, int] = {}
@@ -98,7 +99,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
 
 
 def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> str | None:
-    """Return why a response with calls is not a race; None if it is a race."""
+    """Return why a response with calls is not a race; None if the response is a race."""
     if calls > 1:
         return "several calls in one response"
     if not ended:

@@ -1,7 +1,7 @@
 """Read a file as a `Capture`: the proxy's console log, a browser's HAR, a cassette, or voicerace recordings.
 
 A file of any other format raises InputError. A damaged file is read as far as possible, and its unreadable parts are
-reported. Sessions are read one by one and stored on disk, so that memory does not grow with the file.
+reported. Sessions are read one by one and stored on disk to limit memory.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Capture:
         name: printable name of the file, without its folder.
         format: `CONSOLE`, `HAR`, `CASSETTE` or `JSONL`.
         records: number of log records of a console log, or of events in any other format.
-        sessions: sessions in the order of their first records; each access may load a new object from disk.
+        sessions: sessions in the order of their first records. Each access may load a new object from disk.
         unread: parts of the file that could not be read.
         encoding: text encoding of the file.
     """
@@ -140,7 +140,7 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
                 raise InputError(where, "a binary file", _ALLOWED)
             else:
                 yield CONSOLE, encoding, file
-    except InputError as error:  # the error may contain unprintable text of the path
+    except InputError as error:  # the error may contain unprintable characters of the path
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     except OSError as error:
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
@@ -169,7 +169,7 @@ def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
 
 
 def nothing_in(path: Path, *, silent: bool = False) -> InputError:
-    """Return the error for a file without records; `silent` is whether the proxy wrote the file."""
+    """Return the error for a file without records. `silent` is True if the proxy wrote the file."""
     if silent:
         found = "the proxy's output without a log record: LOG_LEVEL is not set, or too high"
         return InputError(printable(str(path), 200), found, "LOG_LEVEL=info or debug")
@@ -268,7 +268,7 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
             header += 1 + len(each.events) + each.complete
             if any(CUT in note for note in each.notes):
                 unread = (Unread(header, header, "a line that is cut before its end"),)
-    except InputError as error:  # the error may contain unprintable text of the file
+    except InputError as error:  # the error may contain unprintable characters of the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 

@@ -1,9 +1,9 @@
-"""Redact a capture: replace the texts of the conversation, and keep the values that decide a race.
+"""Redact a capture: replace the texts of the conversation, and keep the values that affect a race.
 
 Kept values are on an allow list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields, known
 values of fields, small indices, and times. Any other text, number or key is replaced by a token: a hash of the value with
-a random key. Each copy has its own key, which is discarded. Equal values therefore have equal tokens within one copy, tokens
-of two copies cannot be compared, and a value cannot be guessed from its token.
+a random key. Each copy has its own key, which is discarded. Equal values therefore have equal tokens within one copy only, and
+a value cannot be guessed from its token.
 
 The copy contains only parsed content. A console log becomes one JSON record per line, without the JSON of collectors. A HAR
 keeps only its frames. An unreadable record becomes an unreadable line, so that the certainty of counts does not change.
@@ -53,10 +53,10 @@ _EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.C
 
 
 class Redactor:
-    """Replaces values that the allow list does not contain; equal values of one copy have equal tokens.
+    """Replaces values that are not on the allow list.
 
     Args:
-        keep_text: whether messages and bodies of records stay unchanged; audio frames become silence in any case.
+        keep_text: whether messages and bodies of records stay unchanged. Audio frames always become silence.
     """
 
     def __init__(self, *, keep_text: bool = False) -> None:
@@ -71,14 +71,14 @@ class Redactor:
         return f"{family[0] if family else 'id_'}{self._hash(text)}" if text else text
 
     def text(self, text: str) -> str:
-        """Return the token of a text, with its length in characters.
+        """Return the token of a text, followed by the text's length in characters.
 
         A placeholder result (`voicerace.model.protocol.results`) is kept, as is the prefix `agent.CALL_TEXT_PREFIX`.
         """
         if not text:
             return text
         if (placeholder := placeholder_in(text)) is not None:
-            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again, since the text may repeat a key
+            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again, since the original may repeat a key
         shown = self._shown(text)
         if text.startswith(agent.CALL_TEXT_PREFIX):
             return agent.CALL_TEXT_PREFIX + shown
@@ -138,7 +138,7 @@ class Redactor:
         return self.fields(payload, {**known_fields.COMMON, **fields})
 
     def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a redacted object: a field with a rule by its rule, the key and value of any other as tokens."""
+        """Return a redacted object. A field without a rule becomes two tokens, for its key and its value."""
         return {
             name if name in rules else f"#{self._hash(str(name))}": self.value(value, rules[name])
             if name in rules
@@ -194,7 +194,7 @@ class Redactor:
         return self.opaque(text)
 
     def payload(self, event: Event) -> Payload:
-        """Return the payload of an event, redacted; audio in bytes becomes silence of the same length."""
+        """Return the redacted payload of an event. Audio in bytes becomes silence of the same length."""
         given = event.payload
         if isinstance(given, bytes):
             return bytes(len(given))
@@ -231,7 +231,7 @@ class Redactor:
             return kept
         text = json.dumps(self.message(payload)) if payload is not None and (payload or complete) else "…"
         if payload and not complete:
-            # The complete values of a cut payload are redacted and kept. The comma shows that a last number is complete.
+            # The complete values of a cut payload are redacted and kept. The comma marks a last number as complete.
             text = f"{text[:-1]},…"
         return f"{kept}{marker}{text}"
 
@@ -273,7 +273,7 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
 
 
 def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    """Return a redacted log record; fields that the reader needs are null if missing."""
+    """Return a redacted log record. Missing fields that the reader requires are null."""
     given = fields.get("attributes")
     attributes: dict[str, Any] | None = None
     if isinstance(given, Mapping):
@@ -294,7 +294,7 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if isinstance(severity, int):
         record["severityNumber"] = min(max(int(severity), 1), 24)
     if trace is NoValue.UNDEFINED:
-        record["traceId"] = None  # releases before 0.11 print undefined; the reader converts null to undefined
+        record["traceId"] = None  # releases before 0.11 print undefined, and the reader converts null to undefined
     elif isinstance(trace, str) and trace:
         record["traceId"] = by.name(trace)
     return record
@@ -344,7 +344,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return the JSON value of a parsed literal; undefined and unprinted values become null."""
+    """Return a parsed literal as a JSON value. Undefined and unprinted values become null."""
     if isinstance(value, dict):
         return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Infer the release that wrote a log from fingerprints and replays, and derive values from the model of that release.
+"""Infer from fingerprints and replays which release wrote a log, and derive values from the model of that release.
 
-Unless the user names the release, every program in the release table is tested. A program is excluded if a fingerprint does
-not fit it or if the log contradicts its model. The remaining candidates are one program, or several that this log cannot
-distinguish. A value is derived if all candidates agree on it in every interpretation. Otherwise it is unknown.
+Unless the user names the release, every program in the release table is tested. A program is excluded if it cannot write a
+fingerprint in the log or if the log contradicts its model. The remaining candidates are one program, or several that this log
+cannot distinguish. A value counts as derived if it is equal for all candidates and interpretations. Otherwise it is unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DECIDING: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEvidence:
-    """Evidence for or against a release, and its line number; 0 if the evidence concerns several lines."""
+    """Evidence for or against a release, and its line number (0 if the evidence concerns several lines)."""
 
     what: str
     line: int
@@ -38,20 +38,20 @@ class ReleaseInference:
     """Release of a log's session, and values derived from its model.
 
     Attributes:
-        release: tag of the release; None unless exactly one program is a candidate.
+        release: tag of the release; None unless one program is the only candidate.
         given: whether the user named the release.
         candidates: tags of the candidates, including all tags of one program.
         evidence: evidence for the candidates.
-        contradictions: differences between a complete log and the model of the given release, or else of the first
-            candidate or of the release with the fewest differences.
+        contradictions: differences between a complete log and a model: that of the given release, else of the first candidate,
+            else of the release with the fewest differences.
         derived: result of the replay of the first candidate in the simplest interpretation; None without a candidate.
         interpretations: number of interpretations of the log that the first candidate's model allows.
         creates: number of `response.create`; None unless all candidates agree on it in every interpretation.
         updates: number of `session.update`; None unless all candidates agree on it in every interpretation.
-        outcomes: outcome -> reason, over all candidates and interpretations.
-        flag_agreed: whether all candidates have the same events that cleared the flag early.
+        outcomes: outcome -> reason, for all candidates and interpretations.
+        flag_agreed: whether the same events cleared the flag early in the models of all candidates.
         lost: differences between an incomplete log and the model; missing records may be the reason.
-        missed: whether the log contradicts the model of every release, so that a record may be missing.
+        missed: whether the log contradicts the model of every release. A record may then be missing.
     """
 
     release: str | None
@@ -70,11 +70,11 @@ class ReleaseInference:
 
 
 def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[ProxyRelease]:
-    """Return the releases, one per program, that neither a fingerprint nor a session excludes.
+    """Return the releases, one per program, that no fingerprint and no session excludes.
 
     Args:
         marks: fingerprints in all sessions of one file.
-        sessions: sessions of the file; incomplete sessions do not exclude a release.
+        sessions: sessions of the file. Incomplete sessions do not exclude a release.
     """
     left = [row for row in _programs() if all(FINGERPRINTS[mark].fits(row) for mark in marks)]
     for session in islice((each for each in sessions if each.recording.observed), _DECIDING):
@@ -87,14 +87,14 @@ def infer_release(session: LoggedSession, rows: list[ProxyRelease], given: Proxy
 
     Args:
         session: the session.
-        rows: result of `fitting_releases` for the file; if empty, the release is inferred from this session alone.
+        rows: result of `fitting_releases` for the file. If `rows` is empty, the release is inferred from this session alone.
         given: release that the user named, whose model alone is replayed; None infers the release.
     """
     if given is None:
         found = _inference(session, rows or fitting_releases(session.marks, [session]), None, alone=not rows)
         return replace(found, missed=bool(found.contradictions))
     found = _inference(session, [given], given, alone=False)
-    # If the log fits another release, it is complete and the user named the wrong release.
+    # If the log fits another release, no record is missing and the user named the wrong release.
     return replace(found, missed=bool(found.contradictions) and not fitting_releases(session.marks, [session]))
 
 
@@ -163,7 +163,7 @@ def _outcomes(replays: Sequence[Derived]) -> dict[str, str]:
 
 
 def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> ReleaseInference:
-    """Return the inference without a candidate, with the contradictions of the release that has the fewest."""
+    """Return the inference without a candidate. Its contradictions are those of the release with the fewest."""
     marked = {
         row.tag: [
             ReleaseEvidence(f"{FINGERPRINTS[m].what}: not {row.tag}", at)
@@ -175,7 +175,7 @@ def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> Release
     fewest = min(map(len, marked.values()))
     found: list[tuple[ReleaseEvidence, ...]] = []
     for tag, against in marked.items():
-        # Only releases with the fewest unfitting fingerprints are replayed.
+        # Only releases that the fewest fingerprints exclude are replayed.
         if len(against) == fewest:
             differs: tuple[Contradiction, ...] = derive(session.recording, PROXIES[tag]).contradictions
             found.append((*against, *(ReleaseEvidence(each.what, _line(session, each.seq)) for each in differs)))

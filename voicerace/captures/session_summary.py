@@ -38,7 +38,7 @@ class CapturedSession:
     """One session of a capture.
 
     Attributes:
-        connection: name of the connection, printable and unique in its file; untrusted text.
+        connection: name of the connection, an untrusted text made printable and unique in its file.
         recording: the captured messages.
         start: absolute start in ISO 8601 with milliseconds, UTC; None if the capture has no absolute time.
         duration_ms: time from the first to the last event or record in ms; None without times.
@@ -54,7 +54,7 @@ class CapturedSession:
         release: tag of the release, the first if its program has several; None if several programs are possible.
         release_given: whether the user named the release.
         answers: answers to the letter's questions (`voicerace.captures.questions`).
-        completed: the recording with derived events; equal to `recording` if there are none.
+        completed: the recording with derived events, or `recording` if there are none.
         server: times in the API's ids; None if the ids disagree or are missing.
         races: the races of the session (`voicerace.captures.races`).
         races_left_out: reason -> number of other responses with calls.
@@ -101,7 +101,7 @@ class CapturedSession:
 
     @property
     def submissions(self) -> Count:
-        """Return the number of results that the host (app or component) sent."""
+        """Return the number of results that the app or the component sent."""
         return self.counts["submissions"]
 
 
@@ -257,14 +257,14 @@ def _no_line(_: int) -> int:
 
 
 def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
-    """Return (outcome, reason, verdict, recording) of a capture that is not a log; the verdict is None if it has none."""
+    """Return (outcome, reason, verdict or None, recording) of a capture that is not a log."""
     recording = index.recording
     if not recording.observes("proxy", "upstream"):
         return "unknown", "the capture does not show what the proxy sent upstream", None, recording
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # An untrusted file can contain payloads of any structure. The other sessions are still read.
+        # An untrusted file can contain payloads of any structure. An error must not prevent reading of the other sessions.
         return "unknown", f"the recording has messages that cannot be judged ({type(error).__name__})", None, recording
     if _unsettled(verdict, recording):
         return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
@@ -276,7 +276,7 @@ def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
 def _log_outcome(inference: ReleaseInference, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
     """Return (outcome, reason, verdict, completed recording) of a log.
 
-    The outcome is ``unknown`` unless the models of all candidates agree on it in every interpretation.
+    The outcome is ``unknown`` unless it is equal for all candidates and interpretations.
     """
     if inference.derived is None:
         return "unknown", "no release's model fits this log", None, recording
@@ -317,13 +317,13 @@ def _unsettled(verdict: Verdict, recording: Recording) -> bool:
 
 
 def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapping[str, Count]) -> dict[str, Count]:
-    """Return the counts derived from the model; they are unknown if log and model differ or the log is incomplete."""
+    """Return the counts derived from the model. They are unknown if log and model differ or the log is incomplete."""
     sure = inference.derived is not None and not inference.contradictions and bool(index.recording.observed)
     kind: Kind = ("derived" if index.recording.complete else "at least") if sure else "unknown"
     found = {}
     if inference.derived is not None:
         found["response_creates"] = Count(inference.creates, kind if inference.creates is not None else "unknown")
-    if sure:  # otherwise the logged number stays a lower bound
+    if sure:  # otherwise the logged number remains a lower bound
         if inference.updates is not None and before["session_updates"] != Count(inference.updates, "observed"):
             found["session_updates"] = Count(inference.updates, kind)
         commits = sum(event.type == "input_audio_buffer.commit" for event in index.to_upstream)

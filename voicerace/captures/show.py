@@ -34,7 +34,7 @@ _QUALIFIERS: Final = {"observed": "", "derived": "derived ", "at least": "at lea
 
 
 def inspect_json(capture: Capture) -> dict[str, Any]:
-    """Return a capture as one JSON object; points in time are in ms from the session's start, which is in ISO 8601 UTC."""
+    """Return a capture as one JSON object. Points in time are in ms since the session's start, which is in ISO 8601 UTC."""
     return {
         **_head(capture),
         "sessions": [_session(each) for each in capture.sessions],
@@ -80,7 +80,7 @@ def _known(session: CapturedSession, name: _Time) -> list[float]:
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return the number of values and their quantiles; a quantile is one of the values, without interpolation."""
+    """Return the number of values and their quantiles. Each quantile is one of the values, without interpolation."""
     found: dict[str, float | int | None] = {"count": len(values)}
     for name, share in _QUANTILES.items():
         found[name] = float(np.quantile(values, share, method="inverted_cdf")) if values else None
@@ -131,7 +131,7 @@ def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[floa
 
 
 def _location(of: Unread) -> str:
-    """Return the line numbers of an unread part as text, empty if a file could not be read at all."""
+    """Return the line numbers of an unread part as text. The text is empty if no line of the file could be read."""
     return f"lines {of.line_first} to {of.line_last}: " if of.line_last else ""
 
 
@@ -173,7 +173,7 @@ def _released(session: CapturedSession) -> dict[str, Any]:
 
 
 def _answered(found: Answers) -> dict[str, Any]:
-    """Return the answers to the letter's questions as a JSON object; a derived message has its cause's line number."""
+    """Return the answers to the letter's questions as a JSON object. A derived message has its cause's line number."""
     return {
         "session_update_lines": list(found.update_lines),
         "turns": [asdict(each) for each in found.turns],
@@ -184,7 +184,7 @@ def _answered(found: Answers) -> dict[str, Any]:
 
 
 def _number_of(count: Count) -> int | None:
-    """Return a count without its certainty; None if it is unknown."""
+    """Return a count without its certainty; None if the count is unknown."""
     return None if count.kind == "unknown" else count.value
 
 
@@ -239,7 +239,7 @@ def _release_lines(session: CapturedSession) -> list[str]:
 
 
 def _answer_lines(session: CapturedSession) -> list[str]:
-    """Return a line of text per answer to the letter's questions; a turn's counts have the certainty of the session's."""
+    """Return a line of text per answer to the letter's questions. A turn's counts are as certain as the session's."""
     found = session.answers
     results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [

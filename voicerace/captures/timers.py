@@ -1,4 +1,4 @@
-"""Timers that run on the clock of a recording or a script."""
+"""Provide timers that use the clock of a recording or a script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TimerTable:
         self._count = 0
 
     def set(self, actor: str, name: str, due: int) -> None:
-        """Start a timer; replace a running timer with the same actor and name."""
+        """Start a timer. It replaces a running timer with the same actor and name."""
         self._count += 1
         self._due[actor, name] = (due, self._count)
 
@@ -28,7 +28,7 @@ class TimerTable:
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove and return the timer with the earliest due time; of equal due times, the timer that was set first.
+        """Remove and return the timer with the earliest due time. If several are equal, the first that was set is returned.
 
         Args:
             until: latest due time to consider; None for no limit.

@@ -2,8 +2,8 @@
 
 The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result
 contains the host's round trip, which is therefore set to 0. Times across the upstream link contain its round trip, which is
-subtracted. It is measured if both ends share a clock. Otherwise the quickest answer to the proxy is used, an upper bound.
-`TimeProfile.notes` states these assumptions.
+subtracted. This round trip is measured if both ends share a clock. Otherwise it is the quickest answer to the proxy, an upper
+bound. `TimeProfile.notes` states these assumptions.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
 
 @dataclass(frozen=True)
 class Network:
-    """Estimate of the round trip between proxy and API.
+    """An estimate of the round trip between proxy and API.
 
     Attributes:
-        rtt_ms: round trip in ms, or an upper bound of it; 0 if it is unknown.
+        rtt_ms: round trip in ms or its upper bound, 0 if unknown.
         known: whether `rtt_ms` was measured.
         sentence: description of the source of `rtt_ms`.
     """
@@ -156,7 +156,7 @@ def _created(recording: Recording) -> list[float]:
 
 
 def _answered(recording: Recording, how: str) -> list[float]:
-    """Return the time in ms at the proxy from each response.create with an answer of the kind `how` to that answer."""
+    """Return the time in ms at the proxy from each response.create to its answer, for answers of the kind `how`."""
     ledger = Ledger()
     by_seq = {event.seq: event for event in recording.events}
     for event in recording.ordered("proxy"):

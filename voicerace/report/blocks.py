@@ -1,4 +1,4 @@
-"""The blocks of a section of the letter (text, claims, tables, pictures, code, folds), and their display in a notebook.
+"""Define the blocks of a letter's section (text, claims, tables, pictures, code, folds), and display them in a notebook.
 
 A section is a list of blocks, so that tests need no browser and claims can be written to a file. Blocks contain trusted
 Markdown; use `quoted` for text from a capture.
@@ -25,7 +25,7 @@ from voicerace.report.notebook.display import frame_html, image_bundle, inline_h
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
-#: MIME types of outputs that only `PageExporter` reads.
+#: MIME type of an output that only `PageExporter` reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
 
@@ -40,7 +40,7 @@ class Support:
         target: what was tested: a kind of program, or documented runs.
         count: number of cases that support the claim.
         of: number of cases.
-        what: the cases, in the plural, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
+        what: the cases as a plural with settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
             is 0, the reason.
         drawn: whether the cases are independent draws, whose share has a confidence interval.
         source: a file, or a part of the run.
@@ -55,7 +55,7 @@ class Support:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % Wilson interval of the share; None if the cases are not draws."""
+        """Return the 95 % Wilson interval of the share; None if the cases are not independent draws."""
         return wilson(self.count, self.of) if self.drawn and self.of else None
 
     @property
@@ -83,7 +83,7 @@ class Claim:
         sentence: Markdown text, made from the data.
         seen: the evidence of each target.
         releases: the releases to which the claim applies.
-        quiet: whether to omit the list of evidence, because the sentence contains the counts.
+        quiet: whether to omit the list of evidence. The sentence then contains the counts.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Picture:
     """A picture with its alternative text and its caption.
 
     Attributes:
-        plot: a `partial` of a plot function and its arguments; see `image_of`.
+        plot: a `partial` of a plot function and its arguments, see `image_of`.
         alt: the alternative text, with the numbers of the picture.
         caption: text below the picture.
     """
@@ -149,7 +149,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. `code` is whether to append the code of the notebook."""
+    """The title of the letter and the facts below it. If `code` is True, the code of the notebook is appended."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -193,7 +193,7 @@ def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
 
 
 def words_of(blocks: Iterable[Block]) -> str:
-    """Return all text of blocks for tests, including alternative texts and tables."""
+    """Return the text of blocks, including alternative texts and tables. Tests search it."""
     found = []
     for block in blocks:
         match block:
@@ -222,12 +222,12 @@ def quoted(text: str, length: int = 80) -> str:
 
 
 def many(number: int, what: str, more: str = "") -> str:
-    """Return a number with its noun, such as ``1 session`` or ``2 sessions``. `more` is an irregular plural."""
+    """Return a number with its noun, such as ``1 session`` or ``2 sessions``. `more` is the plural if it is irregular."""
     return f"{number:,} {what if number == 1 else more or what + 's'}"
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
-    """Return a list as text, such as ``a``, ``a and b`` or ``a, b and c``."""
+    """Join words as text, such as ``a``, ``a and b`` or ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 

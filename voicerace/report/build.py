@@ -55,9 +55,9 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is created. The file of the claims has the same name with the suffix ``.json``.
+        page: the HTML file. Its folder is created. The file of the claims has the same name with the suffix ``.json``.
         parameters: fields of `LetterParameters`. Without `run`, a new run is written to `out`.
-        pdf: PDF file to write as well; None for no PDF.
+        pdf: PDF file to write in addition; None for no PDF.
 
     Raises:
         InputError: a parameter is not valid, a cell fails, or the page has a fault. Nothing is written.
@@ -104,7 +104,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """Run the notebook in this process, because a kernel would load all libraries again. Return it with its outputs.
+    """Run the notebook and return it with its outputs. It runs in this process because a kernel would load all libraries again.
 
     Raises:
         InputError: a cell fails.
@@ -135,7 +135,7 @@ def _literal(value: Any) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> None:
-    """Write temporary files in the folders of the targets, then move all into place."""
+    """Write temporary files in the folders of the targets, then move all files to their targets."""
     written: dict[Path, Path] = {}
     try:
         for target, content in files.items():

@@ -1,6 +1,6 @@
-"""DataFrames and texts about the sessions of a capture, for a page or a notebook. They contain no text of the capture.
+"""Describe the sessions of a capture as DataFrames and texts for a page or a notebook, without text of the capture.
 
-Every function has a `Capture` from `voicerace.captures.read_capture(path, release)` as its argument:
+The argument of every function is a `Capture` from `voicerace.captures.read_capture(path, release)`:
 
 - `capture_facts`, `capture_rows`: a description, and one row per session, for display.
 - `capture_points`: the sessions with one result, as points.
@@ -9,7 +9,7 @@ Every function has a `Capture` from `voicerace.captures.read_capture(path, relea
 - `answer_rows`: answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with lines, per session.
 - `order_rows`: the relevant messages of one session, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
-- `map_points`, `map_trials`: the races as points, and the release's map with the network of the capture.
+- `map_points`, `map_trials`: the races as points, and the release's map with the network times of the capture.
 - `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
 - `notes`: information that is missing in the file.
 
@@ -83,7 +83,7 @@ def capture_facts(capture: Capture) -> str:
 
 
 def _sides(capture: Capture) -> str:
-    """Return the numbers of sessions as text, by refusal and by the order of the result and `response.done`."""
+    """Return the numbers of sessions, by refusal and by the order of the result and `response.done`, as text."""
     found: dict[tuple[bool, bool], list[str]] = {}
     for each in capture.sessions:
         if (pair := _pair(each)) is not None:
@@ -122,7 +122,7 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
-    """Return ``gap_ms`` and ``tool_ms`` at the proxy, one row per session with one result and one gap."""
+    """Return one row per session with one result and one gap: ``gap_ms`` and ``tool_ms`` at the proxy."""
     return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
@@ -167,7 +167,7 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """Return the answers to the letter's questions, one row per session, with kinds of counts and line numbers."""
+    """Return one row per session with the answers to the letter's questions, kinds of counts, and line numbers."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
@@ -247,7 +247,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
 
 
 def notes(capture: Capture) -> list[str]:
-    """Return sentences on missing information. A sentence that does not apply to every session has session numbers."""
+    """Return sentences about missing information. A sentence that does not apply to every session contains session numbers."""
     sessions: dict[str, list[int]] = {}
     for number, of in enumerate(capture.sessions, start=1):
         for sentence in of.cannot_say:
@@ -260,7 +260,7 @@ def notes(capture: Capture) -> list[str]:
 
 
 def _pair(session: CapturedSession) -> tuple[float, float] | None:
-    """Return (gap, result delay) in ms; None if the session does not have exactly one of each."""
+    """Return (gap, result delay) in ms; None unless the session has exactly one gap and one delay."""
     match session.gap_ms, session.result_delay_ms:
         case [float() | int() as gap], [float() | int() as delay]:
             return gap, delay

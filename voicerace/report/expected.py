@@ -1,6 +1,6 @@
-"""Expected outcomes of the races of a capture. Each measured race is simulated on every release.
+"""Compute expected outcomes of the races of a capture. Each measured race is simulated on every release.
 
-`ASSUMPTIONS` lists the assumptions. Each race is one draw, so the shares have Wilson intervals over the races.
+`ASSUMPTIONS` lists the assumptions. The Wilson intervals treat each race as one draw.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
     """Return the expected share of each outcome on every release, from the races of a capture.
 
     Args:
-        capture: a log or a recording of a proxy. The HAR of a browser has no `response.done` and no race.
-        releases: tags; empty for one tag per program, see `programs`.
+        capture: a log or a recording of a proxy. A browser's HAR has no `response.done` and no race.
+        releases: tags of the releases. If empty, one tag per program is used, see `programs`.
         most: maximum number of simulated races. A larger capture is sampled.
         seed: seed of the sample.
 

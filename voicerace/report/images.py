@@ -1,4 +1,4 @@
-"""Image files of pictures. `result_cache` stores them, so that equal pictures are drawn once."""
+"""Image files of pictures. `result_cache` stores the images, so that equal pictures are drawn once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["image_of"]
 
 
 def image_of(plot: Callable[[], Axes | Figure], alt: str) -> tuple[str, bytes]:
-    """Return the MIME type and the bytes of a picture; see `to_image`.
+    """Return the MIME type and the bytes of a picture, see `to_image`.
 
     Args:
         plot: a `partial` of a plot function and its arguments. Its pickle identifies the image in the cache.

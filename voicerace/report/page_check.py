@@ -23,12 +23,12 @@ _MARKS_OF_A_NOTEBOOK = (
     "Traceback (most recent call last)", "papermill-error-cell", "An Exception was encountered", "Warning:", "it/s]",
     "<Figure size", "<Axes", "output_subarea", "jp-OutputArea",
 )  # fmt: skip
-#: Pattern of API keys, which the text of an error could contain.
+#: Pattern of API keys. The text of an error could contain a key.
 _SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|Bearer\s+[A-Za-z0-9._-]{16,}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,})")
 
 
 def faults(html: str) -> list[str]:
-    """Return the faults of a page, one sentence per fault; empty for a valid page."""
+    """Return the faults of a page, one sentence per fault. The list is empty for a valid page."""
     soup = BeautifulSoup(html, "html.parser")
     return [
         *_document(soup),
@@ -55,7 +55,7 @@ def counts_in(sentence: str) -> list[tuple[int, int]]:
 
 
 def claim_faults(claims: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return one sentence per count in a claim that its evidence does not contain. Claims are as in `report.json`."""
+    """Return one sentence per count in a claim that is not in the claim's evidence. Claims have the format of `report.json`."""
     found = []
     for claim in claims:
         seen = {(each["count"], each["of"]) for each in claim["seen"]}

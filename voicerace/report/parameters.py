@@ -1,4 +1,4 @@
-"""The parameters of the notebook of the letter."""
+"""Define the parameters of the letter's notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
-#: One release per published kind of gate, starting with the customer's (docs/background.md).
+#: One release per published kind of gate. The customer's release is the first (docs/background.md).
 _RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -21,15 +21,15 @@ class LetterParameters(NotebookParameters):
     """Parameters of ``6-the-letter.ipynb``.
 
     Attributes:
-        run: the folder of an existing run; empty for a new run.
-        out: the folder of a new run; empty for ``runs/…``.
-        capture: a file with the customer's sessions; empty for no capture.
-        release: tags in use, as a list, a JSON list in text, or text with commas. If empty, the releases of the capture,
-            else the releases that the customer reported, else unknown.
-        to: the name of the customer; empty for the name in `customer`.
-        customer: a customer file, see `report.customer`; empty for voice-commerce.
+        run: the folder of an existing run. If empty, a new run is computed.
+        out: the folder of a new run. If empty, a folder in ``runs`` is created.
+        capture: a file with the customer's sessions, or an empty text.
+        release: tags in use, as a list, a JSON list in text, or text with commas. If empty, these are the releases of the
+            capture, else the releases that the customer reported, else unknown.
+        to: the name of the customer. If empty, the name in `customer` is used.
+        customer: a customer file, see `report.customer`. If empty, the customer is voice-commerce.
         sender: the author of the letter.
-        releases: the releases of a new run; the releases in use are added.
+        releases: the releases of a new run. The releases in use are added.
         step_ms: step of the delay sweep in ms.
         map_step_ms: step of both axes of the map in ms.
         draws: number of sessions per scenario and release with drawn times.
@@ -65,5 +65,5 @@ class LetterParameters(NotebookParameters):
 
     @property
     def played(self) -> tuple[str, ...]:
-        """The releases of a new run, starting with the releases in use."""
+        """Return the releases of a new run, starting with the releases in use."""
         return tuple(dict.fromkeys((*self.release, *self.releases)))

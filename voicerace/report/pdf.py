@@ -1,4 +1,4 @@
-"""Print the page as PDF with an installed Chromium, headless and without network."""
+"""Print a page as PDF with an installed Chromium that is headless and has no network."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def browser() -> str:
 
 
 def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
-    """Print the page into a file. No file is written if the browser fails.
+    """Print the page to a file. No file is written if the browser fails.
 
     Raises:
-        InputError: the browser failed. The error contains the last line of its output.
+        InputError: the browser failed. The error contains the last line of the browser's output.
     """
     try:
         pdf.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The overview picture of the race in the README. `python -m voicerace.report.race FILE` writes the picture."""
+"""Draw the overview picture of the race in the README. `python -m voicerace.report.race FILE` writes the picture."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Pair the recorded connections of a proxy into sessions. A proxy opens one upstream connection per host connection.
 
 Pairs are chosen by three criteria. Times: an upstream connection is opened while the host's connection is open, in the same
-order. Contents: a message on one connection has the same content as its cause, an earlier message on the other; user texts
-and results go from the host to the API, function calls from the API to the host. Delays: among pairs with equal contents,
-the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
+order. Contents: a message on one connection has the same content as its cause, an earlier message on the other connection. User
+texts and results are sent from the host to the API, function calls from the API to the host. Delays: among pairs with equal
+contents, the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def trace(path: Path, recording: Recording) -> Trace:
 
 
 def pair(traces: Sequence[Trace]) -> list[PairedSession]:
-    """Return the sessions in order of their start; an unmatched connection is a session of its own."""
+    """Return the sessions in order of their start. An unmatched connection is a separate session."""
     hosts = sorted((each for each in traces if each.side == "host"), key=lambda each: each.opened_ns)
     upstreams = sorted((each for each in traces if each.side == "upstream"), key=lambda each: each.opened_ns)
     tried = {(h, u): _fit(host, up) for h, host in enumerate(hosts) for u, up in enumerate(upstreams)}
@@ -112,7 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally; None if it is certain."""
+    """Return why the pair of host `h` is uncertain (contents differ, or another pair fits equally), or None."""
     if h not in chosen:
         return None
     u = chosen[h]
@@ -134,7 +134,7 @@ def _fit(host: Trace, upstream: Trace) -> _Fit | None:
         return None
     effects = without = delay = 0
     causes: dict[SharedContent, list[int]] = defaultdict(list)
-    # A cause precedes an effect with the same time.
+    # Sort a cause before an effect with the same time.
     both = [(at, content.kind == "call", content) for at, content in host.contents]
     both += [(at, content.kind != "call", content) for at, content in upstream.contents]
     for at, is_effect, content in sorted(both):
@@ -190,12 +190,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
-    """Join the recordings of a session's connections; times are counted from the opening of the first connection.
+    """Join the recordings of a session's connections. Times are counted from the opening of the first connection.
 
     Args:
         recordings: recordings of the connections, the host's first.
         number: number of the session, used in its name.
-        note: why the pairing is uncertain; None if it is certain.
+        note: why the pairing is uncertain; None if the pairing is certain.
     """
     opened = [int(each.provenance.get("opened_ns", 0)) for each in recordings]
     first = min(opened)

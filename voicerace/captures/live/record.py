@@ -1,4 +1,4 @@
-"""Run a command with relays that record its connections, then join the recordings into sessions and judge each session.
+"""Run a command with relays that record its connections, join the recordings into sessions, and judge each session.
 
 While the command runs, the folder contains one recording per connection. Afterwards it contains one recording per session.
 If the capture is killed, the recordings of the connections remain readable.
@@ -75,10 +75,11 @@ class Captured:
 
     Attributes:
         folder: folder of the capture.
-        status: exit status of the command, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
+        status: exit status of the command, or 128 + N if signal N ended the command. It is 2 instead of 0 if the sessions
+            cannot be written.
         sessions: sessions in order of their start.
-        added_ms: side -> ``median`` and ``p99`` of the latency in ms that the relay added, and the numbers of ``messages``
-            and ``connections``.
+        added_ms: side -> ``median`` and ``p99`` of the relay's latency in ms, and the numbers of ``messages`` and
+            ``connections``.
         unread: one text per file that could not be read or written, with the reason.
     """
 
@@ -135,7 +136,7 @@ def capture(
 
 
 def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
-    """Return the initial content of `run.json`, which contains neither the paths of URLs nor the command's arguments."""
+    """Return the initial content of `run.json` without the paths of URLs and the command's arguments."""
     at = {each.side: {"listen": f"{each.host}:{each.port}", "target": each.target} for each in specs}
     target = {"proxy" if each.side == "host" else "upstream": [{"name": each.target}] for each in specs}
     return {
@@ -159,7 +160,7 @@ def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _folder(out: Path | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """Create the capture's folder and yield it; remove it if the capture cannot start."""
+    """Create the capture's folder and yield its path. Remove the folder if the capture cannot start."""
     existed = out is not None and out.exists()
     with new_folder(out, info["parameters"]) as folder:
         _write_info(folder, info)
@@ -260,7 +261,7 @@ def _watched(number: int, file: Path, recording: Recording, found: PairedSession
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Untrusted payloads can have any structure. The other sessions are still judged.
+        # Untrusted payloads can have any structure. An error must not prevent the verdicts of the other sessions.
         why = f"the recording has messages that cannot be judged ({type(error).__name__})"
         verdict = Verdict("unknown", None, None, (), why)
     notes = list(recording.notes)

@@ -1,4 +1,4 @@
-"""The appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
+"""Build the appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
 
 from __future__ import annotations
 

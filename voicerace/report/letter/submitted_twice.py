@@ -1,4 +1,4 @@
-"""The section on second results: evidence from the component, the models and the running proxies, and the fix."""
+"""Build the section on second results: evidence from the component, the models and the running proxies, and the fix."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ const onFunctionCallRequest = async (
 ) => {
   sendResponse({ id: call.id, result: await tool(call) });
 };"""
-#: Settings of the recordings of running proxies with handler styles; see `parts`.
+#: Settings of the recorded sessions of running proxies with handler styles, see `parts`.
 _TIMES: Final = {"scenario": "single", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
 _SHOWN_MS: Final = 500.0
 #: Text that explains a swimlane.
@@ -67,7 +67,7 @@ LANES: Final = (
 
 @dataclass(frozen=True)
 class StyleResult:
-    """The results that a running component sent for one call, with one handler style and one result of the tool.
+    """Counts of results that a running component sent for one call, with one handler style and one outcome of the tool.
 
     Attributes:
         tag: tag of the component.
@@ -87,7 +87,7 @@ class StyleResult:
 
 
 def component_counts(context: ReportContext) -> list[StyleResult]:
-    """Return one item per recorded component and handler style; empty without recordings."""
+    """Return one item per recorded component and handler style, empty without recordings."""
     found = []
     for tag, cases in context.evidence.components.items():
         for style in HANDLERS:
@@ -104,7 +104,7 @@ def twice_counts(context: ReportContext) -> tuple[int, int]:
 
 
 def seen_twice(context: ReportContext) -> tuple[Support, ...]:
-    """Return the evidence of each target on faulty handlers."""
+    """Return the evidence about faulty handlers, one item per target."""
     rows = [row for row in component_counts(context) if not row.correct]
     found = []
     if rows:
@@ -153,7 +153,7 @@ def _seen_correct(context: ReportContext) -> tuple[Support, ...]:
 
 
 def result_advice(context: ReportContext) -> list[str]:
-    """Return advice on `result` and on tools that throw, from recorded components; empty without recordings."""
+    """Return advice on `result` and on tools that throw. It is based on recorded components and empty without recordings."""
     cases = context.evidence.components
     own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
     same = [tag for tag, (returned, sent) in own.items() if returned and sent and returned[0] == sent[0]]
@@ -181,7 +181,7 @@ def _contents(cases: Mapping[str, Any], style: str, tool_end: str) -> list[str]:
 
 
 def bar_begins(recording: Recording) -> str:
-    """Explain the start of a bar in the picture, which depends on the recorded times of requests."""
+    """Explain where a bar of the picture starts. This depends on whether the times of requests were recorded."""
     requests = [row for row in lanes_of(recording).rows if row.kind in ("create", "refused") and row.receiver == "upstream"]
     if all(row.sent_ns == row.received_ns for row in requests):
         return (
@@ -318,7 +318,7 @@ def _table(context: ReportContext, styles: pd.DataFrame) -> pd.DataFrame:
 
 
 def _along(own: pd.DataFrame) -> str:
-    """Return the outcomes along the tool's time as text."""
+    """Return the outcomes along the tool's time as text, such as ``answered, rejected from 500 ms``."""
     parts: list[str] = []
     last = ""
     for tool, outcome in zip(own["tool_ms"], own["outcome"], strict=True):

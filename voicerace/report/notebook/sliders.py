@@ -1,7 +1,7 @@
 """Sliders for one session. Each move simulates the session again and displays its verdict and picture.
 
-The verdict is displayed before the picture is drawn. While a move is processed, the front end keeps only the newest move, so
-a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
+The verdict is displayed before the picture is drawn. While a move is processed, the front end keeps only the newest move. A
+drag therefore requires no timer. Without widgets, the notebook displays the session with the initial values.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Sliders:
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders with the values of a session. A time that is drawn or differs by call has the first call's value."""
+        """Return sliders with the values of a session. A drawn or varying time gets the first call's value."""
         scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
@@ -127,7 +127,7 @@ class Sliders:
 
     @property
     def session(self) -> SessionConfig:
-        """The session with the current values of the sliders.
+        """Return the session with the current values of the sliders.
 
         Raises:
             InputError: no session is valid with these values.
@@ -163,7 +163,7 @@ class Sliders:
     def _ipython_display_(self) -> None:
         """Display the widgets, and the session as HTML in a second output.
 
-        If one output has both, nbconvert selects the widgets and shows nothing.
+        If one output contains both, nbconvert selects the widgets and displays nothing.
         """
         bundle = self._repr_mimebundle_()
         still = bundle.pop("text/html")

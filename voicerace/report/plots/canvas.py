@@ -1,7 +1,7 @@
-"""Canvases for a swimlane: matplotlib axes, or SVG.
+"""Provide canvases for a swimlane: matplotlib axes, or SVG.
 
-Writing the SVG takes a few milliseconds, but the width of its labels depends on the fonts of the reader. A page that must
-look the same everywhere uses axes. Coordinates are in inches from the left and from the top.
+SVG is written in a few milliseconds, but the width of labels depends on the reader's fonts. A page that must not depend on the
+reader's fonts uses axes. Coordinates are in inches from the left and from the top.
 """
 
 from __future__ import annotations
@@ -164,5 +164,5 @@ def _stroke(look: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text escaped for SVG. Characters that XML does not allow are replaced."""
+    """Return text escaped for SVG. Characters that are invalid in XML are replaced."""
     return escape(_UNPRINTABLE.sub("�", text))

@@ -1,8 +1,8 @@
-"""An overview of sessions: one row per session, true to scale, from the function call to the reply.
+"""Draw an overview of sessions: one row per session, true to scale, from the function call to the reply.
 
-While the API is busy with a response, there is a bar. Marks above it are results, at their arrival at the proxy. Arrows below
-it are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the API refuses the
-request. The swimlane contains all messages.
+A bar is a response in the slot. Marks above a bar are results at their arrival at the proxy. Arrows below a bar are requests
+for the next response at their arrival at the API. If an arrow lands inside a bar, the API refuses the request. A swimlane
+(`plots.swimlane`) contains all messages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-#: Distance in inches below which marks share a label.
+#: Maximum distance in inches of marks that share a label.
 _NEAR: Final = 0.16
 
 
@@ -49,12 +49,12 @@ class OverviewLine:
 
 @dataclass(frozen=True)
 class Strip:
-    """The content of a row. All times are in ms since the function call.
+    """The content of one row: the slot, results and requests of a turn. All times are in ms since the function call.
 
     Attributes:
-        busy: (begin, end or None, whether it is a reply) of each response.
+        busy: (begin, end or None, whether the response is a reply) of each response.
         results: (arrival at the proxy, whether the app sent it) of each result.
-        requests: (arrival at the API, whether it was refused) of each `response.create`.
+        requests: (arrival at the API, whether the request was refused) of each `response.create`.
         outcome: outcome of the turn.
     """
 
@@ -65,7 +65,7 @@ class Strip:
 
 
 def strip_of(recording: Recording) -> Strip:
-    """Return the row of the worst turn of a session, from its function call on."""
+    """Return the row of a session's worst turn, starting with the turn's function call."""
     lanes = lanes_of(recording)
     turn = lanes.turn or lanes.verdict.turn
     # The row ends before the next user input.
@@ -97,7 +97,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
 
     Args:
         lines: at least one row.
-        until_ms: end of the axis in ms; None to end after the last request.
+        until_ms: end of the axis in ms; None selects a time after the last request.
     """
     strips = [strip_of(each.recording) for each in lines]
     until = until_ms or _until(strips)

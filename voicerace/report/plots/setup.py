@@ -1,4 +1,4 @@
-"""A drawing of the test set-up: parts, messages, times, and the tested programs."""
+"""Draw the test set-up: parts, messages, times, and the tested programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state diagram of the slot, drawn from the transition table of the mock upstream."""
+"""Draw the state diagram of the slot from the transition table of the mock upstream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS: Final[dict[Occurrence, str]] = {
     "lag_over": "slot_lag_ms over",
     "cancel": "response.cancel",
 }
-#: (From, to) -> (bend of the arrow, right and upward offset in inches of its label from the middle of the arrow).
+#: (From, to) -> (bend of the arrow, right and upward offset in inches of the label from the arrow's middle).
 _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("free", "taken"): (0.0, 0.0, 0.24),
     ("taken", "active"): (0.0, 0.78, 0.0),
@@ -46,7 +46,7 @@ _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
 
 
 def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]]:
-    """Return the arrows by (from, to, refused), each with its events and their kinds of evidence."""
+    """Map (from, to, refused) of each arrow to a list of (event, kind of evidence)."""
     found: dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]] = {}
     for (state, event), row in SLOT.items():
         found.setdefault((state, row.next, row.refused), []).append((event, row.mark))

@@ -1,6 +1,7 @@
-"""The style of all pictures: colour, hatch, marker and glyph of each outcome, and image files with alternative text.
+"""Define the style of all pictures: colour, hatch, marker and glyph of each outcome, and image files with alternative text.
 
-Outcomes are never distinguished by colour alone. Figures are created without pyplot, so that a notebook shows them once.
+Outcomes are never distinguished by colour alone. Figures are created without pyplot so that a notebook displays each figure
+once.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ LINES: Final = (
     (INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"), (DEFAULT_ERROR, "-", "v"), (REPLY, "--", "P"),
     ("#6A3D9A", "-.", "X"),
 )  # fmt: skip
-#: Maximum size of an SVG in bytes; larger pictures become a PNG.
+#: Maximum size of an SVG in bytes. Larger pictures are stored as PNG.
 _SVG_LIMIT: Final = 200_000
 
 
@@ -100,7 +101,7 @@ _RC: Final[dict[str, Any]] = {
 
 def rc() -> Any:
     """Return a context manager that applies the style and restores the settings of matplotlib afterwards."""
-    # Settings of a notebook must not change the bytes of a picture.
+    # A notebook's settings must not change the bytes of a picture.
     settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEEP}
     return mpl.rc_context(settings | _RC)
 
@@ -150,11 +151,11 @@ def patch_of(outcome: str) -> Patch:
 
 
 def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
-    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the size.
+    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the resolution.
 
     Args:
         picture: axes or a figure.
-        alt: the alternative text, with the numbers of the picture; an SVG has it as its label.
+        alt: the alternative text with the numbers of the picture. It becomes the label of an SVG.
 
     Raises:
         InputError: there is no alternative text.

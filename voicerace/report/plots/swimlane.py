@@ -1,6 +1,7 @@
-"""A swimlane of a session: host, proxy and upstream are lanes, time runs downward, the slot is a bar at the upstream.
+"""Draw a swimlane of a session. Host, proxy and upstream are lanes. Time increases downward. The slot is a bar at the upstream.
 
-Time is not to scale: simultaneous messages have separate rows, and silence is shortened. `swimlane_rows` selects the rows.
+Time is not to scale: simultaneous messages have separate rows, and long silences are shortened. `swimlane_rows` selects the
+rows.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class _Layout:
     """Vertical positions in rows from the top.
 
     Attributes:
-        sent: seq of a message -> position of its sending.
-        received: seq of a message -> position of its arrival.
+        sent: seq of a message -> position of the send time.
+        received: seq of a message -> position of the receive time.
         instants: (time in ns, first position, last position) of the messages sent at one time.
         silences: (position, duration in ns) of each shortened silence.
         height: height of the picture.
@@ -68,7 +69,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     Args:
         recording: a computed or recorded session.
         ax: axes to draw on; None for a new figure.
-        window: ``turn`` for the worst tool turn from its user input on, ``all`` for the complete session.
+        window: ``turn`` for the worst tool turn, starting with the turn's user input, ``all`` for the complete session.
     """
     lanes = lanes_of(recording, window)
     layout = _layout(lanes)
@@ -84,7 +85,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. Its font depends on the reader's computer.
+    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. The font depends on the reader's computer.
 
     Args:
         recording, window: as for `plot_swimlane`.
@@ -146,7 +147,7 @@ def _column(row: MessageRow) -> str:
 
 
 def _layout(lanes: Lanes) -> _Layout:
-    """Return the layout: later messages are lower, and labels of one column are at least one row apart."""
+    """Return a layout in which later messages are lower and labels of one column are at least one row apart."""
     points: list[tuple[int, int, int, MessageRow]] = []
     for row in lanes.rows:
         points.append((row.sent_ns, 1, row.seq, row))
