@@ -1,4 +1,4 @@
-"""Provide timers that use the clock of a recording or a script."""
+"""Run timers on the clock of a recording or a script."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TimerTable:
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove and return the timer with the earliest due time. If several are equal, the first that was set is returned.
+        """Remove and return the timer with the earliest due time. Of timers with equal due times, return the first set.
 
         Args:
             until: latest due time to consider; None for no limit.
@@ -53,7 +53,7 @@ class Timers(Interpreter):
         self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
-        """Start and stop timers according to effects that the model returned at `now_ns`."""
+        """Start and stop timers for the effects that the model returned at `now_ns`."""
         self._now_ns = now_ns
         self.apply("proxy", effects)
 
@@ -64,7 +64,7 @@ class Timers(Interpreter):
         self._table.cancel(actor, name)
 
     def until(self, now_ns: int, model: Proxy) -> Effects:
-        """Pass each timer that is due until `now_ns` to the model, in order, and return the model's effects."""
+        """Pass each timer due by `now_ns` to the model, in order, and return the model's effects."""
         done: list[Effect] = []
         while (ended := self._table.pop(now_ns)) is not None:
             due_ns, _, name = ended

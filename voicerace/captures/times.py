@@ -1,9 +1,9 @@
 """Measure times in captures as values for sweeps (`TimeProfile`), and estimate the round trip of the upstream link.
 
-The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result
-contains the host's round trip, which is therefore set to 0. Times across the upstream link contain its round trip, which is
-subtracted. This round trip is measured if both ends share a clock. Otherwise it is the quickest answer to the proxy, an upper
-bound. `TimeProfile.notes` states these assumptions.
+The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result contains
+the host's round trip, which is therefore set to 0. Times across the upstream link contain the link's round trip, which is
+subtracted. The round trip is measured if both ends share a clock. Otherwise the time of the quickest answer to the proxy is
+used as an upper bound. `TimeProfile.notes` states these assumptions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TimeProfile:
 
     @classmethod
     def of(cls, *captures: Capture) -> Self:
-        """Return the times of all sessions of the captures.
+        """Collect the times of all sessions of the captures.
 
         Raises:
             InputError: no session has times of a call and its result, or of a call and its response.done.
@@ -108,7 +108,7 @@ class Network:
     """An estimate of the round trip between proxy and API.
 
     Attributes:
-        rtt_ms: round trip in ms or its upper bound, 0 if unknown.
+        rtt_ms: round trip in ms, or an upper bound on the round trip; 0 if unknown.
         known: whether `rtt_ms` was measured.
         sentence: description of the source of `rtt_ms`.
     """
@@ -119,10 +119,10 @@ class Network:
 
 
 def network_of(sessions: Iterable[CapturedSession]) -> Network:
-    """Return one estimate of the upstream round trip from all sessions.
+    """Estimate the upstream round trip from all sessions.
 
-    Answers to the proxy are the confirmation of a result, a response.created and a refusal. A derived send has the time of
-    its cause. A log truncates times to milliseconds, so 1 ms is added to an upper bound.
+    The answers to the proxy are confirmations of results, response.created, and refusals. A derived send has the time of its
+    cause. A log truncates times to milliseconds, so 1 ms is added to an upper bound.
     """
     both: list[float] = []
     found: list[float] = []

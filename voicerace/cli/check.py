@@ -94,7 +94,7 @@ def check(
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
-    # Printed before files are written, because writing may fail.
+    # Print before files are written, because writing can fail.
     if as_json:
         print_json(_record(report))
     else:

@@ -21,7 +21,7 @@ __all__ = ["conformance"]
 
 
 def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
-    """Play documented runs against the real API with the models, print the outcomes, and return exit status 0."""
+    """Play the models with the documented runs against the real API, print the outcomes, and return exit status 0."""
     from voicerace.conformance import reported
 
     if given := [name for name, value in refused.items() if value]:

@@ -1,4 +1,4 @@
-"""The options that several verbs share, including one option per time of a session."""
+"""Options that several verbs share, including one option per time of a session."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def takes_grid(verb: _Verb) -> _Verb:
 
 
 def names_given(given: Sequence[str] | None) -> list[str]:
-    """Return the names given to an option that can be repeated and accepts commas."""
+    """Return all names given to a repeatable option that accepts comma-separated values."""
     return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
@@ -186,12 +186,12 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
-    """Return the parameter of an additional option, for `with_options`."""
+    """Return the parameter of an additional option for `with_options`."""
     return _parameter(name, Annotated[kind, option], default)
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
-    """Return the verb with the options `added`, whose values `make` converts to the argument `argument`."""
+    """Return the verb with the options `added`. `make` converts their values to the argument `argument`."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:
@@ -208,7 +208,7 @@ def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], mak
 def with_workaround_times(
     times: Mapping[str, object], workaround: str | None, hold_ms: str | None, fallback_ms: str | None
 ) -> Mapping[str, object]:
-    """Return `times` with `hold_ms` and `fallback_ms`, if they are given.
+    """Return `times` with `hold_ms` and `fallback_ms` added if they are given.
 
     Raises:
         InputError: `hold_ms` or `fallback_ms` is given without a workaround.
@@ -220,7 +220,7 @@ def with_workaround_times(
 
 
 def knob_words(given: list[str] | None) -> Mapping[str, str]:
-    """Return texts ``NAME=VALUE`` as a mapping: name -> value.
+    """Parse texts ``NAME=VALUE`` into a mapping: name -> value.
 
     Raises:
         InputError: a text has no ``=``.
@@ -235,7 +235,7 @@ def knob_words(given: list[str] | None) -> Mapping[str, str]:
 
 
 def backend_directory(proxy: str) -> Path:
-    """Return the folder of a proxy given as ``backend:DIR``.
+    """Return the folder DIR of a proxy given as ``backend:DIR``.
 
     Raises:
         InputError: the text has another form.

@@ -86,7 +86,7 @@ def run(
         if tie_outcome is not None:
             print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
         assumed = assumed_times({*times, *session.scenario.times}, profile)
-        # With a real upstream the times of the mock are not used.
+        # With a real upstream, the mock's times are not used.
         used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
         print_lines(text.assumed_lines(used, profile))
     return int(verdict.outcome in (fail_on or ()))

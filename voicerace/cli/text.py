@@ -21,7 +21,7 @@ __all__ = [
     "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",
 ]  # fmt: skip
 
-#: Types of the events in the printed timeline, which are those that affect a race.
+#: Types of the events in the printed timeline: the events that affect a race.
 _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
@@ -96,7 +96,7 @@ def all_alike(outcome: str) -> str:
 
 
 def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
-    """Return a line that states whether ties were looked for. `names`: times with a continuous distribution."""
+    """Return a line that states whether ties were searched for; `names` are the times with a continuous distribution."""
     draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
     if looked_for:
         return f"ties: looked for (--ties), several sessions per trial, although {draws}"
@@ -104,7 +104,7 @@ def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
 
 
 def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
-    """Yield lines with the times that were not given and their values; no line if `assumed` is empty."""
+    """Yield lines with the times that were not given and their assumed values."""
     if assumed:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
         line = f"assumed times (profile {profile}, in ms; none was given): {times}"

@@ -144,7 +144,7 @@ class Event:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Event:
-        """Return the event in the JSON object of a line.
+        """Return the event in `record`, the JSON object of a line.
 
         Raises:
             InputError: a field is missing or has a wrong type.
