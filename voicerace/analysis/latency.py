@@ -83,6 +83,8 @@ def dead_air_ms(trace: TraceIndex, calling: Response, informed: list[Response]) 
         return None
     heard = trace.by_seq[informed[0].heard]
     since = time_of(heard, "proxy")
+    if trace.direct:
+        return ms(since - time_of(trace.by_seq[calling.done], "upstream"))
     for event in trace.recording.on(PROXY_TO_COMPONENT):
         if event.seq > heard.seq and time_of(event, "proxy") >= since and agent.is_reply_output(event.payload):
             return ms(time_of(event, "component") - time_of(trace.by_seq[calling.done], "upstream"))

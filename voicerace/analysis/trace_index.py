@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from voicerace.model.protocol.ledger import Create, Ledger, Response
 from voicerace.trace.recording import Event, Recording
 from voicerace.units import ns
 
-__all__ = ["TraceIndex", "time_of"]
+__all__ = ["DIRECT", "TraceIndex", "time_of"]
+
+#: Topology in the provenance of a session without a proxy.
+DIRECT: Final = "direct"
 
 
 class TraceIndex:
@@ -18,6 +22,8 @@ class TraceIndex:
         recording: the recording, without the links between component and forwarder.
         by_seq: seq -> event.
         by_type: type -> its events, in order; see `of_type`.
+        direct: whether the client is connected to the API without a proxy. The client is then the host: what the API sends
+            to it is sent to the host.
         host_seen: whether both directions of the host link were observed.
         upstream_seen: whether both directions of the upstream link were observed.
         ledger: ledger of the upstream link. Its keys are seqs.
@@ -37,7 +43,8 @@ class TraceIndex:
         self.by_type: dict[str, list[Event]] = {}
         for event in recording.events:
             self.by_type.setdefault(event.type, []).append(event)
-        self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
+        self.direct = recording.provenance.get("topology") == DIRECT
+        self.host_seen = self.direct or (recording.observes("proxy", "component") and recording.observes("component", "proxy"))
         self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
         self.ledger = Ledger()
         self.order: dict[int, int] = {}

@@ -253,6 +253,8 @@ class _Judge(TraceIndex):
         """Return the number of errors with the active-response code that were sent to the host in the turn."""
         if not self.host_seen:
             return 0
+        if self.direct:
+            return sum(first <= self.order[key] < end for key in self.ledger.refusals)
         keys = list(self.order)
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -29,7 +30,7 @@ from voicerace.trace.recording import Recording
 if TYPE_CHECKING:
     from voicerace.engine.live.play import Live
 
-__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
+__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_client", "check_live", "check_virtual", "junit", "off_time"]
 
 
 #: Names of the delays that decide the outcome of a case.
@@ -189,6 +190,39 @@ def check_live(
         if not waiting:
             break
     return AcceptanceReport(target, [found[number] for number in sorted(found)])
+
+
+def check_client(
+    command: Sequence[str],
+    cases: Sequence[Case],
+    allowed: Iterable[str] = (),
+    at_once: int = 4,
+    log: Path | None = None,
+    tick: Callable[[], object] = lambda: None,
+) -> AcceptanceReport:
+    """Check a client program that connects to the API without a proxy, with the mock API, and return the report.
+
+    Args:
+        command: the program with its arguments (docs/clients.md).
+        cases: the cases.
+        allowed: outcomes that every case accepts.
+        at_once: number of sessions, and so of processes, that run at the same time.
+        log: file for the output of the program.
+        tick: called after each session.
+
+    Raises:
+        InputError: the program does not exist.
+    """
+    from voicerace.engine.live.background import play_all
+    from voicerace.engine.live.direct import DirectClient
+
+    planned = [(number, SessionConfig.of(**case.settings)) for number, case in enumerate(cases)]
+    found: dict[int, Checked] = {}
+    for number, recording in play_all(lambda: DirectClient(command, log), planned, at_once):
+        done = _checked(cases[number], recording, allowed)
+        found[number] = replace(done, faults=tuple(each for each in done.faults if each.word not in cases[number].allowed))
+        tick()
+    return AcceptanceReport("client", [found[number] for number in sorted(found)])
 
 
 def off_time(session: SessionConfig, recording: Recording) -> str | None:

@@ -39,6 +39,7 @@ _TIMES_MS: Final[Mapping[str, float]] = {
     "item_done_ms": 1,
     "vad_ms": 200,
     "idle_timeout_ms": 5_000,
+    "server_turn_ms": 0,
     "slot_lag_ms": 0,
     "rate_limits_ms": 30,
 }

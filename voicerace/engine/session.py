@@ -259,6 +259,7 @@ class SessionConfig:
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
                 limits_lag=not self.times.never_positive("rate_limits_ms"),
                 idles=self.times.has("idle_timeout_ms"),
+                server_turns=self.times.has("server_turn_ms"),
                 provider=self.provider,
             ),
         }

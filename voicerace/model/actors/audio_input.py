@@ -117,6 +117,15 @@ class InputAudio(Responses):
         if detection.get("create_response") is not False:
             self._server_begins()
 
+    def _server_turn(self) -> None:
+        """Start a response as server VAD does at the end of speech, without audio from the client."""
+        state = self.state
+        item_id, now = self._id("item"), state.appended // _BYTES_PER_MS
+        self._send(input_audio.speech_started(self._id("event"), item_id, now))
+        self._send(input_audio.speech_stopped(self._id("event"), item_id, now))
+        self._commit(item_id)
+        self._server_begins()
+
     def _server_begins(self) -> None:
         """Start a response without a `response.create` if the slot is free, else apply `Knobs.server_turn_taken`."""
         if self.state.slot == "free":
@@ -140,6 +149,10 @@ class InputAudio(Responses):
 
     def _done(self, response: MockResponse, status: str, reason: str | None = None) -> None:
         super()._done(response, status, reason)
+        calls = any(output.kind == "call" for output in response.plan.outputs)
+        if self.server_turns and calls and not self.state.server_turned:
+            self.state.server_turned = True
+            self._out.append(SetTimer("turn", "server_turn_ms"))
         if response.in_band and self.state.slot == "free":
             self._slot_is_free()
 

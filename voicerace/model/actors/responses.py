@@ -42,7 +42,8 @@ class Responses(StatefulActor[UpstreamState]):
         slot_lags: whether the slot becomes free later than response.done (`slot_lag_ms` is not 0).
         limits_lag: whether rate_limits.updated is sent later than response.done (`rate_limits_ms` is not 0).
         idles: whether the server starts a response after silence (`idle_timeout_ms` is set), if the session requests this.
-        provider: name of the API provider, a key of `model.catalog.providers.PROVIDERS`.
+        server_turns: whether the server starts a response after the first response with calls (`server_turn_ms` is set).
+        provider: name of a row of `model.catalog.providers`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Responses(StatefulActor[UpstreamState]):
         slot_lags: bool = False,
         limits_lag: bool = False,
         idles: bool = False,
+        server_turns: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
         super().__init__(UpstreamState())
@@ -69,6 +71,7 @@ class Responses(StatefulActor[UpstreamState]):
         self.slot_lags = slot_lags
         self.limits_lag = limits_lag
         self.idles = idles
+        self.server_turns = server_turns
         self.provider = PROVIDERS[provider]
 
     def _send(self, message: realtime.Message) -> None:

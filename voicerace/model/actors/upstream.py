@@ -93,6 +93,8 @@ class Upstream(InputAudio):
             self._speech_over()
         elif kind == "idle":
             self._idle()
+        elif kind == "turn":
+            self._server_turn()
         return self._effects()
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
@@ -158,7 +160,8 @@ class Upstream(InputAudio):
             return
         self._out.append(Cancel("idle"))
         if not self._slot("create"):
-            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            cause = event.get("event_id") if self.knobs.refusal_event_id == "yes" else None
+            self._send(realtime.refusal(self._id("event"), self.state.holder, cause))
             return
         self._begin(self._next_plan(asked), asked)
 

@@ -35,8 +35,9 @@ class Knobs:
         items_close: whether each item of a response ends when it is complete (``singly``), or all items end in order when
             the last item is complete (``together``). ``provider`` uses the provider's setting (`model.catalog.providers`).
         cancel_before_created: whether response.cancel between an accepted request and its response.created only causes
-            an error (``nothing``, reported by a client's authors) or ``ends`` the response.
-        error_after_create: error code that answers a request while the slot is free. If empty, a response answers it.
+            an error (``nothing``, reported by a client's authors), or ``ends`` the response.
+        refusal_event_id: whether a refusal has the client event id of the refused request.
+        error_after_create: error code with which a request is answered while the slot is free; empty: with a response.
     """
 
     function_output: Literal["at_once", "item_done", "response_done"] = "at_once"
@@ -48,6 +49,7 @@ class Knobs:
     items_close: Literal["provider", "together", "singly"] = "provider"
     cancel_before_created: Literal["nothing", "ends"] = "nothing"
     error_after_create: str = ""
+    refusal_event_id: Literal["yes", "no"] = "yes"
 
 
 @dataclass
@@ -105,7 +107,8 @@ class UpstreamState:
         appended: number of audio bytes appended in the session.
         speech: item id of the user's current speech, or empty if the user does not speak.
         pausing: whether the newest audio of the current speech is silent.
-        server_waits: whether a delayed response of the server starts when the slot becomes free.
+        server_waits: whether the server starts a response when the slot becomes free.
+        server_turned: whether the timer of the server's own turn (`server_turn_ms`) was started.
         ended: whether the connection is closed.
     """
 
@@ -129,4 +132,5 @@ class UpstreamState:
     speech: str = ""
     pausing: bool = False
     server_waits: bool = False
+    server_turned: bool = False
     ended: bool = False

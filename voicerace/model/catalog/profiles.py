@@ -53,6 +53,10 @@ TIMES: Final[dict[str, Time]] = {
     "idle_timeout_ms": Time(
         "silence after a response until the API begins one by itself, if Settings asks for it (server VAD)", optional=True
     ),
+    "server_turn_ms": Time(
+        "from response.done of the first function call until the API begins a response by itself, as after speech (server VAD)",
+        optional=True,
+    ),
     "deadline_ms": Time("maximum wait for a reply, from the last result, else the last call, else the user's input"),
 }
 
@@ -133,7 +137,7 @@ _FIXED: Final[dict[str, str | None]] = {
     "reader_ms": None, "preamble_ms": "200", "item_done_ms": None, "slot_lag_ms": "0", "rate_limits_ms": None,
     "repeat_ms": "0", "inject_ms": "20", "offline_ms": "300", "settings_ms": "200",
     "speech_ms": "1500", "frame_ms": "100", "mic_tail_ms": "700", "vad_ms": "500",
-    "idle_timeout_ms": None, "deadline_ms": "30000",
+    "idle_timeout_ms": None, "server_turn_ms": None, "deadline_ms": "30000",
 }  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {

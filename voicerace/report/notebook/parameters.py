@@ -23,6 +23,7 @@ from voicerace.units import ms
 __all__ = [
     "DelaySweepParameters",
     "EveryPathParameters",
+    "FieldParameters",
     "NotebookParameters",
     "OneSessionParameters",
     "SuspicionsParameters",
@@ -191,6 +192,18 @@ class YourSessionsParameters(NotebookParameters):
     @classmethod
     def _name(cls, value: object, info: Any) -> Any:
         return name_of(info.field_name, value) if value else ""
+
+
+class FieldParameters(NotebookParameters):
+    """Parameters of ``7-the-field.ipynb``.
+
+    Attributes:
+        client: name of a client in data/field.
+        case: name of a case, or its beginning.
+    """
+
+    client: str = "livekit-agents"
+    case: str = "server turn"
 
 
 class SuspicionsParameters(NotebookParameters):
