@@ -107,7 +107,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        pen = _Pen(ax, until)
+        pen = _RowPainter(ax, until)
         _legend(ax)
         for number, (line, strip) in enumerate(zip(lines, strips, strict=True)):
             pen.line(_HEAD + _LANE * number, line, strip)
@@ -151,7 +151,7 @@ def _legend(ax: Axes) -> None:
     ax.text(6.4, y, "✗ refused", fontsize=8.5, va="center", color=WARN, fontweight="bold")
 
 
-class _Pen:
+class _RowPainter:
     def __init__(self, ax: Axes, until: float) -> None:
         self.ax = ax
         self.since = -0.05 * until

@@ -79,7 +79,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        _Pen(AxesCanvas(ax), layout, height).draw(lanes)
+        _SwimlanePainter(AxesCanvas(ax), layout, height).draw(lanes)
     return ax
 
 
@@ -93,7 +93,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
-    _Pen(canvas, layout, height).draw(lanes)
+    _SwimlanePainter(canvas, layout, height).draw(lanes)
     return canvas.svg(_alt(lanes))
 
 
@@ -193,7 +193,7 @@ def _layout(lanes: Lanes) -> _Layout:
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-class _Pen:
+class _SwimlanePainter:
     def __init__(self, canvas: Canvas, layout: _Layout, height: float) -> None:
         self.canvas = canvas
         self.layout = layout
