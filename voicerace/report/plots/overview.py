@@ -15,7 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, figure_of, rc
+from voicerace.report.plots.style import (
+    DEFAULT_ERROR,
+    GREY,
+    INK,
+    REPLY,
+    RESULT,
+    STYLES,
+    TAKEN,
+    WARN,
+    WIDTH,
+    blank_axes,
+    figure_of,
+    rc,
+)
 from voicerace.report.plots.swimlane_rows import Lanes, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -103,10 +116,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
     until = until_ms or _until(strips)
     height = _HEAD + _LANE * len(lines) + _FOOT
     with rc():
-        ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
-        ax.set_xlim(0, WIDTH)
-        ax.set_ylim(height, 0)
-        ax.axis("off")
+        ax = blank_axes(height)
         pen = _RowPainter(ax, until)
         _legend(ax)
         for number, (line, strip) in enumerate(zip(lines, strips, strict=True)):

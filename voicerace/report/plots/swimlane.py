@@ -10,10 +10,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import (
+    DEFAULT_ERROR,
+    FAINT,
+    GREY,
+    INK,
+    REPLY,
+    RESULT,
+    STYLES,
+    TAKEN,
+    WARN,
+    WIDTH,
+    blank_axes,
+    rc,
+)
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -74,11 +86,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
-        if ax is None:
-            ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
-        ax.set_xlim(0, WIDTH)
-        ax.set_ylim(height, 0)
-        ax.axis("off")
+        ax = blank_axes(height, ax)
         _SwimlanePainter(AxesCanvas(ax), layout, height).draw(lanes)
     return ax
 
