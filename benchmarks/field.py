@@ -1,6 +1,7 @@
 """Check the clients in clients/ and write their recordings: `python benchmarks/field.py NAME=COMMAND ... [--draws N]`.
 
-`data/field/NAME.jsonl.gz` has the recording of every case and of the first drawn sessions, `data/field/NAME.csv` a row per session.
+`data/field/NAME.jsonl.gz` has the recording of every case and of the first drawn sessions, `data/field/NAME.csv` a row per
+session.
 """
 
 from __future__ import annotations

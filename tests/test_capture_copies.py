@@ -175,6 +175,17 @@ def test_exports_and_copies_refuse_invalid_input(tmp_path: Path, capsys: pytest.
     assert there.read_text() == "x"
 
 
+def test_redact_prints_the_number_of_sessions_and_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture, copy = tmp_path / "capture.jsonl", tmp_path / "copy.jsonl"
+    recordings = [play(release="0.9.1", tool_ms=tool_ms) for tool_ms in (50, 250)]
+    write_recordings(capture, recordings)
+    assert main(["redact", str(capture), "--out", str(copy)]) == 0
+    messages = sum(event.kind == "message" for each in recordings for event in each.events)
+    assert capsys.readouterr().out == f"wrote {copy}; sessions: 2, messages: {messages}\n"
+    assert main(["redact", str(capture), "--out", "/dev/stdout"]) == 0
+    assert "wrote" not in capsys.readouterr().out
+
+
 def test_a_comparison_has_differences_with_intervals(tmp_path: Path) -> None:
     for name, tool_ms in (("a", 50), ("b", 250)):
         write_recordings(tmp_path / f"{name}.jsonl", [play(release="0.9.1", tool_ms=tool_ms) for _ in range(10)])

@@ -24,7 +24,7 @@ from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.parameters import Times
 
 #: Rules that matter only for simultaneous events, which a check on real sockets cannot produce; see `tests/test_gate.py`.
-NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
+NEEDS_A_COINCIDENCE = {"unless_known", "server_events"}
 
 
 @pytest.mark.long

@@ -103,6 +103,7 @@ def test_every_scenario_handler_profile_and_modality_fits_the_schema(capsys: pyt
         (["inspect", "/proc/nope"], ["/proc/nope"]),
         (["sweep", "--releases", "0.9.99"], ["releases", "0.9.99"]),
         (["sweep", "--tool-ms", "0:10:0"], ["tool_ms", "0:10:0"]),
+        (["check", "--proxy", "0.9.1"], ["did you mean model:0.9.1?"]),
         (["report", "--capture", "/proc/nope"], ["/proc/nope"]),
     ],
 )  # fmt: skip

@@ -280,6 +280,8 @@ def test_running_proxies_are_as_computed(release: str) -> None:
         ("model:9.9", "unknown"),
         ("backend:/nonexistent", "no scripts"),
         ("http://127.0.0.1", "allowed are"),
+        ("0.9.1", r"did you mean model:0\.9\.1\? \(allowed are model:TAG, .*\)$"),
+        ("0.9.l", "'; allowed are model:TAG"),
         ("ws://", "no WebSocket address"),
         ("ws://user:word@127.0.0.1:1", "with a user"),
         ("ws://127.0.0.1:70000", "ws://HOST"),

@@ -5,7 +5,7 @@ A session can be simulated or run on sockets, recorded, judged, swept and explor
 
 from typing import TYPE_CHECKING, Any, Final
 
-from voicerace.lazy import load
+from voicerace.values import load
 
 if TYPE_CHECKING:
     from voicerace.analysis.outcomes import Outcome as Outcome

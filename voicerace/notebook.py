@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from voicerace.lazy import load
+from voicerace.values import load
 
 #: Names to import from each module (relative to voicerace).
 _NAMES: Final = {

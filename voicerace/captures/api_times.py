@@ -106,7 +106,7 @@ def api_times_summary(recordings: Iterable[Recording] | None = None) -> pd.DataF
 
 
 @dataclass
-class _Response:
+class _ResponseTimes:
     """The messages of one response that start or end a measured time."""
 
     created: Event | None = None
@@ -144,8 +144,8 @@ class _Walk:
         self.known: set[str] = set()
         self.committed: Event | None = None
         self.done: Event | None = None
-        self.responses: dict[str, _Response] = {}
-        self.current = _Response()
+        self.responses: dict[str, _ResponseTimes] = {}
+        self.current = _ResponseTimes()
         self.arguments: Event | None = None
 
     def times(self) -> Iterator[ApiTime]:
@@ -192,7 +192,7 @@ class _Walk:
             yield from self._output(event, message, kind)
 
     def _created(self, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
-        self.current = self.responses[str(realtime.response_of(message).get("id"))] = _Response(created=event)
+        self.current = self.responses[str(realtime.response_of(message).get("id"))] = _ResponseTimes(created=event)
         if self.creates:
             yield from self._pair("create_ms", "response.create sent -> response.created", self.creates.pop(0), event)
         elif self.committed is not None:
@@ -220,7 +220,7 @@ class _Walk:
             if item.get("type") == "function_call":
                 self.current.added.setdefault("call item", event)
 
-    def _first(self, response: _Response, event: Event) -> Iterator[ApiTime]:
+    def _first(self, response: _ResponseTimes, event: Event) -> Iterator[ApiTime]:
         if response.first is None and response.created is not None:
             response.first = event
             yield from self._pair("first_item_ms", "response.created -> first output_item.added", response.created, event)
@@ -247,7 +247,7 @@ class _Walk:
         elif kind == realtime.RESPONSE_DONE:
             yield from self._ended(of, event)
 
-    def _content_done(self, of: _Response, event: Event, message: Mapping[str, Any], name: str) -> Iterator[ApiTime]:
+    def _content_done(self, of: _ResponseTimes, event: Event, message: Mapping[str, Any], name: str) -> Iterator[ApiTime]:
         last = of.deltas.get(name)
         if last is not None and name != "output_audio_transcript":
             whats = {
@@ -266,13 +266,13 @@ class _Walk:
             yield from self._pair("reply_ms", f"first output_item.added -> {name}.done", of.first, event)
         of.dones[name] = event
 
-    def _item_done(self, of: _Response, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
+    def _item_done(self, of: _ResponseTimes, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
         kind = _type(message)
         of.items[kind] = event
         if kind == "function_call" and of.calls:
             yield from self._pair("item_done_ms", "function_call_arguments.done -> output_item.done", of.calls[-1], event)
 
-    def _ended(self, of: _Response, event: Event) -> Iterator[ApiTime]:
+    def _ended(self, of: _ResponseTimes, event: Event) -> Iterator[ApiTime]:
         self.done = event
         if of.calls:
             yield from self._pair("gap_ms", "function_call_arguments.done -> response.done/completed", of.calls[-1], event)

@@ -74,8 +74,8 @@ def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> I
 
 
 @dataclass
-class _Response:
-    """One response whose events are being collected; `created`, `done` and `events` are indices into the recording."""
+class _InferredResponse:
+    """One response while its events are collected; `created`, `done` and `events` are indices into the recording."""
 
     number: int
     created: int | None
@@ -93,7 +93,7 @@ class _Imputer:
             dict(e.payload) if isinstance(e.payload, Mapping) and e.kind == "message" else None for e in recording.events
         ]
         self.assumed: dict[str, None] = {}
-        self.found: list[_Response] = []
+        self.found: list[_InferredResponse] = []
         self.calls: list[tuple[int, str]] = []
         self.repeated = False
 
@@ -116,12 +116,12 @@ class _Imputer:
 
     def responses(self) -> None:
         """Impute the response id in every event of a response, and the id of every call."""
-        open_now: list[_Response] = []
+        open_now: list[_InferredResponse] = []
         for at, event, payload in self._came():
             kind = event.type
             named = payload.get("response_id") or realtime.response_of(payload).get("id")
             if kind == realtime.RESPONSE_CREATED:
-                open_now.append(_Response(len(self.found) + 1, at))
+                open_now.append(_InferredResponse(len(self.found) + 1, at))
                 self.found.append(open_now[-1])
                 if len(open_now) > 1:
                     self.assumed["two responses were active at once: their events are distinguished by their order only"] = None
@@ -137,7 +137,7 @@ class _Imputer:
                 own = open_now[0] if kind == realtime.RESPONSE_DONE and open_now else open_now[-1] if open_now else None
             if own is None:
                 # The log lacks the response.created.
-                own = _Response(len(self.found) + 1, None)
+                own = _InferredResponse(len(self.found) + 1, None)
                 self.found.append(own)
                 open_now.append(own)
             own.name = own.name or (str(named) if named is not None else None)
@@ -148,12 +148,12 @@ class _Imputer:
         for each in self.found:
             self._response(each)
 
-    def _name_active(self, of: _Response, name: str | None) -> None:
-        """Set the id of the only active response to the id named in a refusal, unless another response has that id."""
+    def _name_active(self, of: _InferredResponse, name: str | None) -> None:
+        """Set the id of the only active response to the id in a refusal, unless another response has that id."""
         if of.name is None and name is not None and all(each.name != name for each in self.found):
             of.name = name
 
-    def _response(self, of: _Response) -> None:
+    def _response(self, of: _InferredResponse) -> None:
         name = of.name or f"derived_resp_{of.number}"
         known = self._call_items(of)
         for index, at in enumerate(of.events):
@@ -184,7 +184,7 @@ class _Imputer:
                 payload.setdefault("transcript", NOT_LOGGED)
         self._name_call_items(of)
 
-    def _status(self, of: _Response) -> dict[str, Any]:
+    def _status(self, of: _InferredResponse) -> dict[str, Any]:
         if of.spoken_into and self.interpretation.cut_off:
             return {"status": "cancelled", "status_details": {"reason": "turn_detected"}}
         self.assumed["the status of a response is not logged: it is assumed to be completed"] = None
@@ -202,7 +202,7 @@ class _Imputer:
                 return "message"
         return None
 
-    def _call_items(self, of: _Response) -> list[Mapping[str, Any]]:
+    def _call_items(self, of: _InferredResponse) -> list[Mapping[str, Any]]:
         """Return the function_call items that were logged during a response, one per call id."""
         first = of.created if of.created is not None else of.events[0]
         last = of.done if of.done is not None else len(self.payloads)
@@ -213,8 +213,8 @@ class _Imputer:
                 items[str(item["call_id"])] = {**items.get(str(item["call_id"]), {}), **item}
         return list(items.values())
 
-    def _name_call_items(self, of: _Response) -> None:
-        """Set the call id of each function_call item to the call id of the next arguments."""
+    def _name_call_items(self, of: _InferredResponse) -> None:
+        """Set the call id of each function_call item to that of the next arguments."""
         waiting: dict[str, Any] | None = None
         for at in of.events:
             payload = self.payloads[at]

@@ -91,14 +91,14 @@ def parse_literal(text: str) -> Value:
     Raises:
         LiteralError: the text is not exactly one literal.
     """
-    reader = _Reader(text)
+    reader = _Parser(text)
     value = reader.value(0)
     if _SPACE.match(text, reader.at).end() != len(text):  # type: ignore[union-attr]
         raise LiteralError("something follows the end", reader.at)
     return value
 
 
-class _Reader:
+class _Parser:
     """Recursive-descent parser of one text."""
 
     def __init__(self, text: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from voicerace.analysis.outcomes import Turn
 from voicerace.captures.imputation import NOT_LOGGED
@@ -20,7 +20,6 @@ from voicerace.units import ms
 
 __all__ = ["Race", "races_of"]
 
-_ANNOUNCES: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED)
 Further = Literal["none", "error first", "error last", "app twice", "unknown"]
 
 

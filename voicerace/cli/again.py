@@ -17,7 +17,14 @@ __all__ = ["again"]
 
 def again(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a sweep in virtual time.")],
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial, which is its row in the table, from 0.")],
+    trial: Annotated[
+        int,
+        typer.Argument(
+            metavar="TRIAL",
+            help="Row of the trial in the run's table, from 0: the index of SweepResult.open(RUN).trials. The table's column "
+            "trial differs: it counts within each cell.",
+        ),
+    ],
     out: options.Out = None,
     force: options.Force = False,
 ) -> int:

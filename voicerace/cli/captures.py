@@ -22,7 +22,7 @@ from voicerace.cli.printing import new_file, print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.experiments.checksums import listed, refuse_damaged
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, read_run
-from voicerace.files import write_pieces
+from voicerace.files import takes_a_file, write_pieces
 from voicerace.scrubber import printable
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
@@ -126,6 +126,10 @@ def redact(
     Without --out the copy is printed.
     """
     _put(redacted(file, keep_text=keep_text), file, out, force=force)
+    if out is not None and takes_a_file(out):
+        copy = reading(out)
+        messages = sum(event.kind == "message" for each in copy.sessions for event in each.recording.events)
+        print_lines([f"wrote {printable(str(out))}; sessions: {len(copy.sessions)}, messages: {messages}"])
     return 0
 
 

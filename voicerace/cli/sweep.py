@@ -59,17 +59,20 @@ def sweep(
     times: uniform(20,80), p50=400,p95=900, lognormal(median=400,sigma=0.5), choice(4,8,12), or @file.csv, which draws from
     the first column of a file. The results are written to a run folder.
     """
-    # Imported here, because --help does not need pandas.
+    # Imported here, because --help does not need pydantic.
+    from voicerace.experiments.sweep.spec import SweepSpec, continuous_draws
+
+    known_outcomes(fail_on)
+    given = SweepSpec(**{**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep})
+    # Imported after the check, so that an invalid value is reported before pandas is imported.
     from voicerace.cli.sweep_summary import cells_json, print_cells
     from voicerace.experiments.executors import Executor
     from voicerace.experiments.sweep.live import LiveSweep
-    from voicerace.experiments.sweep.spec import continuous_draws
     from voicerace.experiments.sweep.sweep import sweep as run_sweep
     from voicerace.experiments.sweep.table import counted
     from voicerace.model.parameters import parse_times
     from voicerace.report.sweep_picture import draw_sweep
 
-    known_outcomes(fail_on)
     live = None
     if targets.live:
         upstream = targets.upstream_target()
@@ -81,7 +84,6 @@ def sweep(
             raise InputError("dask", "given to a live sweep", "--jobs or --at-once: a live sweep needs one clock")
     else:
         targets.refuse_in_virtual_time(at_once=at_once, max_sessions=max_sessions, no_canary=not canary)
-    given = {**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep}
     executor = Executor(1 if live is not None else jobs, dask)
     done = writing(out or Path("runs"), lambda: run_sweep(given, out=out, live=live, resume=resume, executor=executor))
     writing(done.folder, lambda: draw_sweep(done, computable=live is not None and live.computable))

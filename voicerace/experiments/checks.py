@@ -61,7 +61,7 @@ def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (),
     return Case(f"{scenario} {handler} {named}".strip(), settings, frozenset((*stale, *allowed)), turns)
 
 
-_NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms")
+_NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms", "server_turn_ms")
 
 
 def _cases() -> Iterator[Case]:
@@ -86,6 +86,8 @@ def _cases() -> Iterator[Case]:
     # The server also starts responses by itself, so it can refuse a `response.create` from any proxy.
     for tool in (10, 600, 1500):
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
+    # As `voice`, at a set time. The server decides before it accepts the result, so a request is needed after its response.
+    yield _case("single", tool_ms=400, server_turn_ms=80, create_ms=60, allowed=("noisy",))
     for inject in (60, 250):
         yield _case("barge-in", tool_ms=400, inject_ms=inject, allowed=("noisy",), **_SPEECH)
 

@@ -16,7 +16,6 @@ from typing import Final
 
 from voicerace.engine.live.source import package_of, source_hash
 from voicerace.errors import InputError
-from voicerace.files import write_text
 
 __all__ = ["MODULES", "PARTS", "Fix", "apply", "patch_of"]
 
@@ -109,11 +108,6 @@ def patch_of(old: Path, new: Path) -> Iterator[str]:
             "/dev/null" if before is None else f"a/{name}",
             f"b/{name}",
         )
-
-
-def write_patch(fix: Fix, file: Path) -> None:
-    """Write the patch of a fix."""
-    write_text(file, fix.patch)
 
 
 def _root(checkout: Path) -> Path:

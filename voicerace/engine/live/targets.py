@@ -24,7 +24,7 @@ __all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopbac
 
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
-_PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
+_PROXIES: Final = "allowed are model:TAG, backend:DIR, ws://... or wss://..."
 #: Matches names of variables that an error message can repeat, because they cannot be keys.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
@@ -74,7 +74,7 @@ class ProxyTarget:
             return cls("backend", named or row_found, directory=Path(rest), source=source)
         if kind in ("ws", "wss"):
             return cls("url", named, url=web_socket_url("proxy", word))
-        raise InputError("proxy", repr(word), f"allowed are {_PROXIES}")
+        raise InputError("proxy", repr(word), f"did you mean model:{word}? ({_PROXIES})" if _is_release(word) else _PROXIES)
 
     @property
     def name(self) -> str:
@@ -86,6 +86,13 @@ class ProxyTarget:
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "source": self.source, "release": self.release.tag if self.release else None}
+
+
+def _is_release(word: str) -> bool:
+    try:
+        return bool(proxy_release(word))
+    except InputError:
+        return False
 
 
 @dataclass(frozen=True)

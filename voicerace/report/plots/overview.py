@@ -15,7 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, figure_of, rc
+from voicerace.report.plots.style import (
+    DEFAULT_ERROR,
+    GREY,
+    INK,
+    REPLY,
+    RESULT,
+    STYLES,
+    TAKEN,
+    WARN,
+    WIDTH,
+    blank_axes,
+    figure_of,
+    rc,
+)
 from voicerace.report.plots.swimlane_rows import Lanes, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -103,11 +116,8 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
     until = until_ms or _until(strips)
     height = _HEAD + _LANE * len(lines) + _FOOT
     with rc():
-        ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
-        ax.set_xlim(0, WIDTH)
-        ax.set_ylim(height, 0)
-        ax.axis("off")
-        pen = _Pen(ax, until)
+        ax = blank_axes(height)
+        pen = _RowPainter(ax, until)
         _legend(ax)
         for number, (line, strip) in enumerate(zip(lines, strips, strict=True)):
             pen.line(_HEAD + _LANE * number, line, strip)
@@ -151,7 +161,7 @@ def _legend(ax: Axes) -> None:
     ax.text(6.4, y, "✗ refused", fontsize=8.5, va="center", color=WARN, fontweight="bold")
 
 
-class _Pen:
+class _RowPainter:
     def __init__(self, ax: Axes, until: float) -> None:
         self.ax = ax
         self.since = -0.05 * until

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, figure_of, rc
+from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, blank_axes, figure_of, rc
 
 __all__ = ["PARTS", "alt_setup", "plot_setup"]
 
@@ -40,10 +40,7 @@ def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
     lines = max((len(each) for each in roles.values()), default=0)
     height = _TOP + _TALL + 0.72 + 0.19 * lines
     with rc():
-        ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
-        ax.set_xlim(0, WIDTH)
-        ax.set_ylim(height, 0)
-        ax.axis("off")
+        ax = blank_axes(height)
         step = (WIDTH - 0.2 - _WIDE) / (len(PARTS) - 1)
         lefts = [0.1 + step * number for number in range(len(PARTS))]
         for x, (key, (name, what, time)) in zip(lefts, PARTS.items(), strict=True):

@@ -11,10 +11,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import (
+    DEFAULT_ERROR,
+    FAINT,
+    GREY,
+    INK,
+    REPLY,
+    RESULT,
+    STYLES,
+    TAKEN,
+    WARN,
+    WIDTH,
+    blank_axes,
+    rc,
+)
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -75,12 +87,8 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
-        if ax is None:
-            ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
-        ax.set_xlim(0, WIDTH)
-        ax.set_ylim(height, 0)
-        ax.axis("off")
-        _Pen(AxesCanvas(ax), layout, height).draw(lanes)
+        ax = blank_axes(height, ax)
+        _SwimlanePainter(AxesCanvas(ax), layout, height).draw(lanes)
     return ax
 
 
@@ -94,7 +102,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
-    _Pen(canvas, layout, height).draw(lanes)
+    _SwimlanePainter(canvas, layout, height).draw(lanes)
     return canvas.svg(_alt(lanes))
 
 
@@ -194,7 +202,7 @@ def _layout(lanes: Lanes) -> _Layout:
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-class _Pen:
+class _SwimlanePainter:
     def __init__(self, canvas: Canvas, layout: _Layout, height: float) -> None:
         self.canvas = canvas
         self.layout = layout
