@@ -132,6 +132,16 @@ def fix() -> str:
     return _PART.sub(lambda found: f"{found[1]}{parts[found[2].strip()]()}{found[3]}", _FIX.read_text("utf-8"))
 
 
+def clients() -> str:
+    """The text of docs/clients.md, its generated parts replaced."""
+    from voicerace.report.notebook.field_tables import outcomes
+
+    frame = outcomes()
+    rows = [tuple(frame.columns), ("---",) * len(frame.columns), *frame.itertuples(index=False, name=None)]
+    table = "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+    return _PART.sub(lambda found: f"{found[1]}{table}{found[3]}", _FIX.with_name("clients.md").read_text("utf-8"))
+
+
 def _gate_rules() -> str:
     return "| rule | meaning |\n|---|---|\n" + "".join(f"| `{name}` | {text} |\n" for name, text in RULES.items())
 
@@ -185,6 +195,7 @@ def pages() -> dict[str, str]:
         "outcomes.md": outcomes(),
         "release-facts.md": release_facts(),
         "fix.md": fix(),
+        "clients.md": clients(),
     }
 
 
