@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voicerace.experiments.explore.search import Search
+from voicerace.experiments.explore.search import zone_after
 from voicerace.experiments.explore.state_store import LATE_US, Move, StateStep
 from voicerace.experiments.explore.zone import (
     FREE,
@@ -195,7 +195,7 @@ def test_a_reply_after_exactly_5_s_is_not_late() -> None:
     put = advance(before, [(1, wait)], 1, 0, apart=False)
     assert put is not None
     step = StateStep((), 1, None, None)
-    late, timely = (Search._zone(before, put, step, Move(None, (NEW, 1), late)) for late in (True, False))  # type: ignore[arg-type]
+    late, timely = (zone_after(before, put, step, Move(None, (NEW, 1), late)) for late in (True, False))  # type: ignore[arg-type]
     assert late == ((0, at_most(wait)), (less_than(-LATE_US), 0))
     assert timely == ((0, at_most(LATE_US)), (0, 0))
 

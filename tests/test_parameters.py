@@ -353,7 +353,13 @@ def test_a_measured_profile_has_a_source_for_each_value_of_its_own(profile: str)
 
 def test_every_non_optional_time_has_a_value() -> None:
     times = Times.of()
-    assert [name for name in TIMES if not times.has(name)] == ["reader_ms", "item_done_ms", "rate_limits_ms", "idle_timeout_ms"]
+    assert [name for name in TIMES if not times.has(name)] == [
+        "reader_ms",
+        "item_done_ms",
+        "rate_limits_ms",
+        "idle_timeout_ms",
+        "server_turn_ms",
+    ]
     assert Times.of({"item_done_ms": 3}).has("item_done_ms")
 
 

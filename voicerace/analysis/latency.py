@@ -1,4 +1,4 @@
-"""Compute the times of a verdict: those of a request, a result and a reply relative to the active response."""
+"""Computes the times in a verdict: of a request, a result and a reply relative to the active response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ __all__ = ["dead_air_ms", "lead_ms", "margin_ms", "waited_ns"]
 
 
 def waited_ns(trace: TraceIndex, own: Sequence[Output], reply: Response) -> int:
-    """Return the time from the last event that could have released the reply's request to its arrival, in ns."""
+    """Return the time in ns from the last event that could have released a reply's request to the request's arrival.
+
+    Such events are the app's results `own`, their confirmations and every response.done. All times are at the upstream.
+    """
     began = trace.begun(reply)
     releases = [o.key for o in own]
     releases += [o.confirmed for o in own if o.confirmed is not None]
@@ -25,10 +28,10 @@ def waited_ns(trace: TraceIndex, own: Sequence[Output], reply: Response) -> int:
 
 
 def margin_ms(trace: TraceIndex, create: Create | None) -> float | None:
-    """Return the arrival of a request at the upstream minus the time at which the slot became free, in ms.
+    """Return when a request arrived at the upstream, relative to the time at which the slot became free, in ms.
 
-    The slot became free when the response that held it ended, or else the last response before. None without a request or
-    such a response, or if the slot lag is unknown.
+    The slot became free when the response that held it ended, or if none held it, when the previous response ended. Return
+    None if there is no request or no such response, or if the slot lag is unknown.
     """
     if create is None:
         return None
@@ -43,7 +46,10 @@ def margin_ms(trace: TraceIndex, create: Create | None) -> float | None:
 
 
 def lead_ms(trace: TraceIndex, result: Output | None, create: Create | None) -> float | None:
-    """Return the arrival of the result at the proxy minus the arrival of response.done there, in ms; None without both."""
+    """Return when a result arrived at the proxy, relative to the arrival of response.done there, in ms.
+
+    Return None if there is no result or no response.done.
+    """
     if result is None:
         return None
     where = create.key if create is not None else result.key
@@ -54,9 +60,9 @@ def lead_ms(trace: TraceIndex, result: Output | None, create: Create | None) -> 
 
 
 def _at_proxy(trace: TraceIndex, output: Output) -> int:
-    """Return the arrival of a result at the proxy in ns.
+    """Return the time in ns at which a result arrived at the proxy.
 
-    If the host link was not observed, the time at which the result was sent to the upstream is returned instead.
+    If the host link was not observed, return the time at which the proxy sent the result to the upstream.
     """
     same = [o for o in trace.ledger.outputs if o.call_id == output.call_id]
     rank = [o.key for o in same].index(output.key)
@@ -67,9 +73,9 @@ def _at_proxy(trace: TraceIndex, output: Output) -> int:
 
 
 def dead_air_ms(trace: TraceIndex, calling: Response, informed: list[Response]) -> float | None:
-    """Return the response latency in ms, or None without an informed reply.
+    """Return the response latency in ms, or None if there is no informed reply or the host link was not observed.
 
-    It is the time from response.done of the calls at the upstream to the first output of the informed reply at the host.
+    It is the time from the calls' response.done at the upstream to the informed reply's first output at the host.
     """
     if not informed or calling.done is None or not trace.host_seen:
         return None
@@ -77,6 +83,8 @@ def dead_air_ms(trace: TraceIndex, calling: Response, informed: list[Response]) 
         return None
     heard = trace.by_seq[informed[0].heard]
     since = time_of(heard, "proxy")
+    if trace.direct:
+        return ms(since - time_of(trace.by_seq[calling.done], "upstream"))
     for event in trace.recording.on(PROXY_TO_COMPONENT):
         if event.seq > heard.seq and time_of(event, "proxy") >= since and agent.is_reply_output(event.payload):
             return ms(time_of(event, "component") - time_of(trace.by_seq[calling.done], "upstream"))

@@ -1,7 +1,7 @@
-"""The table of the outcomes of a tool turn, and the verdict on a turn and on a session.
+"""The outcomes of a tool turn, and the verdicts on a turn and on a session.
 
-The order of the rows is the precedence: the outcome is the first row whose rule matches (`voicerace.analysis.rules`).
-`unknown` has no rule. It is the outcome if the recording does not show which rule matches.
+The order of `TABLE` is the precedence: the first outcome whose rule matches applies (`voicerace.analysis.rules`). `unknown` has
+no rule. It applies if the recording does not prove which rule matches.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Outcome:
     Attributes:
         severity: rank of the outcome. A session has the outcome of its turn with the highest severity.
         bad: whether the outcome is a fault of the app's stack.
-        unless_by: values of `Turn.by` with which the outcome is not a fault.
+        unless_by: values of `Turn.by` for which the outcome is not a fault of the app's stack.
         silent: whether the user does not hear the answer.
         meaning: effect on the user.
         short: short form of `meaning`, in at most two lines.
-        ending: description of the outcome at the end of a finding; empty if no finding has the outcome.
-        colour: colour in plots.
-        hatch: hatch pattern in plots.
-        marker: marker in plots.
-        glyph: symbol in text.
-        light_text: whether text on the colour is white.
+        ending: text for the outcome at the end of a finding. It is empty if no finding has the outcome.
+        colour: colour in plots, as a hexadecimal RGB value.
+        hatch: Matplotlib hatch pattern in plots.
+        marker: Matplotlib marker in plots.
+        glyph: symbol in text output.
+        light_text: whether text on `colour` is white.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Outcome:
     light_text: bool = False
 
 
-#: Outcomes by name. The colours are from the palettes of Okabe and Ito, and of Tol. Hatch, marker and (in grey print)
-#: lightness also distinguish the outcomes.
+#: Outcomes by name, in order of precedence. The colours come from the palettes of Okabe and Ito, and of Tol. Hatches,
+#: markers and, in greyscale, lightness also distinguish the outcomes.
 TABLE: Final[dict[str, Outcome]] = {
     row.name: row
     for row in (
@@ -117,7 +117,7 @@ BAD: Final = frozenset(name for name, row in TABLE.items() if row.bad)
 
 
 def worst(outcomes: list[str]) -> str:
-    """Return the outcome with the highest severity; ``unknown`` if `outcomes` is empty."""
+    """Return the outcome with the highest severity, or ``unknown`` if `outcomes` is empty."""
     return max(outcomes, key=lambda name: TABLE[name].severity, default="unknown")
 
 
@@ -131,19 +131,19 @@ class Turn:
         calls: ids of the function calls.
         user_inputs: number of user inputs in the turn.
         submissions: number of results on the upstream link.
-        own_submissions: number of these results that the app itself gave.
-        response_creates: number of `response.create` after the first result.
+        own_submissions: number of results on the upstream link that the app itself gave.
+        response_creates: number of requests after the first result.
         refusals: number of refusals with the active-response code.
-        host_errors: number of Errors with that code sent to the host; None if the host link was not observed.
+        host_errors: number of Errors with the active-response code sent to the host, or None if the host link was not observed.
         replies: number of replies heard.
-        margin_ms: time from the slot becoming free to the arrival at the upstream of the first request after the app's first
-            own result. Negative for a request that is too early; None without a request or a response before it.
-        lead_ms: arrival of the app's first own result at the proxy, minus arrival of response.done there.
-        dead_air_ms: response latency, from response.done of the calls to the informed reply's first output at the host; None
-            without an informed reply.
-        by: cause of the outcome, if it is not the proxy: ``user`` (the user spoke during the reply, or the connection was
-            lost), ``client`` (the client cancelled the reply or sent an invalid request), ``api``; None otherwise.
-        events: `Event.seq` of the events that decide the outcome, in order.
+        margin_ms: time in ms from when the slot became free to the arrival at the upstream of the first request after the
+            app's first own result. Negative if the request is too early. None without such a request or an earlier response.
+        lead_ms: time in ms from the arrival of response.done at the proxy to the arrival there of the app's first own result.
+        dead_air_ms: response latency in ms, from the calls' response.done to the informed reply's first output at the host,
+            or None without an informed reply.
+        by: cause of the outcome if it is not the proxy: ``user`` (the user spoke during the reply, or the connection was
+            lost), ``client`` (the client cancelled the reply or sent an invalid request) or ``api``. Otherwise None.
+        events: `Event.seq` of the events that determine the outcome, in ascending order.
     """
 
     outcome: str
@@ -178,13 +178,16 @@ class Verdict:
     """The verdict on a session and its tool turns.
 
     Attributes:
-        outcome: the worst outcome of a tool turn; ``unknown`` without one.
-        wedged: whether the session is stuck, because the last user input got no reply; None if the session has only one input.
-        session_updates: number of session.update messages; None if the link was not observed.
-        turns: the tool turns, in order.
-        why: reason for the outcome, in one sentence; without a tool turn, why there is none.
+        outcome: outcome of the tool turn with the highest severity, or ``unknown`` without a tool turn.
+        wedged: whether the session is stuck: its last user input got no reply. None if the session has only one input or the
+            recording does not decide it.
+        session_updates: number of session.update messages, or None if the link was not observed.
+        turns: tool turns, in order.
+        why: reason for the outcome, in one sentence. Without a tool turn, the reason why there is none.
         fault: a failure that no actor caused (a connection that did not open, silence), or None.
         kinds: name of a count -> whether the count is observed, derived, a lower bound or unknown.
+        unconfigured: whether the user gave an input and no session.update was ever sent, so that the API kept its defaults;
+            None if this was not observed from the start to the end.
     """
 
     outcome: str
@@ -194,6 +197,7 @@ class Verdict:
     why: str = ""
     fault: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    unconfigured: bool | None = None
 
     @property
     def turn(self) -> Turn | None:

@@ -1,7 +1,7 @@
 """Rules that derive the outcome of a tool turn from its facts.
 
-`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`. The outcome is the first one whose predicate is true,
-or `unknown` if `undecided` returns a reason.
+`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`. The first outcome whose predicate is true matches. If
+`undecided` returns a reason for it, the turn's outcome is `unknown`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from voicerace.units import ms
 
 __all__ = ["LATE_NS", "RULES", "TurnFacts", "outcome_of", "undecided"]
 
-#: Time in ns from the last event that could have released a request to the request, above which its reply is late.
+#: Delay in ns above which a reply is late: from the last event that could have released its request to the request.
 LATE_NS: Final = 5_000_000_000
 
 
@@ -23,24 +23,24 @@ class TurnFacts:
     """The facts that determine the outcome of one tool turn.
 
     Attributes:
-        closed: whether a connection closed after the call, before the deadline, a refusal or a heard reply.
-        missing: calls for which the app gave no result of its own.
+        closed: whether a connection closed after the call, but before the deadline, any refusal and any heard reply.
+        missing: labels of the calls for which the app gave no result of its own.
         inputs: number of user inputs.
         heard: number of replies heard.
-        informed: number of replies heard that were requested after all results.
-        ended: whether the first informed reply has its response.done.
-        status: status in that response.done; None without one.
-        waited_ns: time from the last event that could have released the first informed reply to its request.
+        informed: number of heard replies that are informed.
+        ended: whether the first informed reply has a response.done.
+        status: final status of the first informed reply, or None.
+        waited_ns: time in ns from the last event that could have released the first informed reply's request to the request.
         refusals: number of refused requests.
         host_errors: number of errors sent to the host for refused requests.
-        asked: the answer to the last request after the app's last result; None without such a request.
+        asked: answer to the last request after the app's last result, as text, or None without such a request.
         upstream_seen: whether both directions of the upstream link were observed.
         host_seen: whether both directions of the host link were observed.
         complete: whether the recording contains the end of the session.
         settled: whether the turn is over: the recording is complete, another turn follows, or a connection closed.
         unread: whether an unreadable frame arrived while a request was unanswered.
         answered: whether there is a request after the last result and all requests have answers.
-        goes_on: whether an event was recorded after the last refusal; an error to the host would be recorded too.
+        goes_on: whether an event was recorded after the last refusal. If so, an error to the host would be recorded too.
     """
 
     closed: bool
@@ -65,7 +65,7 @@ class TurnFacts:
 
 @dataclass(frozen=True)
 class Rule:
-    """The predicate of an outcome, and a function that returns the text of the reason."""
+    """An outcome's predicate, and a function that returns the reason as text."""
 
     applies: Callable[[TurnFacts], bool]
     why: Callable[[TurnFacts], str]
@@ -105,14 +105,14 @@ _EARLY: Final = frozenset({"abandoned", "duplicated", "stale", "interrupted", "l
 
 
 def outcome_of(facts: TurnFacts) -> tuple[str, str]:
-    """Return the outcome of a turn and the reason."""
+    """Return the outcome of a turn and the reason for it."""
     name, rule = next((name, rule) for name, rule in RULES.items() if rule.applies(facts))
     unknown = undecided(facts, name)
     return (name, rule.why(facts)) if unknown is None else ("unknown", unknown)
 
 
 def undecided(facts: TurnFacts, match: str) -> str | None:
-    """Return why the recording does not show that `match` is the outcome; None if it does."""
+    """Return why the recording does not prove the outcome `match`, or None if it does."""
     if not facts.upstream_seen:
         return "the link between proxy and upstream was not observed"
     if facts.unread:

@@ -1,4 +1,4 @@
-"""Summarise a session in a JSON object, which `voicerace run --json` prints. Its schema is docs/run.schema.json."""
+"""Summarises a session in a JSON object, which `voicerace run --json` prints. Its schema is docs/run.schema.json."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 
 def summary(recording: Recording, verdict: Verdict, tie_outcome: str | None = None) -> dict[str, Any]:
-    """Return the verdict on a recording and its provenance as a JSON object.
+    """Return the verdict on a recording and the recording's provenance as a JSON object.
 
-    The counts and times at the top level are those of the worst tool turn; without a tool turn they are null.
-    `session_updates` is the number of session.update messages in the session. `tie_outcome` is the outcome with the other
-    order of two simultaneous events, or null.
+    The counts and times at the top level are those of the worst tool turn. Without a tool turn they are null.
+    `session_updates` counts the session.update messages of the session. `tie_outcome` is the outcome if two simultaneous
+    events are swapped, or null.
     """
     turn = verdict.turn
     return {

@@ -1,6 +1,6 @@
-"""Judge a recording: extract the facts of each tool turn and apply `voicerace.analysis.rules` to them.
+"""Judges a recording: extracts the facts of each tool turn and applies `voicerace.analysis.rules` to them.
 
-Only the messages are used, so recordings of every origin are judged alike.
+Only the events of a recording are used, so recordings of all origins are judged alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicerace.units import ns
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
 
-#: Types of messages with which the app gives a result. A promise (``resolved``) can also resolve without a result.
+#: Types of messages with which the app gives a result. A promise can also resolve (``resolved``) without a result.
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
 _DEADLINE_MS: Final = 30_000
 
@@ -61,7 +61,15 @@ class _Judge(TraceIndex):
             next((turn.why for turn in turns if turn.outcome == outcome), self._no_turn()),
             self.fault,
             {**dict.fromkeys(counts, upstream), "host_errors": sure if self.host_seen else "unknown"},
+            self._unconfigured(),
         )
+
+    def _unconfigured(self) -> bool | None:
+        if self.ledger.session_updates:
+            return False
+        if not (self.upstream_seen and self.recording.complete) or self.fault is not None:
+            return None
+        return bool(self.ledger.inputs) or (self.host_seen and self._said() > 0)
 
     def _no_turn(self) -> str:
         """Return why there is no tool turn."""
@@ -79,7 +87,7 @@ class _Judge(TraceIndex):
         return "no function call"
 
     def windows(self) -> list[tuple[int, int, int]]:
-        """Return (first position, position after the last, number of user inputs) of each turn, in order."""
+        """Return (first position, position after the last, number of user inputs) for each turn, in order."""
         starts = [(0, 0)]
         for user_input in self.ledger.inputs:
             first, count = starts[-1]
@@ -91,10 +99,10 @@ class _Judge(TraceIndex):
         return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
 
     def _moments(self, user_input: UserInput) -> Iterator[Callable[[int], bool]]:
-        """Yield a predicate for each moment of a user input. It returns whether another event was before the moment.
+        """Yield a predicate for each moment of a user input. The predicate returns whether an event preceded the moment.
 
-        The moments are the arrival at the upstream, the start of speech there, and the arrival of a text at the proxy. The
-        last one matters because a reply is not over for the user until its end has reached the host.
+        The moments are the input's arrival at the upstream, the start of speech there, and a text's arrival at the proxy.
+        The arrival at the proxy matters because for the user a reply is not over until its end has reached the host.
         """
         yield lambda other: self.order[other] < self.order[user_input.key]
         yield lambda other: self.order[other] < self.order[user_input.began]
@@ -102,12 +110,12 @@ class _Judge(TraceIndex):
         said = self.said_ns.get(user_input.text or "", [])
         rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
         if rank < len(said):
-            # In the same nanosecond, only events with a lower seq than the item count as earlier.
+            # In the same nanosecond, only events with a lower seq than the input count as earlier.
             said_at = (said[rank], user_input.key)
             yield lambda other: (time_of(self.by_seq[other], "proxy"), other) < said_at
 
     def _joins(self, first: int, before: Callable[[int], bool]) -> bool:
-        """Return whether a user input at the moment of `before` belongs to the turn that began at the position `first`."""
+        """Return whether a user input at the moment of `before` belongs to the turn that began at position `first`."""
 
         def open_at(begun: int | None, ended: int | None) -> bool:
             return begun is not None and before(begun) and (ended is None or not before(ended))
@@ -126,7 +134,7 @@ class _Judge(TraceIndex):
         return waiting or to_come or not known.issuperset(calls)
 
     def wedged(self) -> bool | None:
-        """Return whether the session is stuck: no reply to the last user input was heard. None if this is not known."""
+        """Return whether the session is stuck: no reply to the last user input was heard. Return None if this is unknown."""
         said = self._said() if self.host_seen else 0
         inputs = self.ledger.inputs
         if max(said, len(inputs)) < 2 or not self.upstream_seen:
@@ -140,14 +148,14 @@ class _Judge(TraceIndex):
         return True if self.recording.complete else None
 
     def _said(self) -> int:
-        """Return the number of user inputs by text or voice, observed at the user or on the host link."""
+        """Return the number of user inputs: text and speech at the user, or text on the host link if that is more."""
         at_user = sum(event.link.sender == "user" for event in self.of_type("say", "speak"))
         return max(at_user, len(self.of_type("InjectUserMessage")))
 
     # -- one turn ----------------------------------------------------------------------------------------------------
 
     def turn(self, first: int, end: int, inputs: int) -> Turn | None:
-        """Return the turn from the position `first` up to `end`, or None without a function call."""
+        """Return the turn from position `first` to before position `end`, or None if it has no function call."""
         ledger = self.ledger
         responses = [r for r in ledger.responses.values() if first <= self.begun(r) < end]
         calling = [r for r in responses if r.calls_done]
@@ -190,7 +198,7 @@ class _Judge(TraceIndex):
         )
 
     def _turn_facts(self, events: _TurnEvents, end: int) -> TurnFacts:
-        """Return the facts that the rules use."""
+        """Return the facts of a turn that the rules use."""
         given = self._given(events)
         asked = self._asked(events)
         reply = events.informed[0] if events.informed else None
@@ -228,7 +236,7 @@ class _Judge(TraceIndex):
         return "client" if create.error_type == "invalid_request_error" else "api"
 
     def _asked(self, events: _TurnEvents) -> list[Create]:
-        """Return the requests after the app's last result; an empty list without a result."""
+        """Return the requests after the app's last result, or an empty list without a result."""
         last = max((self.order[output.key] for output in events.outputs if output.own), default=self.end)
         return [create for create in events.creates if self.order[create.key] > last]
 
@@ -242,9 +250,11 @@ class _Judge(TraceIndex):
         return texts[create.answer]
 
     def _host_errors(self, first: int, end: int) -> int:
-        """Return the number of errors with the active-response code sent to the host in the turn."""
+        """Return the number of errors with the active-response code that were sent to the host in the turn."""
         if not self.host_seen:
             return 0
+        if self.direct:
+            return sum(first <= self.order[key] < end for key in self.ledger.refusals)
         keys = list(self.order)
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
@@ -254,21 +264,21 @@ class _Judge(TraceIndex):
         return sum((since is None or at >= since) and (until is None or at < until) for at in times)
 
     def _given(self, events: _TurnEvents) -> set[str]:
-        """Return the calls for which the app gave a result of its own, even if the upstream did not accept the result."""
+        """Return the ids of the calls for which the app gave a result of its own, accepted by the upstream or not."""
         sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
         by_host = {str(each.get("id")) for each in sent if placeholder_in(each.get("content")) is None}
-        # A component without a connection drops the result, so results at the component count too.
+        # Results that the app gave to the component count too, because a component without a connection drops them.
         by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in events.outputs if output.own}
 
     def _abandoned(self, events: _TurnEvents, end: int) -> bool:
-        """Return whether a connection closed in the turn before the deadline, a refusal and a heard reply."""
+        """Return whether a connection closed in the turn before the deadline, any refusal and any heard reply."""
         call = time_of(self.by_seq[events.calling[0].calls_done[0]], "upstream")
         last = max(
             time_of(self.by_seq[key], "upstream") for key in (*events.calling[-1].calls_done, *(o.key for o in events.own))
         )
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        # Times at the proxy count, because a refusal that arrives there after the close cannot reach the host.
+        # Times at the proxy are used, because a refusal that reaches the proxy after the close cannot reach the host.
         settling = [*events.refusals, *(r.heard for r in events.heard if r.heard is not None)]
         reached = [time_of(self.by_seq[key], "proxy") or time_of(self.by_seq[key], "upstream") for key in settling]
         ends = [time_of(self.by_seq[key], "upstream") for key in [*self.order][end : end + 1]]
@@ -276,9 +286,9 @@ class _Judge(TraceIndex):
         return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
-        """Return whether a message was sent after an event had reached the proxy.
+        """Return whether any event was sent after the event `key` had reached the proxy.
 
-        If the fault is on the host link, only messages to the host count.
+        If the fault is on the host link, only events on the link to the host count.
         """
         reached = time_of(self.by_seq[key], "proxy")
         host_lost = self.fault_on is not None and "component" in self.fault_on
@@ -286,7 +296,7 @@ class _Judge(TraceIndex):
         return any(time_of(event, event.link.sender) > reached for event in later)
 
     def _answer_unread(self, events: _TurnEvents) -> bool:
-        """Return whether the answer to a request may be in an upstream frame that is not a JSON object."""
+        """Return whether an upstream frame that is not a JSON object may contain the answer to a request."""
         messages = ((position, self.by_seq[seq]) for seq, position in self.order.items())
         unread = [at for at, event in messages if event.link.sender == "upstream" and not isinstance(event.payload, Mapping)]
         spans = [(self.order[c.key], self.end if c.answered is None else self.order[c.answered]) for c in events.creates]
@@ -298,7 +308,7 @@ class _Judge(TraceIndex):
 
 
 def _given_by_app(event: Event) -> str | None:
-    """Return the id of the call for which the app gives a result or an error in an event of `_GIVES`, or None."""
+    """Return the id of the call that an event of `_GIVES` answers with a result or an error, or None."""
     if event.link.sender != "app" or not isinstance(event.payload, Mapping):
         return None
     handed = event.type != "resolved" or isinstance(event.payload.get("value"), Mapping)
@@ -306,26 +316,26 @@ def _given_by_app(event: Event) -> str | None:
 
 
 def _ended_by(response: Response) -> Literal["user", "client", "api"]:
-    """Return the actor that ended a response according to its status details; by default the API."""
+    """Return who ended a response early, from its status details. The default is the API."""
     causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "user"}
     return causes.get(response.reason or "", "api")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
 class _TurnEvents:
-    """The events of a tool turn.
+    """The events of a tool turn, in order.
 
     Attributes:
         calls: ids of the function calls.
         inputs: number of user inputs.
-        outputs: results.
-        own: results of the app itself that were not refused.
+        outputs: results of the calls, including placeholders.
+        own: the app's own results that were not refused.
         creates: requests.
-        refusals: keys of the refusals.
-        host_errors: see `_Judge._host_errors`.
+        refusals: keys of the events that refused a request.
+        host_errors: number of errors with the active-response code sent to the host.
         heard: replies heard.
-        informed: replies heard that were requested after all results.
-        calling: the responses with calls.
+        informed: heard replies that are informed.
+        calling: responses with function calls.
     """
 
     calls: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""Align two captures of one session to one clock: a browser's HAR and a proxy's log, or any two that contain the host link.
+"""Align two captures of one session to one clock: a browser's HAR and a proxy's log, or any two captures of the host link.
 
-A message cannot arrive before it was sent. Each message from the host therefore gives an upper bound of the offset between
-the two clocks, and each message to the host gives a lower bound. The reported offset is the middle of the bounds. Its
-uncertainty is half the distance between the bounds. If one direction has no message, no offset is reported.
+A message cannot arrive before it was sent. Each message from the host therefore gives an upper bound on the offset between the
+two clocks. Each message to the host gives a lower bound. The reported offset is the middle of the bounds. Its uncertainty is
+half the distance between the bounds. Without messages in both directions, no offset is reported.
 
 Several sessions of a proxy can have the same messages from the host. Sessions whose times contradict the host's capture are
-excluded. Of the remaining sessions, the nearest by absolute time is chosen and the others are listed.
+excluded. Of the remaining sessions, the one nearest in absolute time is chosen. The others are listed in `Aligned.could_be`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicerace.units import ms
 __all__ = ["Aligned", "aligned", "pairs_of"]
 
 _MS_NS: Final = 1_000_000
-#: Maximum number of sessions with the same messages that are aligned to one session of the host.
+#: Maximum number of proxy sessions tried per host session, if their messages from the host are the same.
 _TRIED: Final = 50
 
 
@@ -34,15 +34,15 @@ class Aligned:
     Attributes:
         host: the session in the host's capture.
         proxy: the session in the proxy's capture.
-        recording: the session on the proxy's clock; each shared message of the host link has a send time, a receive time
-            and the payload that the host captured.
-        offset_ms: the proxy's clock minus the host's in ms, the middle of the bounds; None if a bound is missing.
-        low_ms: lower bound of the offset in ms; None without a message to the host.
-        high_ms: upper bound of the offset in ms; None without a message from the host.
+        recording: the session on the proxy's clock. Each shared message has the send time, the receive time, and the payload
+            from the host's capture.
+        offset_ms: the proxy's clock minus the host's in ms (the middle of the bounds); None if a bound is missing.
+        low_ms: lower bound on the offset in ms; None without a message to the host.
+        high_ms: upper bound on the offset in ms; None without a message from the host.
         shared: number of messages in both captures.
-        consistent: False if the lower bound exceeds the upper bound: the sessions differ, or a clock was adjusted.
-        of_machines: whether both files have absolute times, so that the offset is between the clocks of the machines; if
-            not, it is between the zero times of the files.
+        consistent: False if the lower bound exceeds the upper bound, because the sessions differ or a clock was adjusted.
+        of_machines: True if both files have absolute times, so that the offset compares the machines' clocks; False if it
+            compares the files' zero times.
         could_be: names of the other sessions of the proxy that match equally.
     """
 
@@ -78,7 +78,7 @@ class Aligned:
         }
 
     def line(self) -> str:
-        """Return the alignment as one line of text."""
+        """Return a description of the alignment on one line."""
         names = f"{self.host.connection} is {self.proxy.connection}"
         if self.offset_ms is None or self.uncertainty_ms is None:
             return f"{names}: {self.shared} shared messages, all in one direction: the offset has only one bound"
@@ -93,7 +93,7 @@ class Aligned:
 
 
 def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
-    """Pair each session of the host's capture with a session of the proxy's that has the same messages from the host, in order.
+    """Pair each session of the host's capture with a proxy session that has the same messages from the host in the same order.
 
     Raises:
         InputError: no session is in both captures.
@@ -116,9 +116,9 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
 
 
 def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
-    """Return two captures of one session aligned to the proxy's clock.
+    """Align two captures of one session to the proxy's clock.
 
-    A proxy's log contains messages to the host only as derived events. Their times are those of log records, in whole ms.
+    A proxy's log contains messages to the host only as derived events, with the times of log records in whole ms.
     """
     highs: list[int] = []
     lows: list[int] = []
@@ -128,7 +128,7 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
         at_host = other.at_ns("component")
         if at_proxy is None or at_host is None:
             continue
-        # A message from the host gives an upper bound, and a message to the host gives a lower bound.
+        # A message from the host gives an upper bound. A message to the host gives a lower bound.
         (highs if other.link == COMPONENT_TO_PROXY else lows).append(at_proxy - at_host)
     # A log truncates times to milliseconds, so the true time may be up to 1 ms later. A browser that reports whole
     # milliseconds truncates or rounds, so the true time may be up to 1 ms earlier or later.
@@ -166,13 +166,13 @@ def _ms(bound: int | None, between: int) -> float | None:
 
 
 def _between_ns(host: Recording, proxy: Recording) -> int:
-    """Return the time in ns from the host file's zero to the proxy file's; 0 if a file has no absolute times."""
+    """Return the time in ns from the host file's zero to the proxy file's zero; 0 if a file has no absolute times."""
     first, second = (each.provenance.get("file_start_us") for each in (host, proxy))
     return (second - first) * 1000 if isinstance(first, int) and isinstance(second, int) else 0
 
 
 def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
-    """Return an event of the proxy's capture with the payload from the host's capture and the host's time plus `offset`."""
+    """Return a proxy's event with the payload of the host's event, and with the host's time plus `offset` (ns)."""
     if other is None:
         return event
     payload = other.payload if isinstance(other.payload, Mapping) else event.payload
@@ -184,7 +184,7 @@ def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
 
 
 def _shared(host: Recording, proxy: Recording) -> Iterator[tuple[int, Event]]:
-    """Yield (seq at the proxy, event at the host) of each shared message.
+    """Yield (seq in the proxy's recording, event in the host's recording) for each message in both captures.
 
     Messages of one type are matched in order if both captures have the same number of them.
     """

@@ -1,8 +1,8 @@
-"""Allow list of the texts of a capture that `redact`, `export`, `inspect` and the report may output.
+"""Allow list of the texts from a capture that `redact`, `export`, `inspect` and the report may output.
 
-It contains the settings of a recording's header with their allowed values, the attributes of log records, and the notes and
-fault reasons that voicerace writes. Any other text of a capture is untrusted. The allow list of messages is in
-`voicerace.captures.known_fields`, that of the bodies of log records in `voicerace.captures.log_records`.
+It contains the allowed values of a recording's header settings, the attributes of log records, and the notes and fault reasons
+that voicerace writes. Any other text of a capture is untrusted. `voicerace.captures.known_fields` has the allow list of
+messages. `voicerace.captures.log_records` has the allow list of log record bodies.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, Final, get_args, get_type_hints
 from voicerace.captures.known_fields import LONGEST_WAIT_MS, ROLES, Kind, Rule
 from voicerace.model.actors.upstream_state import Knobs
 from voicerace.model.catalog.components import COMPONENTS
+from voicerace.model.catalog.forwarders import FORWARDERS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
@@ -29,7 +30,7 @@ __all__ = [
 
 
 class Setting(Enum):
-    """Kind of a header setting that has no fixed set of values."""
+    """Kinds of header settings without a fixed set of values."""
 
     TIME = "time"  # a time as `voicerace.model.parameters` parses it, of at most ten minutes
     START = "start"  # a point in time in ISO 8601
@@ -54,8 +55,9 @@ PROVENANCE: Final[Mapping[str, Any]] = {
     "derived": _FLAG,
     "tool_end": frozenset({"result", "error", "none", "reject"}),
     "workaround": frozenset(WORKAROUNDS),
+    "forwarder": frozenset(FORWARDERS),
     "profile": frozenset(PROFILES),
-    "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES), Setting.TIME),
+    "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES), Setting.TIME),
     "knobs": _KNOBS,
     "proxy": frozenset({f"{kind}:{name}" for kind in ("model", "backend") for name in (*PROXIES, *_SOURCES)}),
     "upstream": frozenset({"mock", "openai", "unseen", "script"}),
@@ -109,7 +111,7 @@ _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
-#: Error messages of voicerace's readers without quotes from the file.
+#: Error messages from voicerace's readers that quote no text from the file.
 _ERRORS: Final = re.compile(
     r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
     r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
@@ -117,7 +119,7 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Return whether voicerace wrote an error message without a quote from the file."""
+    """Return whether voicerace wrote an error message that quotes no text from the file."""
     return _ERRORS.fullmatch(found) is not None
 
 
@@ -132,19 +134,19 @@ def known_reason(reason: object) -> str:
 
 
 def known_note(note: str) -> str:
-    """Return a note if voicerace wrote it, else `UNKNOWN_NOTE`; a note of a cut line is replaced by a fixed sentence."""
+    """Return a note if voicerace wrote it, a fixed sentence for a note about a cut line, else `UNKNOWN_NOTE`."""
     if CUT in note:
         return f"a line {CUT} its beginning and is dropped"
     return note if _NOTES.fullmatch(note) else UNKNOWN_NOTE
 
 
 def without_fault(why: str, fault: str | None) -> str:
-    """Return a verdict's explanation; if it ends with a fault's reason, that reason is passed through `known_reason`."""
+    """Return a verdict's explanation, with a fault's reason at its end replaced by `known_reason(reason)`."""
     return why if fault is None else f"{why.removesuffix(fault)}{known_reason(fault)}" if why.endswith(f": {fault}") else why
 
 
 def is_start(value: object) -> bool:
-    """Return whether a value is a text in ISO 8601 with date, time and UTC offset, from 2000 to 2099."""
+    """Return whether a value is an ISO 8601 string with date, time and UTC offset, from 2000 to 2099."""
     return isinstance(value, str) and _START.fullmatch(value) is not None
 
 

@@ -1,16 +1,15 @@
 """Recordings of the real Realtime API, shipped in ``data/api``.
 
-Each `Recording` contains the messages of one session between a client and the API, without texts and audio, which
-`benchmarks/condense.py` removed. `Recording.provenance` describes the source:
+Each `Recording` contains the messages of one session between a client and the API. `benchmarks/condense.py` removed texts and
+audio. `Recording.provenance` describes the source:
 
 - ``connection``: name of the session;
 - ``provider``: openai, azure, gateway-openai, azure-voice-live, xai or openai-live;
 - ``protocol``: GA, beta, xai, or live (gpt-live, which is not the Realtime API);
 - ``model``, ``date``, ``repository``, ``path``, ``commit``, ``license``, ``note``: None if unknown;
-- ``times``: program whose clock gave the times of the events; None if only the order is known;
-- ``fields``: ``all`` if every key of every message is present, ``some`` if the session was copied from a table;
-- ``rows``: row numbers of the events in that table; absent if they are 1, 2, ...;
-- ``breaks``: seqs of the events before which messages are missing.
+- ``times``: program whose clock gave the times of the events; None if the recording has no times; - ``fields``: ``all`` if
+every key of every message is present, ``some`` if the session was copied from a table; - ``rows``: row numbers of the events in
+the source table; absent if they are 1, 2, ...; - ``breaks``: seqs of the events before which messages are missing.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def api_recordings(*providers: str) -> Iterator[Recording]:
 
 
 def row_of(recording: Recording, seq: int) -> int | None:
-    """Return the row number of an event in the source table, from 1; None if the source has no row for it."""
+    """Return the row number of an event in the source table, from 1; None if the source has no row for the event."""
     rows = recording.provenance.get("rows")
     row = rows[seq] if isinstance(rows, list) and seq < len(rows) else None if isinstance(rows, list) else seq + 1
     return row if isinstance(row, int) else None

@@ -1,12 +1,12 @@
 """Times between messages of the real API, measured in recordings.
 
-`api_times` yields an `ApiTime` per measured pair of messages. Its input is the recordings in ``data/api``, or any others
-with times. All times are read at the client, with a resolution of 1 ms. A time between two messages of the API depends on
+`api_times` yields an `ApiTime` per measured pair of messages. Its input is the recordings in ``data/api``, or other recordings
+with times. All times were measured at the client, with a resolution of 1 ms. A time between two messages of the API depends on
 the API only. A time from a message of the client to a message of the API also contains the network's round trip.
 
-`ApiTime.time` is a name in `voicerace.model.catalog.profiles.TIMES` if the pair measures that time. Of these, ``create_ms``
-and ``ack_ms`` contain the round trip; ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and
-``reply_gap_ms`` do not. The other names are:
+`ApiTime.time` is a name in `voicerace.model.catalog.profiles.TIMES` if the pair measures that time. Of these names,
+``create_ms`` and ``ack_ms`` contain the round trip; ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``,
+``reply_ms`` and ``reply_gap_ms`` do not. The other names are:
 
 - ``update_ms``: session.update -> session.updated, with the round trip;
 - ``rate_limits_ms``: response.done -> rate_limits.updated;
@@ -52,7 +52,7 @@ class ApiTime(NamedTuple):
     """One measured time.
 
     Attributes:
-        time: name of the time, see the module's docstring.
+        time: name of the time, as listed in the module's docstring.
         what: description of the two messages.
         provider: provider of the session.
         protocol: GA, beta, xai, live, or cascade (Voice Live with a model that is not a realtime model).
@@ -61,7 +61,7 @@ class ApiTime(NamedTuple):
         row_from: row of the first message in the source, from 1; None if unknown.
         row_to: row of the second message in the source, from 1; None if unknown.
         ms: measured time in ms.
-        clock: program whose clock was read.
+        clock: program whose clock measured the time.
     """
 
     time: str
@@ -116,7 +116,7 @@ class _ResponseTimes:
     deltas: dict[str, Event] = field(default_factory=dict)
     #: Kind of content -> its last ``.done``.
     dones: dict[str, Event] = field(default_factory=dict)
-    #: Item id -> its output_item.added; the key "call item" has the first function_call item of the conversation.
+    #: Item id -> its output_item.added. The key "call item" maps to the first conversation item of type function_call.
     added: dict[str, Event] = field(default_factory=dict)
     #: Item type -> its last output_item.done.
     items: dict[str, Event] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class _Walk:
         self.forget()
 
     def forget(self) -> None:
-        """Reset the state where rows are missing, so that no time is measured across the gap."""
+        """Reset the state, because rows are missing and no time may be measured across the gap."""
         self.updates: list[Event] = []
         self.creates: list[Event] = []
         self.items: list[Event] = []
@@ -201,7 +201,7 @@ class _Walk:
         self.committed = None
 
     def _confirmed(self, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
-        """Yield the time that ends with an added item; items of the client with equal type and role are confirmed in order."""
+        """Yield the time that ends with an added item. The client's items of equal type and role are confirmed in order."""
         item = realtime.item_of(message)
         if (identifier := str(item.get("id"))) in self.known:
             return

@@ -1,13 +1,13 @@
 """Read a WebSocket cassette in YAML as a `Recording` of the link between a client and the Realtime API.
 
-The recorder in pydantic-ai's tests writes this format. A file has ``version`` and a list of ``interactions``. An interaction
+The recorder of pydantic-ai's tests writes this format. A file has ``version`` and a list of ``interactions``. An interaction
 is ``{kind: message, direction: sent | received, data: {...}}`` or ``{kind: close, code, reason, ok}``. Newer files add
 ``at``, seconds on the recorder's clock. ``sent`` means from the client to the API.
 
-The recording has the client in the place of the proxy: a sent message is on the link from ``proxy`` to ``upstream``. Other
-links are not observed, since a cassette contains neither an app nor a component.
+In the recording the client is the actor ``proxy``: a sent message is on the link from ``proxy`` to ``upstream``. Other links
+are not observed, since a cassette contains neither an app nor a component.
 
-YAML is read event by event (libyaml). The nesting and the number of values after the expansion of aliases are limited.
+YAML is read event by event (libyaml). The nesting depth, and the number of values including expanded aliases, are limited.
 Scalars become JSON values; dates stay text.
 """
 
@@ -60,7 +60,7 @@ def is_cassette(head: bytes) -> bool:
 
 
 def read_cassette(stream: IO[bytes], where: str) -> Cassette:
-    """Return the session of a cassette.
+    """Read the session in a cassette.
 
     Raises:
         InputError: the stream is not YAML, or contains no message of the Realtime API.
@@ -100,7 +100,7 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
 
 
 def _event(seq: int, value: Any) -> Event | None:
-    """Return the event of an interaction; None if the interaction is neither a WebSocket message nor a close."""
+    """Return an interaction as an event; None if the interaction is neither a WebSocket message nor a close."""
     if not isinstance(value, dict):
         return None
     at = value.get("at")
@@ -127,7 +127,7 @@ def _event(seq: int, value: Any) -> Event | None:
 
 _RESOLVER: Final = yaml.resolver.Resolver()
 _CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-#: Tag of a scalar -> its converter. Scalars of other tags (dates, bytes) stay text.
+#: Tag of a scalar -> its converter. Scalars with other tags (dates, bytes) stay text.
 _MADE: Final = {
     "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
     "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
@@ -146,12 +146,12 @@ def _scalar(event: Any) -> Any:
         value = make(yaml.ScalarNode(tag, event.value))
     except (ArithmeticError, LookupError, ValueError):
         return event.value
-    # JSON has no infinity, and no number of the protocol needs more than 63 bits.
+    # JSON has no infinity. No number of the protocol needs more than 63 bits.
     return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
 
 
 class _Values:
-    """Builds values from YAML events, one at a time."""
+    """Builds the values of a YAML stream one at a time."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
@@ -159,7 +159,7 @@ class _Values:
         self._count = 0
 
     def next(self, event: Any) -> Any:
-        """Return the value whose first YAML event is `event`."""
+        """Build the value that starts with the YAML event `event`."""
         self._count = 0
         return self._value(event, 0)
 

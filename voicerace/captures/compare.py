@@ -1,11 +1,10 @@
-"""Compare two captures or runs by shares of sessions, with confidence intervals, and by quantiles of times.
+"""Compare two captures or runs by shares of sessions with confidence intervals and by quantiles of times.
 
-The interval of the difference of two shares is Newcombe's hybrid score interval (method 10). It assumes that sessions are
-independent draws. If they are not, as in a log of one user's day, the interval is too narrow. The output states the
-assumption.
+The difference of two shares has Newcombe's hybrid score interval (method 10). It assumes that sessions are independent draws.
+If sessions depend on each other, as in a log of one user's day, the interval is too narrow. The output states the assumption.
 
-A sweep may keep only some recordings, and it prefers those of bad sessions. The shares of such a run are computed from its
-table of trials.
+A sweep that keeps only some recordings prefers those of bad sessions. The shares of such a run are computed from its table of
+trials.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_
 
 ASSUMPTION: Final = "intervals (95 %) take sessions as independent draws; with a few users or one load they are too narrow"
 _TIMES: Final = ("result_delay_ms", "gap_ms")
-#: Property -> function that returns whether a session has it, or None if the capture does not show it. Sessions with None
-#: are excluded from the share.
+#: Property -> function that returns whether a session has the property, or None if the capture does not show this. Sessions
+#: with None are excluded from the share.
 _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
     "a refusal": lambda of: _positive(of, "refusals"),
     "a result beyond one per call": lambda of: _positive(of, "repeated_results"),
@@ -57,7 +56,7 @@ class Trials:
 
 
 def partly_kept(path: Path) -> Trials | None:
-    """Return the trials of a run's folder that lacks some of its recordings; None for any other path.
+    """Return the trials of a run's folder if some recordings were not kept; None for any other path.
 
     Raises:
         InputError: the run is incomplete, or its table is damaged.
@@ -69,9 +68,9 @@ def partly_kept(path: Path) -> Trials | None:
 
 
 def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]:
-    """Return the comparison of two captures as a JSON object.
+    """Compare two captures and return the comparison as a JSON object.
 
-    Each row of ``shares`` has counts, denominators, the difference of the shares (b minus a) and its interval.
+    Each row of ``shares`` has counts, denominators, the difference of the shares (b minus a), and the difference's interval.
     """
     rows = []
     before, after = _Tally(a), _Tally(b)
@@ -93,13 +92,13 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
 
 
 class _Tally:
-    """Counts and times of one of the two captures.
+    """Counts and times of one capture.
 
     Attributes:
         outcomes: outcome -> number of sessions.
-        having: property of `_HAVING` -> number of sessions that have it.
-        known: property of `_HAVING` -> number of sessions for which the capture shows whether they have it.
-        times: name of a time -> values in ms; empty for a run that lacks recordings.
+        having: property of `_HAVING` -> number of sessions that have the property.
+        known: property of `_HAVING` -> number of sessions for which the property is not None.
+        times: name of a time -> values in ms; empty for a run with recordings missing.
     """
 
     def __init__(self, capture: Capture | Trials) -> None:
@@ -139,12 +138,12 @@ class _Tally:
 
 
 def _proxy(of: CapturedSession) -> str:
-    """Return the release of a session as text: all candidates if it was inferred, an empty text if it is unknown."""
+    """Return the release of a session as text: all candidates if inferred, empty if unknown."""
     return " or ".join(of.inference.candidates) if of.inference is not None else of.release or ""
 
 
 def compare_lines(found: dict[str, Any]) -> list[str]:
-    """Return the result of `compare_captures` as lines of text."""
+    """Format the result of `compare_captures` as lines of text."""
     lines = []
     for side in ("a", "b"):
         of = found[side]
@@ -178,5 +177,5 @@ def _positive(of: CapturedSession, name: str, least: int = 1) -> bool | None:
     count = of.counts[name]
     if count.value is None or count.kind == "unknown":
         return None
-    # A lower bound can show that a session has the property, but not that it lacks the property.
+    # A lower bound can prove that a session has the property, but not that it lacks the property.
     return True if count.value >= least else None if count.kind == "at least" else False

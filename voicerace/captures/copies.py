@@ -1,4 +1,4 @@
-"""Convert a capture to a redacted copy, or one session to the format of another tool."""
+"""Convert a capture to a redacted copy, or one session to another tool's format."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ FORMATS: Final = ("perfetto", "mermaid")
 def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
     """Yield the lines of a redacted copy. A truncated compressed file is copied up to the damage.
 
-    Each line is redacted by `captures.redact`. Then secrets of the environment and texts that look like a key, an address
-    or a telephone number are removed from it.
+    `captures.redact` redacts each line. Then secrets from environment variables and texts that look like a key, an address or a
+    telephone number are removed.
 
     Raises:
         InputError: the path is a folder, or the file is not a capture or cannot be read.

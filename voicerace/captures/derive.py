@@ -1,14 +1,14 @@
-"""Derive the messages that a proxy's log lacks, by a replay of the log through the model of its release.
+"""Derive the messages that a proxy's log lacks by replaying the log through the model of its release.
 
-A proxy's log contains incoming messages and few outgoing ones. The model of its release (`model.actors.proxy.Proxy`, which
-`voicerace conformance` compares with the running programs) receives the same messages in the same order. Each message that
-the model sends is added with ``observed_at="derived"`` and the time of the message that caused it. Logged sends stay
-unchanged and are compared with the model's sends. A difference between them, or an answer of the API without a matching
-`response.create`, is reported as a `Contradiction`.
+A proxy's log contains incoming messages and a few outgoing messages. The model of its release (`model.actors.proxy.Proxy`,
+which `voicerace conformance` compares with the running programs) receives the same messages in the same order. Each message
+that the model sends is added with ``observed_at="derived"`` and the time of its cause. Logged sends stay unchanged and are
+compared with the model's sends. A difference, or an API event without the request that it answers, is reported as a
+`Contradiction`.
 
 Commits of the user's audio are logged and passed to the model; the audio itself is not logged. The side that closed first
-is not derived. Times are those of the log, in whole milliseconds. If the log has no times, the model's timers run on the
-seconds in the API's ids (`voicerace.captures.id_clock`), provided that these agree, and derived sends have no time.
+is not derived. Times are the log's, in whole milliseconds. If the log has no times, the model's timers run on the seconds in
+the API's ids (`voicerace.captures.id_clock`), provided that the ids agree. Derived sends then have no time.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from voicerace.units import ns
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
-#: Maximum delay in ns of a timer in a busy process, including the truncation of the log's times to milliseconds.
+#: Maximum delay of a timer in a busy process, in ns, including the truncation of the log's times to milliseconds.
 _LATE_NS: Final = ns(500)
-#: Age in ns above which a response.create without an answer at the log's end counts as unanswered. The API answers within
+#: Minimum age in ns at which a response.create without an answer at the log's end counts as unanswered. The API answers within
 #: 128 ms (docs/protocol-facts.md#measured-times).
 _ANSWERED_NS: Final = ns(1_000)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
@@ -55,7 +55,7 @@ class Contradiction:
     """A difference between a log and the model of a release.
 
     Attributes:
-        seq: seq of the event in the given recording that shows the difference.
+        seq: seq, in the given recording, of the event that shows the difference.
         what: description in one sentence.
     """
 
@@ -70,7 +70,7 @@ class FlagCleared:
     Attributes:
         seq: seq of the event in the given recording.
         by: type of the event.
-        done: seq of the event that ended the response; None if it is missing.
+        done: seq of the event that ended the response; None if the log lacks that event.
     """
 
     seq: int
@@ -85,11 +85,11 @@ class Derived:
     Attributes:
         release: the release of the model.
         recording: the given events with imputed payloads, and the derived events, in the order at the proxy.
-        origin: seq in `recording` -> seq in the given recording; for a derived event, that of its cause.
+        origin: seq in `recording` -> seq in the given recording; a derived event maps to the seq of its cause.
         contradictions: differences in order; empty if log and model agree.
         cleared_early: events that cleared the flag early, in order.
         assumed: assumptions, one sentence each.
-        interpretation: values chosen for what the log does not contain.
+        interpretation: values chosen for fields that the log lacks.
     """
 
     release: ProxyRelease
@@ -107,19 +107,19 @@ class Derived:
 
 
 def derive(recording: Recording, release: ProxyRelease, interpretation: Interpretation = SIMPLEST) -> Derived:
-    """Return a proxy's log with the messages that the model of `release` adds.
+    """Add the messages that the model of `release` sends to a proxy's log.
 
     Args:
         recording: all incoming events and the logged sends, in the order in which the proxy handled them.
         release: row of the release table that configures the model.
-        interpretation: values for what the log does not contain.
+        interpretation: values for fields that the log lacks.
     """
     imputed = impute(recording, interpretation)
     return _Replay(imputed.recording, release, imputed.assumed, interpretation).run()
 
 
 def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
-    """Return the results of `derive` for every interpretation that the log allows, the simplest first."""
+    """Return the result of `derive` for each interpretation that the log allows, the simplest first."""
     return [derive(recording, release, each) for each in interpretations(impute(recording))]
 
 
@@ -146,8 +146,8 @@ class _Replay:
         self.origin: dict[int, int] = {}
         self.contradictions: list[Contradiction] = []
         self.cleared: list[FlagCleared] = []
-        #: (payload, cause) of the model's sends to the API since the last incoming message, starting with the first that
-        #: the proxy may have logged.
+        #: (payload, cause) of the model's sends to the API since the last incoming message, from the first send that the proxy
+        #: may log.
         self.expected: list[tuple[Payload, Event]] = []
         self.ledger = Ledger()
         self.sent_ns = 0
@@ -206,7 +206,7 @@ class _Replay:
         self._sends(effects, event)
 
     def _now(self, event: Event) -> int:
-        """Return the time of a message at the proxy in ns; without times, the seconds from the first id to the last, in ns."""
+        """Return the time of a message at the proxy in ns; without times, the time in ns since the session's earliest id."""
         if self.ids is None:
             return event.at_ns("proxy") or 0
         second = self.ids.seconds.get(event.seq, self.ids.start)
@@ -257,11 +257,11 @@ class _Replay:
         return kind == realtime.SESSION_UPDATE or item.get("type") == "function_call_output"
 
     def _logged(self, event: Event) -> None:
-        """Match a logged send with the model's sends and store the logged send."""
+        """Store a logged send, matched with the model's sends."""
         if event.type in _AUDIO:
             self._settle()  # a later host message or a timer caused this send
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)
-        # A message causes at most one logged send, which precedes its unlogged sends.
+        # An incoming message causes at most one logged send, which precedes the unlogged sends.
         expected = self.expected[0][0] if self.expected else None
         if isinstance(expected, Mapping) and _type(expected) == event.type and self._may_be_logged(expected):
             del self.expected[0]
@@ -286,7 +286,7 @@ class _Replay:
         self._keep(event)
 
     def _settle(self) -> None:
-        """Derive the sends that the model made since the last incoming message and the log lacks."""
+        """Derive the model's sends since the last incoming message that the log lacks."""
         for payload, cause in self.expected:
             self._unlogged(payload, cause)
         self.expected.clear()
@@ -301,7 +301,7 @@ class _Replay:
     def _derived(self, link: Link, payload: Payload, cause: Event) -> None:
         at = cause.at_ns("proxy")
         if link == PROXY_TO_UPSTREAM and at is not None:
-            # Keep sends in order: a logged send can be a millisecond later than the message that caused both.
+            # Keep sends in order: a logged send can be a millisecond later than the cause of both sends.
             at = self.sent_ns = max(at, self.sent_ns)
         self._keep(Event(0, link, "message", at, None, payload, "derived"), cause.seq)
 
@@ -317,7 +317,7 @@ class _Replay:
             self.ledger.feed(event.link.sender, event.payload, seq)
 
     def _answer(self, event: Event) -> None:
-        """Report an answer of the API to a response.create or session.update that was not sent."""
+        """Report an API event that answers a response.create or session.update which was not sent."""
         if event.type == realtime.SESSION_UPDATED:
             self.updated += 1
             if self.updated > sum(e.link == PROXY_TO_UPSTREAM and e.type == realtime.SESSION_UPDATE for e in self.events):
@@ -346,7 +346,7 @@ class _Replay:
                 )
 
     def _accepted(self) -> None:
-        """Report each derived response.create that was accepted over two round trips before an active response ended."""
+        """Report each derived response.create that was accepted more than two round trips before an active response ended."""
         rtt = self._round_trip()
         if rtt is None:
             return
@@ -363,7 +363,7 @@ class _Replay:
                     self.contradictions.append(Contradiction(self.origin[create.key], what))
 
     def _round_trip(self) -> int | None:
-        """Return an upper bound of the round trip to the API in ns: the slowest confirmation of an item; None without any."""
+        """Return an upper bound on the API's round trip in ns, from the slowest confirmation of an item; None without items."""
         sent: int | None = None
         found: list[int] = []
         for event in self.events:

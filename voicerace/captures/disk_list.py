@@ -1,7 +1,7 @@
-"""Provide a sequence that stores its items on disk, so that memory does not grow with the size of a capture.
+"""Provide a sequence that stores its items on disk to limit the memory that a large capture uses.
 
-Up to `_IN_MEMORY` bytes stay in memory. A larger sequence uses an unnamed temporary file, which no other process can open
-and which is deleted when the process ends. Each access returns a new object that equals the stored one.
+Up to `_IN_MEMORY` bytes stay in memory. A larger sequence uses an unnamed temporary file. No other process can open the file,
+and it is deleted when the process ends. Each access returns a new object that equals the stored one.
 """
 
 from __future__ import annotations

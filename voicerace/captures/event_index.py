@@ -19,7 +19,7 @@ _OUTPUT: Final = "function_call_output"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number, which is None if unknown, and its certainty."""
+    """A number (None if unknown) and its certainty."""
 
     value: int | None
     kind: Kind
@@ -29,7 +29,7 @@ class EventIndex:
     """The messages of a recording, grouped by link, and the times between them at the proxy in ms."""
 
     def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+        self.recording = recording = recording.without_forwarder
         self.from_host = self._on("component", "proxy")
         self.to_host = self._on("proxy", "component")
         self.to_upstream = self._on("proxy", "upstream")
@@ -38,7 +38,7 @@ class EventIndex:
         self.results = [event for event in self.from_host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.from_upstream if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
-        # If only the link to the API was captured, its sender is a proxy or a client without a proxy.
+        # If only the link to the API was captured, the sender is a proxy, or a client that uses no proxy.
         watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
         alone = "release" not in recording.provenance
         self.api_only = alone and not watched and not self.from_host and not self.to_host and bool(self.to_upstream)
@@ -58,7 +58,7 @@ class EventIndex:
         ]  # fmt: skip
 
     def certainty(self, sender: str, receiver: str) -> Kind:
-        """Return how certain the number of messages on a link is."""
+        """Return the certainty of the number of messages on a link."""
         if not (self.recording.observes(sender, receiver) and self.recording.complete):
             return "at least"
         return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
@@ -73,10 +73,11 @@ class EventIndex:
         return None if since is None or until is None else ms(until - since)
 
     def delays(self) -> list[float | None]:
-        """Return, per result, the time in ms since the arguments of its call were complete; None if the call is ambiguous.
+        """Return the delay of each result in ms, counted from the complete arguments of its call; None if the call is
+        ambiguous.
 
-        A result is matched to its call by id if both ids were captured. Otherwise it is matched to the preceding call,
-        provided that the last response had one call and every earlier call has a result.
+        A result is matched to its call by id if both ids were captured. Otherwise it is matched to the preceding call if the
+        last response had one call and every earlier call has a result.
         """
         delays: list[float | None] = []
         by_id: dict[str, Event] = {}
@@ -100,9 +101,9 @@ class EventIndex:
         return delays
 
     def gaps(self) -> list[float]:
-        """Return, per response with calls, the time in ms from its last call to its response.done.
+        """Return the time in ms from the last call to response.done for each response with calls.
 
-        Both messages are matched by response id if it was captured. Otherwise a response.done is matched to the preceding
+        Both messages are matched by response id if the id was captured. Otherwise a response.done is matched to the preceding
         call, unless a response.created lies between them. A response without response.done or times is omitted.
         """
         gaps: list[float] = []
@@ -122,15 +123,14 @@ class EventIndex:
         return gaps
 
     def dones(self) -> list[Event]:
-        """Return every response.done; in a browser, those that the proxy forwarded (releases before 0.10.0)."""
+        """Return every response.done; in a browser's capture, only those that the proxy forwarded (releases before 0.10.0)."""
         return [
             event for event in (self.to_host if self.host_only else self.from_upstream) if event.type == realtime.RESPONSE_DONE
         ]
 
     def outputs(self) -> list[Mapping[str, object]] | None:
-        """Return the results as objects with ``call_id`` and ``output``; None unless all were captured.
-
-        The source is the messages of the host, or else the items in the API's confirmations.
+        """Return the results as objects with ``call_id`` and ``output``; None if one was not captured. The source is the host's
+        messages, or else the items in the API's confirmations.
         """
         sent = [{"call_id": of, "output": content_of(e)} for e in self.results if (of := result_of(e)) is not None]
         if len(sent) == len(self.results) and sent:
@@ -155,14 +155,14 @@ def call_ids(call: Event) -> list[str]:
 
 
 def result_of(result: Event) -> str | None:
-    """Return the call id in a result that the host or the proxy sent; None if it was not captured."""
+    """Return the call id in a result that the host or the proxy sent; None if the id was not captured."""
     fields = fields_of(result)
     call_id = fields["id"] if "id" in fields else realtime.item_of(fields).get("call_id")
     return call_id if isinstance(call_id, str) else None
 
 
 def content_of(result: Event) -> object:
-    """Return the content of a result that the host or the proxy sent; `NOT_LOGGED` if it was not captured."""
+    """Return the content of a result that the host or the proxy sent; `NOT_LOGGED` if the content was not captured."""
     fields = fields_of(result)
     return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
 

@@ -1,6 +1,6 @@
 """Export a session in Chrome's trace format, which Perfetto opens, or as a Mermaid sequence diagram.
 
-No payload is written. Message types and values of `Event.observed_at` are written if they are on the allow list
+No payload is written. Only message types and values of `Event.observed_at` on the allow lists are written
 (`voicerace.captures.known_fields`, `voicerace.captures.allowed`). A trace consists of complete (``X``) events of the "Trace
 Event Format", with times in microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
@@ -28,10 +28,10 @@ _WORD: Final = re.compile(r"[^\w.() -]")
 
 
 def perfetto(recording: Recording) -> dict[str, Any]:
-    """Return a recording as a Chrome trace, with one slice per message in a row of its sender and one per response.
+    """Return a recording as a Chrome trace, with one slice per response, and one slice per message in a row of its sender.
 
-    Perfetto drops slices that overlap in one row without being nested. An overlapping slice is therefore moved to another
-    row of the same sender.
+    Perfetto drops slices that overlap in one row and are not nested. An overlapping slice is therefore moved to another row of
+    its sender.
     """
     events: list[dict[str, Any]] = []
     ledger = Ledger()
@@ -72,7 +72,7 @@ def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = dict(names)
     for each in sorted(events, key=lambda each: each["ts"]):
         first = each["tid"]
-        # Perfetto rounds times to whole nanoseconds.
+        # Compare in whole nanoseconds, to which Perfetto rounds times.
         start, end = round(each["ts"] * 1000), round(each["ts"] * 1000) + round(each["dur"] * 1000)
         while ends.get(each["tid"], 0) > start and each["tid"] < first + _LANES - 1:
             each["tid"] += 1
@@ -109,7 +109,7 @@ def _ordered(recording: Recording) -> list[Event]:
 
 
 def _name(event: Event) -> str:
-    """Return the name of a message without characters of diagram syntax: its type, or a text for a refusal."""
+    """Return a message's type, or a text for a refusal, without characters of the diagram syntax."""
     if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
         return "error (active response)"
     return _WORD.sub("_", known_type(event.type))

@@ -1,4 +1,4 @@
-"""Find fingerprints in log records: properties that only some releases of the proxy write.
+"""Find fingerprints in log records: properties of the records of some releases only.
 
 Each fingerprint depends on one setting in `model.catalog.releases`. Source: `server.ts` and `logger.ts` at the tags 0.9.0 to
 0.11.1, and logs of the running proxies (`data/logs`).
@@ -19,7 +19,7 @@ __all__ = ["FINGERPRINTS", "Fingerprint", "fingerprints_of"]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """One property of a record that depends on the release.
+    """One property of a log record that depends on the release.
 
     Attributes:
         what: description of the property.
@@ -60,7 +60,7 @@ FINGERPRINTS: Final[Mapping[str, Fingerprint]] = {
 
 
 def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Value]) -> Iterator[str]:
-    """Yield the keys in `FINGERPRINTS` of one parsed record."""
+    """Yield the keys of the `FINGERPRINTS` that one parsed record has."""
     trace = fields.get("traceId")
     if trace is NoValue.UNDEFINED:
         yield "no trace"
@@ -69,7 +69,7 @@ def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[
     if "error.message" in attributes:
         if attributes.get("error.code") == "conversation_already_has_active_response":
             yield "hidden" if body.endswith("not forwarded to client") else "forwarded"
-        return  # the body contains the API's text, which can look like another record
+        return  # the body contains text from the API, which can look like another record
     row = record_of(body)
     if row is not None and (mark := row.variant(body)[0]):
         yield mark

@@ -1,13 +1,13 @@
-"""Read a browser's HAR file as one `Recording` of the link between component and proxy per WebSocket connection.
+"""Read a browser's HAR file: one `Recording` of the link between component and proxy per WebSocket connection.
 
 An entry has its frames in `_webSocketMessages`. A frame has ``type`` (send or receive), ``time``, ``opcode`` (1 for text, 2
 for binary in base64) and ``data``. Chrome and Edge write ``time`` in seconds since 1970. Playwright writes milliseconds, or
 -1 for an unknown time, and writes frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and
-queries are not read. Of the address only the host is kept.
+queries are not read. Only the host of the address is kept.
 
-DevTools (Chromium 156) does not export the close of a connection, so a recording's end is uncertain. ``sanitized`` exports
-lack cookies and headers but contain the text of every frame. Connections opened before DevTools are missing. If a connection
-has no Settings message, its first frames are missing, and no link counts as observed.
+DevTools (Chromium 156) does not export the close frame of a connection, so a recording's end is uncertain. ``sanitized``
+exports lack cookies and headers but contain the text of every frame. Connections opened before DevTools are missing. If a
+connection has no Settings message, its first frames are missing, and no link counts as observed.
 
 WebSocket connections without messages of a voice agent are skipped and counted.
 """
@@ -35,7 +35,7 @@ _AGENT_TYPES: Final = frozenset(
 )  # fmt: skip
 #: Start of a HAR. In Docker's json-file logs the value of ``log`` is a text.
 _BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
-#: Maximum of ``time`` in seconds; larger numbers are milliseconds, since in seconds they would be after the year 5138.
+#: Maximum of ``time`` in seconds (the year 5138). Larger numbers are milliseconds.
 _SECONDS: Final = 1e11
 _LAST_MS: Final = 4_102_444_800_000
 _ALLOWED: Final = (
@@ -50,10 +50,10 @@ class HarSession:
     """One WebSocket connection.
 
     Attributes:
-        name: host name of the address, followed by the number of the session in the file.
+        name: host name of the address, followed by the session's number in the file.
         recording: the messages with the browser's times.
         unread: number of frames that could not be read.
-        first: number of the connection's first frame, counted over all entries from 1.
+        first: number of the connection's first frame, counted from 1 over all entries.
     """
 
     name: str
@@ -68,7 +68,7 @@ def is_har(head: bytes) -> bool:
 
 
 def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
-    """Return the sessions in a HAR, and the number of other WebSocket connections with frames.
+    """Return the sessions in a HAR and the number of other WebSocket connections with frames.
 
     Raises:
         InputError: the data are not a HAR, or contain no frames of a voice agent.
@@ -130,7 +130,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
     if zero is not None:
         start = iso_utc(zero / 1e9)
-        # Zero of the event times is the connection's first frame.
+        # Event times count from the connection's first frame.
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []
     notes += [] if times else ["the frames have no times"]
@@ -161,7 +161,7 @@ def _payload(message: object) -> Payload:
 
 
 def _time_ns(message: object) -> int | None:
-    """Return the time of a frame in nanoseconds since 1970, rounded to microseconds; None if it is missing or invalid."""
+    """Return the time of a frame in ns since 1970, rounded to microseconds; None if the time is missing or invalid."""
     at = message.get("time") if isinstance(message, dict) else None
     if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < _LAST_MS:
         return None

@@ -1,17 +1,17 @@
-"""Decode the time in the Realtime API's ids: the second in which the API generated an id, with an error of up to 1 s.
+"""Decode the time at which the Realtime API generated an id from the id's characters, with an error of up to 1 s.
 
 In ids of OpenAI and Azure OpenAI, the five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` are a number of
-seconds since 2019-12-20 in base 62 (digits, capitals, small letters). In 29 recorded sessions `session.expires_at` is the
-time in the session's id plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
-does not document the format, so `read_ids` decodes a session only if its ids agree with each other:
+seconds since 2019-12-20 in base 62 (digits, capitals, small letters). `session.expires_at` is the time in the session's id plus
+one hour in 24 of 29 recorded sessions, and one second later in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI does not
+document the format, so `read_ids` decodes a session only if its ids agree with each other:
 
 - at least two ids of the API have the format, and each contains a plausible date;
-- all times lie within `LONGEST_S`; two random ids do so in one of 60,000 cases;
-- the times in ids of events and responses, in the order of first arrival, never decrease by more than `SPREAD_S`;
-- no id in a message is newer than the id of the message by more than `SPREAD_S`.
+- all times lie within `LONGEST_S` (two random ids do so with a probability of 1/60,000); - the times in ids of events and
+responses, in the order of first arrival, never decrease by more than `SPREAD_S`; - no id in a message is more than `SPREAD_S`
+newer than the message's own event id.
 
 Ids that a client sent are ignored, since the API repeats them. xAI's ids are UUIDs and are not decoded. Azure Voice Live uses
-random event ids together with OpenAI's response ids. These disagree, so its sessions are not decoded.
+random event ids together with OpenAI's response ids. These ids disagree, so its sessions are not decoded.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["LIFETIME_S", "LONGEST_S", "SPREAD_S", "IdClock", "RefusedAge", "read
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #: Unix time in seconds of the five characters 00000.
 _EPOCH: Final = 1_576_800_000
-#: Pattern of an id with a time, which 16 characters follow, or in ``data/api`` an underscore and a short name.
+#: Pattern of an id with a time, followed by 16 characters, or in ``data/api`` by an underscore and a short name.
 _ID: Final = re.compile(r"(event|resp|item|sess)_([0-9A-Za-z]{5})(?:[0-9A-Za-z]{16}|_[a-z]\d+)")
-#: First plausible time: the Realtime API was released in October 2024.
+#: First plausible Unix time in seconds: the Realtime API was released in October 2024.
 _FIRST: Final = int(datetime(2024, 9, 1, tzinfo=UTC).timestamp())
 _LAST: Final = int(datetime(2040, 1, 1, tzinfo=UTC).timestamp())
 #: `session.expires_at` minus the time in the session's id, in seconds.
@@ -47,7 +47,7 @@ _OWN: Final = ("event_id", "response_id", "item_id")
 def second_of(identifier: object) -> int | None:
     """Return the Unix time in an id in seconds; None if the id has another format or no plausible date.
 
-    A random id can have the format, so the time in a single id is uncertain. `read_ids` compares all ids of a session.
+    A random id can match the format, so the time in a single id is uncertain. `read_ids` compares all ids of a session.
     """
     found = _ID.fullmatch(identifier) if isinstance(identifier, str) else None
     if found is None:
@@ -60,11 +60,11 @@ def second_of(identifier: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RefusedAge:
-    """Age of the active response that a refusal names.
+    """Age of an active response at the refusal that names it.
 
     Attributes:
         seq: seq of the refusal.
-        age_s: time in the refusal's event id minus the time in the response's id, in seconds; accurate to one second.
+        age_s: time in the refusal's event id minus the time in the active response's id, in whole seconds.
     """
 
     seq: int
@@ -73,15 +73,15 @@ class RefusedAge:
 
 @dataclass(frozen=True)
 class IdClock:
-    """Times that the ids of one session contain.
+    """Times decoded from the ids of one session.
 
     Attributes:
         seconds: seq of an event -> Unix time in seconds, from its event id, or from the response's id in a
             response.created.
         ids: number of decoded ids.
-        refused: age of the active response, for each refusal that names it.
-        offset_s: the capture's absolute clock minus the time in the ids in seconds, the minimum over all events since
-            messages arrive after their ids are generated; None if the capture has no absolute time.
+        refused: age of the active response for each refusal that names the response.
+        offset_s: the capture's absolute clock minus the time in the ids in seconds. This is the minimum over all events,
+            because messages arrive after their ids are generated; None if the capture has no absolute time.
     """
 
     seconds: Mapping[int, int]
@@ -101,7 +101,7 @@ class IdClock:
 
 
 def read_ids(recording: Recording) -> IdClock | None:
-    """Return the times in the ids of one session; None if the ids disagree or are missing."""
+    """Decode the times in the ids of one session; return None if the ids disagree or are missing."""
     client_ids = frozenset(_client_ids(recording))
     newest: int | None = None
     seconds: dict[int, int] = {}
@@ -113,7 +113,7 @@ def read_ids(recording: Recording) -> IdClock | None:
                 continue
             at = second_of(identifier)
             if at is None or (own is not None and at > own + SPREAD_S):
-                return None  # not a plausible date, or newer than the message
+                return None  # the date is not plausible, or is newer than the message
             made[identifier] = at
             if key == "event_id":
                 own = at
@@ -135,7 +135,7 @@ def _came(recording: Recording) -> Iterator[Event]:
 
 
 def _ids_of(event: Event) -> Iterator[tuple[str, str]]:
-    """Yield (field, id) of each id in a message; an id in a nested object has that object's field."""
+    """Yield (field, id) for each id in a message. For an id in a nested object, `field` is the object's field."""
     message: Any = event.payload
     for key in _OWN:
         yield key, str(message.get(key))
@@ -158,7 +158,7 @@ def _refused(recording: Recording, seconds: Mapping[int, int], last: int) -> Ite
         message: Any = event.payload
         if event.seq in seconds and realtime.is_refusal(message):
             made = second_of(realtime.response_named_by(message))
-            # The response may be older than the capture, but not older than the session.
+            # The response can be older than the capture, but not older than the session.
             if made is not None and last - LONGEST_S <= made <= seconds[event.seq] + SPREAD_S:
                 yield RefusedAge(event.seq, max(0, seconds[event.seq] - made))
 

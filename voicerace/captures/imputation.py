@@ -1,9 +1,9 @@
-"""Impute payload fields that a log lacks from the order of its messages: ids of responses and calls, and types of items.
+"""Use the order of messages to impute payload fields that a log lacks: ids of responses and calls, and types of items.
 
-A proxy's log contains the type of each message and few other fields. The imputation follows from the order: events between
+A proxy's log contains the type of each message and few other fields. The imputation uses the order: events between
 `response.created` and `response.done` belong to that response, the arguments of a call follow its item, and results answer
-calls. Logged values stay unchanged. Imputed values are ids ``derived_…`` or placeholders. Values that the order does not
-determine are set by an `Interpretation`, so that a caller can compare several.
+calls. Logged values stay unchanged. Imputed values are ids ``derived_…`` or placeholders. An `Interpretation` sets values that
+the order does not determine. A caller can compare several interpretations.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Interpretation:
     """Choice of values that the order of messages does not determine.
 
     Attributes:
-        default_error: which of several results of one call is the component's own error, if contents are not logged.
+        default_error: which of several results of one call is the component's own error, if their contents are not logged.
         cut_off: whether a response is cancelled when the user starts to speak during it.
     """
 
@@ -48,7 +48,7 @@ class ImputedTrace:
     Attributes:
         recording: the given events with imputed payload fields.
         assumed: assumptions, one sentence each.
-        repeated: whether a call has more than one result and their contents are not logged.
+        repeated: whether a call has several results without logged contents.
         spoken_into: whether the user started to speak while a response was active.
     """
 
@@ -65,7 +65,7 @@ def interpretations(imputed: ImputedTrace) -> list[Interpretation]:
 
 
 def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> ImputedTrace:
-    """Return a log's recording with missing payload fields imputed under one interpretation."""
+    """Impute the missing payload fields of a log's recording under one interpretation."""
     imputer = _Imputer(recording, interpretation)
     imputer.responses()
     imputer.results()
@@ -75,7 +75,7 @@ def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> I
 
 @dataclass
 class _InferredResponse:
-    """One response while its events are collected; `created`, `done` and `events` are indices into the recording."""
+    """One response whose events are being collected; `created`, `done` and `events` are indices into the recording."""
 
     number: int
     created: int | None
@@ -149,7 +149,7 @@ class _Imputer:
             self._response(each)
 
     def _name_active(self, of: _InferredResponse, name: str | None) -> None:
-        """Set the id of the only active response to the id in a refusal, unless another response has that id."""
+        """Set the id of the only active response to the id named in a refusal, unless another response has that id."""
         if of.name is None and name is not None and all(each.name != name for each in self.found):
             of.name = name
 
@@ -191,7 +191,7 @@ class _Imputer:
         return {"status": "completed"}
 
     def _kind_of_item(self, following: list[int]) -> str | None:
-        """Return the type of an item, inferred from the following events of its response; None if they do not determine it."""
+        """Return the type of an item, inferred from the following events of its response; None if the type is ambiguous."""
         for at in following:
             kind = self.payloads[at]["type"]
             if kind == "response.output_item.added":
@@ -214,7 +214,7 @@ class _Imputer:
         return list(items.values())
 
     def _name_call_items(self, of: _InferredResponse) -> None:
-        """Set the call id of each function_call item to that of the next arguments."""
+        """Set the call id of each function_call item to the call id of the next arguments."""
         waiting: dict[str, Any] | None = None
         for at in of.events:
             payload = self.payloads[at]
@@ -229,7 +229,7 @@ class _Imputer:
     # -- results -------------------------------------------------------------------------------------------------------
 
     def results(self) -> None:
-        """Impute the call id and content of every result, from the item that confirms it if that was logged."""
+        """Impute the call id and content of every result, from the item that confirms the result if the item was logged."""
         outputs: dict[str, Mapping[str, Any]] = {}
         for _, event, payload in self._came():
             item = realtime.item_of(payload)
@@ -257,7 +257,7 @@ class _Imputer:
             self._contents(indices)
 
     def _answered(self, waiting: list[tuple[int, str]], at: int) -> str:
-        """Return the id of the call that a result answers: the oldest in `waiting`, or else the last call before it."""
+        """Return the id of the call that a result answers: the oldest in `waiting`, or else the last call before the result."""
         before = [call_id for index, call_id in waiting if index < at]
         if len(before) > 1:
             self.assumed["the call that a result answers is not logged: it is assumed to be the oldest without a result"] = None
@@ -277,7 +277,7 @@ class _Imputer:
     # -- items ---------------------------------------------------------------------------------------------------------
 
     def items(self) -> None:
-        """Impute the items that were not logged in confirmations of the API, in the order in which the client sent them."""
+        """Impute missing items in the API's confirmations, in the order in which the client sent the items."""
         announced = 0
         waiting: list[dict[str, Any]] = []
         added: list[dict[str, Any]] = []

@@ -1,8 +1,8 @@
 """Check readable log records for signs that records are damaged, repeated or missing.
 
-A failed check yields a doubt: a sentence that describes it. If a connection has a doubt, none of its counts is certain.
-When the connection is complete, `missing` checks for missing records, and `clear_doubts` removes doubts about repeated
-records that turned out to be different messages.
+A failed check yields a doubt: a sentence that describes it. A connection with a doubt has no certain counts. When the
+connection is complete, `missing` checks for missing records, and `clear_doubts` removes doubts about equal records of different
+messages.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["clear_doubts", "doubts_of", "missing"]
 
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API confirmed fewer"
 _TWICE_ITEM: Final = "two records in a row are the same event of an item, and not as many items end as begin"
-#: Type of the event that adds an item -> type of the event that completes the item. Two events of one type within 1 ms have
-#: equal records.
+#: Type of the event that adds an item -> type of the event that completes the item. Two events of one of these types within 1
+#: ms have equal records.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
 #: Type of an end event -> types of its start events. A complete log has at least as many start events as end events.
@@ -48,7 +48,7 @@ def clear_doubts(of: LoggedConnection) -> None:
 
 
 def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
-    """Yield (doubt, line) for each kind of missing record, with the first line that shows it."""
+    """Yield (doubt, line number) for each kind of missing record, with the first line that shows the loss."""
     counts: Counter[str] = Counter()
     reported: set[str] = set()
     for event, (line, _) in zip(of.events, of.event_lines, strict=True):
@@ -58,7 +58,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
         begins = _BEGINS.get(event.type)
         what = None
         if event.type == realtime.ERROR and isinstance(event.payload, Mapping) and "error" not in event.payload:
-            # Every release logs the text in a second record. Without the text, this error may be a refusal.
+            # Every release logs an error's text in a second record. An error without its text can be a refusal.
             what = "an error whose text is not in the next record"
         elif of.begun and begins is not None and counts[event.type] > sum(counts[each] for each in begins):
             what = f"a {event.type} without its beginning"
@@ -70,7 +70,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record that reported `events`; set `of.trace` if this record is the first."""
+    """Yield the doubts about one readable record that contains `events`. The first record sets `of.trace`."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace
@@ -96,13 +96,13 @@ def doubts_of(
 
 
 def _all_confirmed(events: list[Event]) -> bool:
-    """Return whether the API added as many items as the host and the responses have, so that no record is repeated."""
+    """Return whether the API added at least as many items as the host and the responses sent, so that no record is repeated."""
     sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
-    """Return whether as many items were completed as added, so that no record is repeated."""
+    """Return whether the numbers of completed and added items are equal, so that no record is repeated."""
     types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

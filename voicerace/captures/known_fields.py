@@ -1,10 +1,10 @@
-"""Allow list of messages: the types in both protocols, their fields, and the allowed values of the fields.
+"""List the allowed messages: the types in both protocols, their fields, and the allowed values of the fields.
 
 `voicerace.captures.redact` replaces every key and value without a rule in this module. Reports and exports contain only the
 message types in `TYPES`.
 
-Sources: `openai.types.realtime` (openai 3.54), the beta names that the proxies accept, `deepgram-sdk`, the messages that the
-component and the proxies send, and the component's public API.
+Sources: `openai.types.realtime` (openai 3.54), `deepgram-sdk`, the beta names that the proxies accept, the messages of the
+component and the proxies, and the component's public API.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ __all__ = [
 
 
 class Kind(Enum):
-    """Kind of a field that has no fixed set of values; the comments state what `redact` writes for each kind."""
+    """Kinds of fields without a fixed set of values. The comments state the output of `redact` for each kind."""
 
-    ID = "id"  # replaced by a token; equal ids have equal tokens
+    ID = "id"  # replaced by a token, which is equal for equal ids
     TEXT = "text"  # replaced by the length of the text and a token
-    ERROR_TEXT = "error text"  # replaced like a text, followed by the tokens of the ids in it
+    ERROR_TEXT = "error text"  # replaced like a text; the tokens of its ids are appended
     CODE = "code"  # kept if it is one of `CODES`
     TYPE = "type"  # kept if it is one of `TYPES`
     AUDIO = "audio"  # replaced by silence of the same length
     RESULT = "result"  # replaced unless it is a placeholder (`voicerace.model.protocol.results`)
     FLAG = "flag"
     INDEX = "index"  # kept if it is from 0 to 999
-    WAIT_MS = "wait_ms"  # a time in ms, limited to ten minutes
-    CLOSE = "close"  # a close code, see `known_close`
+    WAIT_MS = "wait_ms"  # a time in ms, reduced to at most ten minutes
+    CLOSE = "close"  # a close code, replaced by `known_close(code)`
 
 
 LONGEST_WAIT_MS: Final = 600_000
-#: Rule of a value: a kind, a set of allowed values, the rules of an object's fields, or a list with the rule of its items.
+#: Rule of a value: a kind, a set of allowed values, the rules of an object's fields, or a list that contains the rule of its
+#: items.
 Rule: TypeAlias = Kind | frozenset[Any] | Mapping[str, "Rule"] | list["Rule"]
 
 _ID: Final = Kind.ID
@@ -62,7 +63,7 @@ CODES: Final = frozenset(
         "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
     }
 )  # fmt: skip
-#: Prefixes that `redact` keeps in unknown error codes; a prefix names the subject of the error.
+#: Prefixes that `redact` keeps in unknown error codes. A prefix names the subject of the error.
 CODE_FAMILIES: Final = (
     "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
 )  # fmt: skip
@@ -285,7 +286,7 @@ def known_type(kind: str) -> str:
 
 
 def known_close(code: object) -> int | None:
-    """Return a code in `CLOSE_CODES`; 3999 for others from 3000 to 3999, 4000 for others from 4000 to 4999, else None."""
+    """Return a code in `CLOSE_CODES` unchanged, 3999 for others in 3000-3999, 4000 for others in 4000-4999, else None."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

@@ -1,10 +1,10 @@
 """Remove the prefixes and JSON that log collectors add to console lines, and read log records in JSON.
 
-- Prefixes: those of docker compose (``name-1  | ``), concurrently (``[0] ``), journalctl (``Nov 22 16:35:41 host
-  node[42]: ``) and Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``), and times.
-- JSON objects that contain a line: those of docker's json-file (key ``log``), journald's export (``MESSAGE``, a text or an
-  array of bytes) and cloud collectors (``message``, ``@message``, ``msg`` or ``textPayload``).
-- Records in JSON: OTLP (``resourceLogs``, as the collector's file exporter writes it), or one record per line.
+- Prefixes: from docker compose (``name-1  | ``), concurrently (``[0] ``), journalctl (``Nov 22 16:35:41 host node[42]: ``) and
+  Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``), and times. - JSON objects that contain a line: from docker's json-file
+  (key ``log``), journald's export (``MESSAGE``, a text or an array of bytes) and cloud collectors (``message``, ``@message``,
+  ``msg`` or ``textPayload``). - Records in JSON: OTLP (``resourceLogs``, as the collector's file exporter writes it), or one
+  record per line.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _KUBERNETES: Final = re.compile(r"(?:stdout|stderr) [FP] ")
 _TEXTS: Final = ("log", "MESSAGE", "message", "msg", "textPayload", "@message")
 _NAMES: Final = ("CONTAINER_NAME", "container_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "stream", "pod")
 _KEYS: Final = frozenset({"body", "attributes"})
-#: Key of a JSON line that can contain a record or a part of one.
+#: Keys of a JSON line that can contain all or part of a record.
 _RECORD_KEY: Final = re.compile(
     r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
 )
-#: Integer of at most 64 bits. The limit is needed because `int` raises ValueError for thousands of digits.
+#: Integer of at most 20 digits. Without the limit, `int` raises ValueError for thousands of digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def plain(raw: str) -> tuple[str, str]:
-    """Return (source, text): the source named in a line's prefixes, or "", and the line without colours and prefixes."""
+    """Split a line into (source, text): the source named in its prefixes, or "", and the line without colours and prefixes."""
     text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
     source = ""
     if text[:1].isspace() or text[:1] in "{}":
@@ -53,7 +53,7 @@ def plain(raw: str) -> tuple[str, str]:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object in a line; None for any other line, such as a JavaScript literal."""
+    """Parse the JSON object in a line; return None for any other line, such as a JavaScript literal."""
     stripped = text.strip()
     if len(stripped) < 3 or stripped[0] != "{" or stripped[-1] != "}" or '"' not in stripped[:16]:
         return None
@@ -83,7 +83,7 @@ def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
-    """Return the records in a JSON object, with the fields that `console.dir` prints; None if it cannot contain records."""
+    """Return the records in a JSON object as `console.dir` prints them; None if the object cannot contain records."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
     if not (value.keys() >= _KEYS and "timestamp" in value):
@@ -112,7 +112,7 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
 
 
 def _may_be_proxy(attributes: object) -> bool:
-    """Return whether the proxy can have written a record; a collector's file also contains records of other programs."""
+    """Return whether the proxy can have written a record. A collector's file also contains records of other programs."""
     return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
 
 
@@ -136,12 +136,12 @@ def _with_undefined(value: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _integer(value: object) -> int | None:
-    """Return a 64-bit integer of protobuf's JSON, which is a text or a number; None for anything else."""
+    """Return a 64-bit integer from protobuf's JSON, which writes a text or a number; None for anything else."""
     return int(text) if _INTEGER.fullmatch(text := str(value)) else None
 
 
 def _number(value: object) -> Value:
-    """Return a severity number from the number or the name that protobuf's JSON contains; `NoValue.ELIDED` if unknown."""
+    """Return a severity number from protobuf's JSON, which writes the number or its name; `NoValue.ELIDED` if unknown."""
     if isinstance(value, str):
         return {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}.get(value.rpartition("_")[2].rstrip("234"), NoValue.ELIDED)
     return value if isinstance(value, int) else NoValue.ELIDED

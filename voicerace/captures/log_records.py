@@ -1,4 +1,4 @@
-"""Table of the proxy's log records by body: their meaning, their fingerprint, and the text that a redacted copy keeps.
+"""Table of the proxy's log records by body: meaning, fingerprint, and the text that a redacted copy keeps.
 
 The modules `proxy_log`, `fingerprints`, `derive` and `redact` of `voicerace.captures` use this table. Source: the proxy's
 source at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`).
@@ -31,7 +31,7 @@ RECORD_KEYS: Final = frozenset(
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Attributes of JSON records of the proxy. A record with none of these attributes comes from another program.
+#: Attributes of the proxy's JSON records. A record with none of these attributes comes from another program.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
@@ -55,12 +55,12 @@ class LogRecord:
     Attributes:
         prefix: first part of the body.
         kind: meaning of the record.
-        exact: whether the body equals `prefix`; if not, untrusted text may follow.
+        exact: True if the body equals `prefix`; False if untrusted text may follow `prefix`.
         direction: value of the attribute ``direction``, if the meaning depends on it.
         sends: messages that the record reports as sent, with their logged fields.
-        mark: key of the record's fingerprint in `captures.fingerprints.FINGERPRINTS`, or empty.
-        variants: tuples of a text in the body's first 200 characters, the mark of such a body, and the text that a redacted
-            copy keeps after the prefix; the first match applies.
+        mark: key of the record's fingerprint in `captures.fingerprints.FINGERPRINTS`; empty if the record has none.
+        variants: tuples (text in the body's first 200 characters, mark of such a body, text that a redacted copy keeps after
+            the prefix). The first match applies.
     """
 
     prefix: str
@@ -72,12 +72,12 @@ class LogRecord:
     variants: tuple[tuple[str, str, str], ...] = ()
 
     def variant(self, body: str) -> tuple[str, str]:
-        """Return (mark, kept text) of a body of this kind; the mark is empty if the body has no fingerprint."""
+        """Return (mark, kept text) of a body of this kind. The mark is empty if the body has no fingerprint."""
         found = ((mark, self.prefix + kept) for text, mark, kept in self.variants if text in body[:200])
         return next(found, (self.mark, self.prefix))
 
 
-#: Rows of the table. The first match applies, so a row precedes rows with a shorter prefix of the same text.
+#: Rows of the table. The first match applies, so longer prefixes precede shorter prefixes of the same text.
 RECORDS: Final = (
     LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
     LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),
@@ -119,7 +119,7 @@ RECORDS: Final = (
 )  # fmt: skip
 _EXACT: Final = {row.prefix: row for row in RECORDS if row.exact}
 _PREFIXES: Final = tuple(row for row in RECORDS if not row.exact)
-#: Types of sent messages that releases from 0.10.0 on log (`ProxyRelease.context_in` is ``instructions``).
+#: Types of sent messages that are logged by releases from 0.10.0 on (`ProxyRelease.context_in` is ``instructions``).
 LOGGED_LATER: Final = tuple(message["type"] for row in RECORDS if row.mark == "sends" for message in row.sends)
 
 _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
@@ -133,11 +133,11 @@ def record_of(body: str) -> LogRecord | None:
 
 
 class LoggedPayload(NamedTuple):
-    """The payload in a body.
+    """The message payload in a record's body.
 
     Attributes:
         marker: text before the payload; empty if the body has no payload.
-        payload: complete values of the payload; None if there are none.
+        payload: complete values of the payload; None if the body has none.
         complete: whether the payload was logged to its end.
     """
 
@@ -156,7 +156,7 @@ def logged_payload(body: str, kind: object) -> LoggedPayload:
 
 
 def json_of(text: str) -> dict[str, Any] | None:
-    """Return the JSON object in a text; None if the text is not one complete object."""
+    """Parse a text as one JSON object; return None if the text is not one complete object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -165,7 +165,7 @@ def json_of(text: str) -> dict[str, Any] | None:
 
 
 def _beginning_of(text: str) -> dict[str, Any] | None:
-    """Return the complete values in the first part of a cut payload; None if it is not an object."""
+    """Return the complete values in the first part of a cut payload; None if the payload is not an object."""
     try:
         value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
     except ValueError:

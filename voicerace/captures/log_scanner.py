@@ -1,8 +1,8 @@
-"""Find the records in console output line by line, and parse each as a JavaScript literal.
+"""Find the records in console output line by line, and parse each record as a JavaScript literal.
 
-`console.dir` prints a record from a line ``{`` to a line ``}`` with the same indentation. Jest indents records and adds a
-stack trace to each. Lines between records are output of other programs. An unreadable record is reported with its line
-numbers and not repaired. Memory is limited to one record per source of lines, each with up to `RECORD_LIMIT` characters.
+`console.dir` prints a record from a line ``{`` to a line ``}`` with the same indentation. Jest indents records and adds a stack
+trace to each record. Lines between records are output of other programs. An unreadable record is reported with its line numbers
+and not repaired. Memory is limited to one record per source of lines, each with up to `RECORD_LIMIT` characters.
 
 Prefixes and JSON of collectors are removed (`captures.log_envelopes`). Lines of different sources may be interleaved.
 """
@@ -20,13 +20,13 @@ from voicerace.captures.node_inspect import LiteralError, NoValue, Value, parse_
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
-#: Maximum characters in a line. A console line has up to 60,000 (10,000 as \\uXXXX), an OTLP batch several 100,000.
+#: Maximum characters in a line. A console line has up to 60,000 (10,000 as \\uXXXX); an OTLP batch has several 100,000.
 LINE_LIMIT: Final = 1 << 22
 RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
-#: Maximum depth of collectors' JSON lines inside each other.
+#: Maximum nesting depth of collectors' JSON lines.
 _WRAPPED: Final = 3
-#: Maximum number of lines that are searched for the end of a record with other output in it.
+#: Maximum number of lines searched for the end of a record that is interrupted by other output.
 _END_WITHIN: Final = 200
 #: Maximum number of lines in the ``resource`` of a record.
 _RESOURCE_LINES: Final = 30
@@ -54,9 +54,9 @@ class Unread:
     Attributes:
         line_first: number of the first line, counted from 1.
         line_last: number of the last line.
-        reason: why the lines could not be read.
-        records: number of unreadable records or parts of records; adjacent ones with the same reason are merged.
-        connection: name of the record's connection; None if it could not be read.
+        reason: reason why the lines could not be read.
+        records: number of unreadable records or parts of records. Adjacent ranges with the same reason are merged.
+        connection: name of the record's connection; None if the name could not be read.
     """
 
     line_first: int
@@ -68,7 +68,7 @@ class Unread:
 
 @dataclass
 class _Block:
-    """The lines of a record whose end was not yet found."""
+    """The lines of a record whose end has not been found."""
 
     indent: int
     first: int
@@ -91,7 +91,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """Yield readable and unreadable records in the order of their last lines; a line that is too long is None in `lines`."""
+    """Yield readable and unreadable records in the order of their last lines. A None in `lines` is an overlong line."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
@@ -109,7 +109,7 @@ class _Scan:
         self.stray: Unread | None = None
 
     def too_long(self, number: int) -> Iterator[Unread]:
-        """Yield every unfinished record as unreadable because of a line that is too long, and discard the records."""
+        """Discard every unfinished record because of a line that is too long. Yield each as an `Unread`."""
         for each in self.blocks.values():
             yield Unread(each.first, number, "a line that is too long")
         if not self.blocks:
@@ -117,7 +117,7 @@ class _Scan:
         self.blocks.clear()
 
     def inside(self, number: int, raw: str) -> bool:
-        """Add an indented line to the unfinished record without prefixes, and return whether the line was added."""
+        """Add an indented line to the unfinished record of the source without prefixes, and return whether it was added."""
         block = self.blocks.get("")
         if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
             return False
@@ -127,7 +127,7 @@ class _Scan:
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
         """Process a line and yield the records that it completes."""
         value = json_object(text) if depth < _WRAPPED else None
-        # A line inside a record is indented, so an object at the margin is not part of the record.
+        # A line inside a record is indented, so an object without indentation is not part of the record.
         if value is not None and (source not in self.blocks or text.startswith("{")):
             found = otlp_records(value)
             if found is not None:
@@ -188,7 +188,7 @@ def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
 
 
 def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
-    """Add a line to a record, and return the record if the line ends it: an `Unread` if it is unreadable, else None."""
+    """Add a line to a record; return the record (an `Unread` if unreadable) if the line ends the record, else None."""
     stripped, deeper = text.strip(), _indent(text) > block.indent
     if stripped == "{" and not deeper:
         return Unread(block.first, block.last, "a record that is cut before its end")
@@ -216,7 +216,7 @@ def _keep(block: _Block, text: str, number: int) -> None:
 
 
 def _read(block: _Block, number: int) -> Record | Unread:
-    """Return the record in a complete block; an `Unread` if it cannot be parsed."""
+    """Parse a complete block and return its record; return an `Unread` if the block cannot be parsed."""
     if block.too_big:
         return Unread(block.first, number, "a record that is too big")
     if block.foreign:
@@ -231,7 +231,7 @@ def _read(block: _Block, number: int) -> Record | Unread:
 
 
 def _parsed(parts: list[str]) -> Value:
-    """Return the value of a literal; its ``resource``, which is half of most records and rarely changes, is cached."""
+    """Parse a literal. Its ``resource``, which is half of most records and rarely changes, is cached."""
     text = "\n".join(parts)
     first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
     if first is None:

@@ -1,7 +1,7 @@
-"""Read the sessions of a console log, and complete each with the model of the log's release.
+"""Read the sessions of a console log, and complete each session with the model of the log's release.
 
 The release and the unread lines are known only after the last line. Until then the sessions are stored on disk
-(`captures.disk_list`), so that memory does not grow with the file.
+(`captures.disk_list`) to limit memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LISTED: Final = 5
 
 
 def read_log(stream: TextIO) -> ProxyLog:
-    """Return all records of a log as a `ProxyLog`."""
+    """Read all records of a log into a `ProxyLog`."""
     log = ProxyLog()
     for item in scan(read_lines(stream)):
         if isinstance(item, Record):
@@ -37,7 +37,7 @@ def read_log(stream: TextIO) -> ProxyLog:
 def log_sessions(
     log: ProxyLog, release: ProxyRelease | None, progress: Callable[[int, int], object] | None = None
 ) -> DiskBackedList[CapturedSession]:
-    """Return the sessions of a log with derived messages.
+    """Return the sessions of a log, completed with derived messages.
 
     Args:
         log: the log with all its records.

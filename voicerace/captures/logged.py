@@ -1,4 +1,4 @@
-"""Data structures of a proxy's log: connections during reading, complete sessions, and ranges of unread lines."""
+"""Data structures of a proxy's log: connections being read, complete sessions, and ranges of unread lines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from voicerace.trace.recording import Event, Recording
 
 __all__ = ["Connections", "LoggedConnection", "LoggedSession", "UnreadRanges"]
 
-#: Maximum number of events of all connections in memory, about 15 MB.
+#: Maximum number of events in memory, over all connections; about 15 MB.
 _IN_MEMORY: Final = 30_000
-#: Memory of a connection without events, in units of the memory of one event.
+#: Memory of a connection without events, as a number of events that need as much memory.
 _OVERHEAD: Final = 10
 
 
@@ -27,16 +27,16 @@ class LoggedSession:
     """One connection of a complete log.
 
     Attributes:
-        connection: name of the connection in the log; untrusted text.
+        connection: name of the connection in the log, an untrusted text.
         recording: the messages; the provenance contains the absolute start and the line numbers.
-        begun: whether the log has the record of the connection's opening; if not, the first messages may be missing.
+        begun: whether the log has the record of the connection's opening. If False, the first messages may be missing.
         errors_only: whether no INFO record was logged, so that messages are missing.
         updates_logged: whether the release logs session.update.
         elided: number of payloads that were cut in the log.
         hidden: seqs of the refusals that the proxy did not forward to the host.
         unread: number of unread records that may belong to this connection.
         event_lines: (first, last) line number of each event, indexed by seq.
-        marks: key of a fingerprint -> first line with it.
+        marks: key of a fingerprint -> number of the first line with the fingerprint.
         doubts: failed integrity checks, one sentence each.
     """
 
@@ -57,12 +57,12 @@ class LoggedSession:
 class LoggedConnection:
     """A connection during reading.
 
-    Attributes that `LoggedSession` does not have:
+    Attributes that are not in `LoggedSession`:
         open_detail: index of the event that the next record may complete, or None.
         info: whether an INFO record was read.
         waiting_texts: number of user texts that the proxy queues until session.updated.
-        doubts: failed integrity check -> first line that shows it.
-        trace: trace id, which is equal in all records of a connection.
+        doubts: failed integrity check -> number of the first line that fails the check.
+        trace: trace id, which all records of a connection share.
         previous: time in µs, body and attributes of the previous record.
     """
 
@@ -90,7 +90,7 @@ class LoggedConnection:
 
 
 class Connections:
-    """All connections of a log, identified by number; the least recently used are stored on disk.
+    """All connections of a log, identified by number. The least recently used connections are stored on disk.
 
     A caller may change a connection only between `use` (or `add`) and the next `evict`.
     """
@@ -113,7 +113,7 @@ class Connections:
         return self._load(self._number - 1, connection)
 
     def use(self, number: int) -> LoggedConnection:
-        """Load the connection with a number into memory and return it."""
+        """Load a connection into memory and return it."""
         if (loaded := self._in_memory.get(number)) is not None:
             self._load(number, loaded)
             return loaded
@@ -134,7 +134,7 @@ class Connections:
             self._disk_numbers[number] = self._on_disk.append(connection)
 
     def __iter__(self) -> Iterator[LoggedConnection]:
-        """Yield all connections in order; the caller must not change them."""
+        """Yield all connections in order. The caller must not change the connections."""
         for number in range(self._number):
             yield self._in_memory[number] if number in self._in_memory else self._on_disk[self._disk_numbers[number]]
 
@@ -146,7 +146,7 @@ class Connections:
 
 
 class UnreadRanges:
-    """Unread ranges of lines, sorted so that the unread records in a range are counted in logarithmic time."""
+    """Unread ranges of lines. They are sorted, so that the unread records in a range are counted in logarithmic time."""
 
     def __init__(self, ranges: list[Unread]) -> None:
         self.by_last = sorted(ranges, key=lambda each: each.line_last)

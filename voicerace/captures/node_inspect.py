@@ -3,12 +3,12 @@
 The grammar covers the output of `console.dir(record, {depth: 3})` for an OpenTelemetry log record, whose attributes are
 texts, numbers, Booleans and lists of these (https://nodejs.org/api/util.html#utilinspectobject-options):
 
-- keys without quotes (``body``) or with them (``'error.code'``); a quote is ``'``, ``"`` or a backtick;
-- texts that are split after newlines (``'a\\n' +``) or cut after 10,000 characters (``'…'... 12 more characters``);
-- ``undefined``, ``null``, Booleans, and numbers including ``NaN`` and ``Infinity``;
-- ``[Object]`` for an object beyond the depth, and ``... 3 more items`` for items that are not printed.
+- keys without quotes (``body``) or with quotes (``'error.code'``); a quote is ``'``, ``"`` or a backtick; - texts that are
+split after newlines (``'a\\n' +``) or cut after 10,000 characters (``'…'... 12 more characters``); - ``undefined``, ``null``,
+Booleans, and numbers including ``NaN`` and ``Infinity``; - ``[Object]`` for an object beyond the depth, and ``... 3 more
+items`` for items that are not printed.
 
-Dates, maps, classes and symbols are rejected, since log records do not contain them.
+Dates, maps, classes and symbols are rejected, because log records do not contain such values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["CutText", "LiteralError", "NoValue", "Value", "parse_literal"]
 
 
 class NoValue(Enum):
-    """Placeholder: `UNDEFINED` for a value that is printed as undefined, `ELIDED` for a value that is not printed."""
+    """Placeholders: `UNDEFINED` for a value printed as undefined, `ELIDED` for a value that was not printed."""
 
     UNDEFINED = "undefined"
     ELIDED = "elided"
 
 
 class CutText(str):
-    """A text that was cut after its first characters.
+    """A text of which only the first characters were printed.
 
     Attributes:
         missing: number of characters that were not printed.
@@ -53,7 +53,7 @@ class LiteralError(ValueError):
     """Raised if a text is not a literal of the grammar.
 
     Attributes:
-        reason: description of the error, without quotes of the untrusted text.
+        reason: description of the error that does not quote the untrusted text.
         offset: position of the error in characters.
     """
 
@@ -65,7 +65,7 @@ class LiteralError(ValueError):
 
 #: Maximum nesting depth, which limits recursion on damaged or malicious input. Records have four levels.
 _DEEPEST: Final = 32
-# The quantifiers are possessive, so that a missing closing quote is found in linear time.
+# Possessive quantifiers detect a missing closing quote in linear time.
 _TOKEN: Final = re.compile(
     r"""\s*+(?:
         (?P<text>'(?:[^'\\\n]++|\\[^\n])*+' | "(?:[^"\\\n]++|\\[^\n])*+" | `(?:[^`\\\n]++|\\[^\n])*+`)
@@ -86,7 +86,7 @@ _WORDS: Final[dict[str, Value]] = {
 
 
 def parse_literal(text: str) -> Value:
-    """Return the value of one literal.
+    """Parse one literal and return its value.
 
     Raises:
         LiteralError: the text is not exactly one literal.
@@ -118,7 +118,7 @@ class _Parser:
         return found
 
     def sign(self) -> str:
-        """Return the next token if it is a sign, else an empty text, without consuming it."""
+        """Return the next token if it is a sign, else an empty text. The token is not consumed."""
         found = _TOKEN.match(self.text, self.at)
         return found["sign"] or "" if found else ""
 
@@ -176,7 +176,7 @@ class _Parser:
                 key = found["number"]
             else:
                 raise LiteralError("a key is missing", found.start())
-            if key in result:  # a line of the log may be repeated
+            if key in result:  # a repeated key: a line of the log may be duplicated
                 raise LiteralError("a key twice", found.start())
             if self.token()["sign"] != ":":
                 raise LiteralError("a key without a value", self.at)
@@ -185,7 +185,7 @@ class _Parser:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """Parse an array after its opening bracket and return its items; items not printed are one `NoValue.ELIDED`."""
+        """Parse an array after its opening bracket and return its items. One `NoValue.ELIDED` replaces items not printed."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()
@@ -203,7 +203,7 @@ class _Parser:
                 return result
 
     def ended(self, bracket: str) -> bool:
-        """Consume a closing bracket or a comma; return whether it was the bracket."""
+        """Consume a closing bracket or a comma; return whether the token was the bracket."""
         found = self.token()
         if found["sign"] == bracket:
             return True
@@ -213,7 +213,7 @@ class _Parser:
 
 
 def _unescape(quoted: str, offset: int) -> str:
-    """Return the text between the quotes with escape sequences replaced; `offset` is its position for errors."""
+    """Return the text between the quotes with escape sequences replaced; `offset` is the position that errors report."""
     body = quoted[1:-1]
     if "\\" not in body:
         return body

@@ -1,17 +1,18 @@
 """Convert the proxy's log records into one `Recording` per connection.
 
-The proxy's source at the tags 0.9.0 to 0.11.1 and its output give the meaning of the records:
+The meaning of the records is from the proxy's source at the tags 0.9.0 to 0.11.1 and from its output:
 
 - ``client → upstream``: the proxy handles a host message. Messages that arrive before the upstream is open are logged
   later. From 0.10.5, a user text that was queued until session.updated is logged twice; the two records count as one message.
-- ``upstream → client``: an upstream event arrived, whether it is forwarded or not. Events after the host's close are not
+- ``upstream → client``: an upstream event arrived. The proxy may or may not forward it. Events after the host's close are not
   logged. A second record can contain an error's text, or the payload of an item (0.10.0 on) or of an unknown event.
 - Sends to the upstream are logged for audio and ``input_audio_buffer.commit + response.create``, from 0.10.0 for
   ``session.update`` and the item of a result, and from 0.10.3 for the timer's response.create. **The response.create after a
-  result or a user text is never logged.** Messages to the host are not logged either, so these two links are not observed.
+  result or a user text is never logged.** Messages to the host are not logged either, so the links from the proxy are not
+  observed.
 
-Payloads contain only logged fields, in most cases only the type. The message of an error can look like the body of any
-record, so the attributes of a record are checked before its body.
+Payloads contain only logged fields, in most cases only the type. An error's message can look like the body of any record, so
+attributes of a record are checked before its body.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from voicerace.units import iso_utc
 
 __all__ = ["LoggedSession", "ProxyLog"]
 
-#: Maximum number of unread ranges per name that a session's notes list.
+#: Maximum number of unread ranges in a session's notes: of its own connection, and of unknown connections.
 _NOTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The fields that every record of the proxy has; `name` is the name of its connection."""
+    """The fields that every record of the proxy has; `name` is the name of the record's connection."""
 
     name: str
     time_us: int
@@ -60,7 +61,7 @@ class ProxyLog:
         self._owners: dict[str, int] = {}
 
     def miss(self, unread: Unread) -> None:
-        """Store a range of unread lines; an adjacent range with the same reason and connection is merged with it."""
+        """Store a range of unread lines, merged with an adjacent range of the same reason and connection."""
         self.last_line = max(self.last_line, unread.line_last)
         last = self.unread[-1] if self.unread else None
         if last is not None and (last.reason, last.connection, last.line_last + 1) == (
@@ -97,7 +98,7 @@ class ProxyLog:
         if isinstance(trace := head.attributes.get("trace_id"), str):
             owner = self._owners.setdefault(trace, number)
             if owner != number and not connection.begun:
-                # The connection's name may be damaged. In that case the record belongs to the connection with this trace id.
+                # If the connection's name is damaged, the record belongs to the connection with this trace id.
                 for each in (self._connections.use(owner), connection):
                     each.doubts.setdefault(
                         "a record of a connection without a beginning has the same trace id", record.line_first
@@ -122,7 +123,7 @@ class ProxyLog:
     # -- one record ----------------------------------------------------------------------------------------------------
 
     def _connection(self, head: _Head, record: Record) -> tuple[int, LoggedConnection]:
-        """Return (number, connection) of a record, and update the connection's last line and time.
+        """Return (number, connection) for a record, and update the connection's last line and time.
 
         ``client connected`` adds a new connection, even if its name is in use, since a restarted proxy reuses names.
         """
@@ -141,7 +142,7 @@ class ProxyLog:
         return number, connection
 
     def _take(self, to: LoggedConnection, head: _Head, at_ns: int) -> str | None:
-        """Add the events of one record to its connection; return why the record is unusable, or None."""
+        """Add the events of one record to its connection; return the reason if the record is unusable, else None."""
         body, attributes, row = head.body, head.attributes, record_of(head.body)
         kind = attributes.get("message_type")
         detail, to.open_detail = to.open_detail, None
@@ -190,12 +191,12 @@ class ProxyLog:
         _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
-        """Add an upstream error's text to its event, or add a new event; return why the record is unusable, or None."""
+        """Add an upstream error's text to its event, or add a new event; return the reason if the record is unusable."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
             return None  # a socket error; the record of the close follows
         if direction != "upstream→client" or "error.code" not in head.attributes:
-            return "an error without its code or direction"  # every release logs both, so this may be a refusal
+            return "an error without its code or direction"  # every release logs both, so this error may be a refusal
         code, message = head.attributes["error.code"], head.attributes["error.message"]
         error = {
             # Releases 0.9 log a missing code as an empty text.
@@ -213,7 +214,7 @@ class ProxyLog:
         return None
 
     def _payload(self, to: LoggedConnection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
-        """Add a payload to the preceding upstream event, or add a new event with it."""
+        """Add a payload to the preceding upstream event, or add a new event with the payload."""
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
             detail = len(to.events)
@@ -285,13 +286,13 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
 def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
-    """Append an event; `at_ns` is its send time if the proxy sent it, else its receive time."""
+    """Append an event; `at_ns` is the event's send time if the proxy sent the message, else its receive time."""
     sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 
 
 def _code(value: Value) -> int | None:
-    """Return a close code as an integer; the proxy logs the host's code as text. None if it is invalid."""
+    """Return a close code as an integer, or None if invalid. The proxy logs the host's code as text."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,7 +1,7 @@
-"""Answer the letter's questions (docs/background.md#request-1-a-proxy-log) for one session, with line numbers of the file.
+"""Answer three questions about a session (docs/background.md#request-1-a-proxy-log), with line numbers of the file.
 
 The questions are: how many `session.update` and, per turn, how many `response.create` were sent, and in which order? Which
-program sent a result twice? Was the proxy's flag cleared before `response.done`? The input is a recording of an engine or
+program sent a result twice? Was the proxy's flag cleared before `response.done`? The input is the recording of an engine or
 relay, or of a log that `voicerace.captures.derive` completed.
 """
 
@@ -24,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Answers", "CapturedTurn", "Cleared", "Submission", "answers", "cleared"]
 
-#: Types of the messages that decide a race; `Answers.order` contains only these.
+#: Types of the messages that can affect a race. `Answers.order` contains no others.
 _ORDER: Final = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", realtime.SESSION_UPDATE, realtime.SESSION_UPDATED,
@@ -42,7 +42,8 @@ class Submission:
     """All results of one call.
 
     Attributes:
-        call: number of the call in the session, from 1; 0 if the call was not captured. Ids are untrusted and not shown.
+        call: number of the call in the session, from 1; 0 if the call was not captured. Ids are untrusted and therefore not
+            printed.
         results: number of results.
         by: description of the sender of the results after the first.
         lines: line numbers of the results.
@@ -63,8 +64,8 @@ class Cleared:
     Attributes:
         by: type of the message.
         line: line number of the message.
-        done_line: line number of the next response.done; None if it is missing.
-        updates: number of session.update before that response.done (docs/background.md#suspicion-update-while-active).
+        done_line: line number of the next response.done; None if the recording has none.
+        updates: number of session.update messages before that response.done (docs/background.md#suspicion-update-while-active).
     """
 
     by: str
@@ -91,12 +92,12 @@ class Answers:
     """The answers for one session.
 
     Attributes:
-        update_lines: line number of each session.update, or of its cause if it is derived.
+        update_lines: line number of each session.update, or of its cause if the session.update is derived.
         turns: the tool turns.
         submissions: results of each call with more than one result.
         cleared: messages that cleared the flag early; None if the release is unknown or an incoming link was not captured.
-        order: tuples of ms since the first message, line number, type, and whether the message is derived, for messages of
-            the types in `_ORDER`, in the order at the proxy.
+        order: tuples (ms since the first message, line number, type, whether derived) of the messages with a type in `_ORDER`,
+            in the order at the proxy.
     """
 
     update_lines: tuple[int, ...] = ()
@@ -107,11 +108,11 @@ class Answers:
 
 
 def answers(recording: Recording, verdict: Verdict | None, line: LineOf, cleared: Iterable[FlagCleared] | None) -> Answers:
-    """Return the answers for one recording.
+    """Compute the answers for one recording.
 
     Args:
         recording: recording with all messages at the proxy, captured or derived.
-        verdict: verdict of the recording; None if it cannot be judged.
+        verdict: verdict of the recording; None if the recording cannot be judged.
         line: function from the seq of an event to its line number, 0 if unknown.
         cleared: events that cleared the flag early, with seqs that `line` accepts; None if unknown.
     """
@@ -149,7 +150,7 @@ def _step(event: Event, start: int, line: LineOf) -> tuple[float | None, int, st
 
 
 def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: LineOf) -> tuple[Cleared, ...]:
-    """Return `Answers.cleared` for a recording with derived events; `origin` maps seqs in it to seqs in the log."""
+    """Return `Answers.cleared` for a recording with derived events; `origin` maps the recording's seqs to the log's."""
     updates = [replace(e, seq=origin[e.seq]) for e in recording.events if e.type == realtime.SESSION_UPDATE]
     return tuple(_cleared(each, updates, line) for each in found)
 
@@ -183,7 +184,7 @@ def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
 
 
 def _by(contents: list[object]) -> str:
-    """Return a description of the sender of repeated results; only the component sends the component's own error."""
+    """Describe the sender of repeated results. Only the component sends the component's own error."""
     if NOT_LOGGED in contents:
         return "unknown: ids and contents are not logged"
     own = [agent.is_default_error(each) for each in contents]

@@ -1,8 +1,8 @@
 """Find the races of a session: responses with one function call, whose result can precede `response.done`.
 
 The input is a recording of the messages at the proxy, or of a log that `voicerace.captures.derive` completed. Other responses
-with calls (several calls, no result, no `response.done`, only the component's error, more than two results, or user input
-during the turn) are not races and are counted by reason.
+with calls are counted by the reason why they are not races: several calls, no result, no `response.done`, only the component's
+error, more than two results, or user input during the turn.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class Race:
         result_delay_ms: time from the call's arguments to the first result.
         gap_ms: time from the call's arguments to response.done.
         ack_ms: time from the first result's item to its confirmation; None if not captured.
-        further: kind of the second result: ``error first`` or ``error last`` if the first or last result is the component's
-            own error, ``app twice`` if neither is, ``none`` without a second, ``unknown`` if contents were not captured.
-        further_ms: time from the first result to the second; None without a second.
-        outcome: outcome of the turn; ``unknown`` if it is not certain.
+        further: kind of the second result: ``error first`` or ``error last`` if the first or last result is the component's own
+            error, ``app twice`` if neither is an error, ``none`` without a second result, ``unknown`` if contents were not
+            captured.
+        further_ms: time from the first result to the second result; None without a second.
+        outcome: outcome of the turn; ``unknown`` if the outcome is uncertain.
     """
 
     result_delay_ms: float
@@ -51,7 +52,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     Args:
         recording: recording with all messages at the proxy, captured or derived.
         turns: turns of the recording's verdict.
-        sure: whether the outcomes of the turns are certain; if not, every race's outcome is ``unknown``.
+        sure: whether the outcomes of the turns are certain. If False, every race's outcome is ``unknown``.
     """
     calls: dict[str, list[tuple[str, int]]] = {}
     done: dict[str, int] = {}
@@ -97,7 +98,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
 
 
 def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> str | None:
-    """Return why a response with calls is not a race; None if it is a race."""
+    """Return the reason why a response with calls is not a race; None for a race."""
     if calls > 1:
         return "several calls in one response"
     if not ended:
@@ -122,7 +123,7 @@ def _further(contents: list[object]) -> Further:
 
 
 def _acks(recording: Recording) -> dict[str, float]:
-    """Return a map from call id to the time in ms from the first item with the result to its confirmation."""
+    """Return, by call id, the time in ms from the first item with the call's result to the item's confirmation."""
     sent: dict[str, int] = {}
     found: dict[str, float] = {}
     for event in recording.ordered("proxy"):

@@ -1,7 +1,7 @@
 """Read a file as a `Capture`: the proxy's console log, a browser's HAR, a cassette, or voicerace recordings.
 
 A file of any other format raises InputError. A damaged file is read as far as possible, and its unreadable parts are
-reported. Sessions are read one by one and stored on disk, so that memory does not grow with the file.
+reported. Sessions are read one by one and stored on disk to limit memory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CASSETTE: Final = "websocket cassette"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
 _ALLOWED: Final = "the proxy's console log, a HAR file, a WebSocket cassette (YAML), a recording (JSONL), or a run's folder"
-#: Text that every release prints when it starts, at any log level.
+#: Text that every release of the proxy prints at its start, at any log level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
 #: Function that is called with the activity ("reading" bytes or files, or "deriving" sessions), the amount done, and the total.
@@ -56,7 +56,7 @@ class Capture:
         name: printable name of the file, without its folder.
         format: `CONSOLE`, `HAR`, `CASSETTE` or `JSONL`.
         records: number of log records of a console log, or of events in any other format.
-        sessions: sessions in the order of their first records; each access may load a new object from disk.
+        sessions: sessions in the order of their first records. Each access may load a new object from disk.
         unread: parts of the file that could not be read.
         encoding: text encoding of the file.
     """
@@ -74,7 +74,7 @@ class Capture:
 
 
 def read_capture(path: Path | str, release: str | None = None, progress: Progress | None = None) -> Capture:
-    """Return a capture of any format, or all recordings in a run's folder as one capture.
+    """Read a capture of any format, or all recordings in a run's folder as one capture.
 
     Args:
         path: file or folder.
@@ -97,7 +97,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
         if kind == CASSETTE:
             return _cassette(name, file, where)
         silent = _LISTENS in file.peek(_HEAD)
-        # Only \n ends a line, since texts in records can contain other line separators.
+        # Only \n ends a line, because texts in records can contain other line separators.
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
             log = read_log(stream)
         if isinstance(file.raw, Unpacked) and file.raw.cut:
@@ -140,16 +140,15 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
                 raise InputError(where, "a binary file", _ALLOWED)
             else:
                 yield CONSOLE, encoding, file
-    except InputError as error:  # the error may contain unprintable text of the path
+    except InputError as error:  # the error may contain unprintable text from the path
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     except OSError as error:
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
 
 
 def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
-    """Return all bytes of a HAR, decompressed.
-
-    The size is counted before the bytes are kept, since a small compressed file can exceed the memory.
+    """Return all bytes of a HAR, decompressed. The size is counted before bytes are stored, because a small compressed file can
+    exceed the memory.
 
     Raises:
         InputError: the HAR is larger than 512 MB.
@@ -169,7 +168,7 @@ def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
 
 
 def nothing_in(path: Path, *, silent: bool = False) -> InputError:
-    """Return the error for a file without records; `silent` is whether the proxy wrote the file."""
+    """Return the error for a file without records; `silent` tells whether the proxy wrote the file."""
     if silent:
         found = "the proxy's output without a log record: LOG_LEVEL is not set, or too high"
         return InputError(printable(str(path), 200), found, "LOG_LEVEL=info or debug")
@@ -230,7 +229,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
     names = Names()
     sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, unread, refused = 0, [], []
-    known = listed(path)  # read after the file list, since a checksum is stored before its file
+    known = listed(path)  # read after the file list, because a checksum is stored before its file
     for number, file in enumerate(files, start=1):
         try:
             if known is not None:
@@ -268,7 +267,7 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
             header += 1 + len(each.events) + each.complete
             if any(CUT in note for note in each.notes):
                 unread = (Unread(header, header, "a line that is cut before its end"),)
-    except InputError as error:  # the error may contain unprintable text of the file
+    except InputError as error:  # the error may contain unprintable text from the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 
@@ -285,7 +284,7 @@ def bounded(recording: Recording, path: Path) -> None:
 
 
 def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
-    """Return the session of one recording, whose header is on line `header` of the file."""
+    """Return the session of one recording as a capture; `header` is the line number of the recording's header."""
     given = of.provenance.get("connection")
     return capture_session(
         names.unique(given if isinstance(given, str) else f"recording {number}"),
@@ -302,7 +301,7 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the text encoding: UTF-16 if the file has a UTF-16 byte order mark (Windows shells write one), else UTF-8."""
+    """Return the text encoding: UTF-16 if `head` has its byte order mark, which Windows shells write, else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 

@@ -1,9 +1,9 @@
-"""Redact a capture: replace the texts of the conversation, and keep the values that decide a race.
+"""Redact a capture: replace the texts of the conversation, and keep the values that affect a race.
 
 Kept values are on an allow list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields, known
-values of fields, small indices, and times. Any other text, number or key is replaced by a token: a hash of the value with
-a random key. Each copy has its own key, which is discarded. Equal values therefore have equal tokens within one copy, tokens
-of two copies cannot be compared, and a value cannot be guessed from its token.
+values of fields, small indices, and times. Any other text, number or key is replaced by a token: a hash of the value with a
+random key, which is discarded after the copy. Equal values therefore have equal tokens within one copy, but not in two copies.
+A value cannot be guessed from its token.
 
 The copy contains only parsed content. A console log becomes one JSON record per line, without the JSON of collectors. A HAR
 keeps only its frames. An unreadable record becomes an unreadable line, so that the certainty of counts does not change.
@@ -53,10 +53,10 @@ _EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.C
 
 
 class Redactor:
-    """Replaces values that the allow list does not contain; equal values of one copy have equal tokens.
+    """Replaces values that are not on the allow list. Equal values in one copy have equal tokens.
 
     Args:
-        keep_text: whether messages and bodies of records stay unchanged; audio frames become silence in any case.
+        keep_text: whether messages and bodies of records stay unchanged. Audio frames always become silence.
     """
 
     def __init__(self, *, keep_text: bool = False) -> None:
@@ -71,18 +71,17 @@ class Redactor:
         return f"{family[0] if family else 'id_'}{self._hash(text)}" if text else text
 
     def text(self, text: str) -> str:
-        """Return the token of a text, with its length in characters.
-
-        A placeholder result (`voicerace.model.protocol.results`) is kept, as is the prefix `agent.CALL_TEXT_PREFIX`.
+        """Return the token of a text, with its length in characters. Placeholder results (`voicerace.model.protocol.results`)
+        and the prefix `agent.CALL_TEXT_PREFIX` are kept.
         """
         if not text:
             return text
         if (placeholder := placeholder_in(text)) is not None:
-            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again, since the text may repeat a key
+            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again, because the text may repeat a key
         shown = self._shown(text)
         if text.startswith(agent.CALL_TEXT_PREFIX):
             return agent.CALL_TEXT_PREFIX + shown
-        # The token of a text in JSON is also JSON, since readers parse arguments and results.
+        # Readers parse arguments and results, so the token of a JSON text is also JSON.
         return json.dumps({"redacted": shown}) if text.lstrip().startswith(("{", "[")) else shown
 
     def error_text(self, text: str) -> str:
@@ -95,7 +94,7 @@ class Redactor:
         return f"{shown} {_IN_PROGRESS}{self.name(named)}.{ids}" if named else f"{shown}.{ids}"
 
     def type(self, kind: str) -> str:
-        """Return a known message type unchanged, or the token of another, with the prefix and suffix that readers use."""
+        """Return a known message type unchanged, else the type's token with the prefix and suffix that readers use."""
         if kind in known_fields.TYPES or not kind:
             return kind
         begins = "response." if kind.startswith("response.") else ""
@@ -103,7 +102,7 @@ class Redactor:
         return f"{begins}#{self._hash(kind)}{ends}"
 
     def code(self, code: str) -> str:
-        """Return a known error code or type unchanged, or the token of another, with its prefix in `CODE_FAMILIES`."""
+        """Return a known error code or type unchanged, else its token with the code's prefix in `CODE_FAMILIES`."""
         if code in known_fields.CODES or not code:
             return code
         family = next((each for each in known_fields.CODE_FAMILIES if code.startswith(each)), "")
@@ -138,7 +137,7 @@ class Redactor:
         return self.fields(payload, {**known_fields.COMMON, **fields})
 
     def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a redacted object: a field with a rule by its rule, the key and value of any other as tokens."""
+        """Redact an object: fields with a rule by that rule, the keys and values of other fields by tokens."""
         return {
             name if name in rules else f"#{self._hash(str(name))}": self.value(value, rules[name])
             if name in rules
@@ -147,7 +146,7 @@ class Redactor:
         }
 
     def value(self, value: Any, rule: Any) -> Any:
-        """Return a value redacted by its rule, or its token if the rule does not apply to the value's type."""
+        """Redact a value by a rule; return its token if the rule does not apply to the value's type."""
         if not value:
             return value
         if isinstance(rule, Mapping):
@@ -194,7 +193,7 @@ class Redactor:
         return self.opaque(text)
 
     def payload(self, event: Event) -> Payload:
-        """Return the payload of an event, redacted; audio in bytes becomes silence of the same length."""
+        """Redact the payload of an event. Audio in bytes becomes silence of the same length."""
         given = event.payload
         if isinstance(given, bytes):
             return bytes(len(given))
@@ -211,11 +210,11 @@ class Redactor:
     # -- records of a log ----------------------------------------------------------------------------------------------
 
     def body(self, body: str, kind: object = None, *, error: bool = False) -> str:
-        """Return the body of a log record with all text of the conversation redacted.
+        """Redact all text of the conversation in the body of a log record.
 
         Args:
             body: body of the record.
-            kind: message type of the record, which determines the marker before a payload.
+            kind: message type of the record, which determines the text before a payload.
             error: whether the body is the text of an error.
         """
         if self.keep_text:
@@ -231,7 +230,7 @@ class Redactor:
             return kept
         text = json.dumps(self.message(payload)) if payload is not None and (payload or complete) else "…"
         if payload and not complete:
-            # The complete values of a cut payload are redacted and kept. The comma shows that a last number is complete.
+            # The complete values of a cut payload are redacted and kept. The comma marks a last number as complete.
             text = f"{text[:-1]},…"
         return f"{kept}{marker}{text}"
 
@@ -258,7 +257,7 @@ def redacted_recording(recording: Recording, by: Redactor) -> Recording:
 
 
 def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str]:
-    """Yield a line of JSON per redacted record of a console log, and `NOT_READ` per unreadable record."""
+    """Yield one JSON line for each record of a console log, redacted, and `NOT_READ` for each unreadable record."""
     for each in found:
         if isinstance(each, Unread):
             yield from [NOT_READ] * each.records
@@ -273,7 +272,7 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
 
 
 def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    """Return a redacted log record; fields that the reader needs are null if missing."""
+    """Redact a log record. Missing fields that the reader needs become null."""
     given = fields.get("attributes")
     attributes: dict[str, Any] | None = None
     if isinstance(given, Mapping):
@@ -294,7 +293,7 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if isinstance(severity, int):
         record["severityNumber"] = min(max(int(severity), 1), 24)
     if trace is NoValue.UNDEFINED:
-        record["traceId"] = None  # releases before 0.11 print undefined; the reader converts null to undefined
+        record["traceId"] = None  # releases before 0.11 print undefined, and the reader converts null to undefined
     elif isinstance(trace, str) and trace:
         record["traceId"] = by.name(trace)
     return record
@@ -344,7 +343,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return the JSON value of a parsed literal; undefined and unprinted values become null."""
+    """Convert a parsed literal to JSON. Undefined and unprinted values become null."""
     if isinstance(value, dict):
         return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Infer the release that wrote a log from fingerprints and replays, and derive values from the model of that release.
+"""Infer the release that wrote a log from fingerprints and replays, and derive values from the release's model.
 
-Unless the user names the release, every program in the release table is tested. A program is excluded if a fingerprint does
-not fit it or if the log contradicts its model. The remaining candidates are one program, or several that this log cannot
+Unless the user names the release, every program in the release table is tested. A program is excluded if a fingerprint does not
+fit, or if the log contradicts the program's model. The remaining candidates are one program, or several that this log cannot
 distinguish. A value is derived if all candidates agree on it in every interpretation. Otherwise it is unknown.
 """
 
@@ -21,13 +21,13 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["ReleaseEvidence", "ReleaseInference", "fitting_releases", "infer_release"]
 
-#: Maximum number of a file's sessions that are replayed to infer the release.
+#: Maximum number of sessions per file that are replayed to infer the release.
 _DECIDING: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEvidence:
-    """Evidence for or against a release, and its line number; 0 if the evidence concerns several lines."""
+    """Evidence for or against a release, and its line number (0 if the evidence concerns several lines)."""
 
     what: str
     line: int
@@ -35,22 +35,22 @@ class ReleaseEvidence:
 
 @dataclass(frozen=True)
 class ReleaseInference:
-    """Release of a log's session, and values derived from its model.
+    """The release that wrote a log's session, and values derived from the release's model.
 
     Attributes:
-        release: tag of the release; None unless exactly one program is a candidate.
+        release: tag of the release; None unless one program is the only candidate.
         given: whether the user named the release.
         candidates: tags of the candidates, including all tags of one program.
         evidence: evidence for the candidates.
-        contradictions: differences between a complete log and the model of the given release, or else of the first
-            candidate or of the release with the fewest differences.
+        contradictions: differences between a complete log and the model of the given release, else of the first candidate, else
+            of the release with the fewest differences.
         derived: result of the replay of the first candidate in the simplest interpretation; None without a candidate.
         interpretations: number of interpretations of the log that the first candidate's model allows.
         creates: number of `response.create`; None unless all candidates agree on it in every interpretation.
         updates: number of `session.update`; None unless all candidates agree on it in every interpretation.
         outcomes: outcome -> reason, over all candidates and interpretations.
-        flag_agreed: whether all candidates have the same events that cleared the flag early.
-        lost: differences between an incomplete log and the model; missing records may be the reason.
+        flag_agreed: whether the same events cleared the flag early in the models of all candidates.
+        lost: differences between an incomplete log and the model, which missing records may explain.
         missed: whether the log contradicts the model of every release, so that a record may be missing.
     """
 
@@ -70,11 +70,11 @@ class ReleaseInference:
 
 
 def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[ProxyRelease]:
-    """Return the releases, one per program, that neither a fingerprint nor a session excludes.
+    """Return the releases, one per program, that no fingerprint and no session excludes.
 
     Args:
         marks: fingerprints in all sessions of one file.
-        sessions: sessions of the file; incomplete sessions do not exclude a release.
+        sessions: sessions of the file. An incomplete session does not exclude a release.
     """
     left = [row for row in _programs() if all(FINGERPRINTS[mark].fits(row) for mark in marks)]
     for session in islice((each for each in sessions if each.recording.observed), _DECIDING):
@@ -83,18 +83,18 @@ def fitting_releases(marks: Iterable[str], sessions: Iterable[LoggedSession]) ->
 
 
 def infer_release(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None) -> ReleaseInference:
-    """Return the release of one session of a log, and the values derived from its model.
+    """Infer the release that wrote one session of a log, and derive values from the release's model.
 
     Args:
         session: the session.
-        rows: result of `fitting_releases` for the file; if empty, the release is inferred from this session alone.
-        given: release that the user named, whose model alone is replayed; None infers the release.
+        rows: result of `fitting_releases` for the file. If empty, the release is inferred from this session alone.
+        given: release that the user named. Only its model is replayed; None infers the release.
     """
     if given is None:
         found = _inference(session, rows or fitting_releases(session.marks, [session]), None, alone=not rows)
         return replace(found, missed=bool(found.contradictions))
     found = _inference(session, [given], given, alone=False)
-    # If the log fits another release, it is complete and the user named the wrong release.
+    # If the log fits another release, the log is complete and the user named the wrong release.
     return replace(found, missed=bool(found.contradictions) and not fitting_releases(session.marks, [session]))
 
 
@@ -150,7 +150,7 @@ def _inference(
 
 
 def _outcomes(replays: Sequence[Derived]) -> dict[str, str]:
-    """Return the reason of each outcome of the replays. Replays with equal events are judged once."""
+    """Judge the replays, and return each outcome with its reason. Replays with equal events are judged once."""
     judged: list[Recording] = []
     found: dict[str, str] = {}
     for each in replays:
@@ -163,7 +163,7 @@ def _outcomes(replays: Sequence[Derived]) -> dict[str, str]:
 
 
 def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> ReleaseInference:
-    """Return the inference without a candidate, with the contradictions of the release that has the fewest."""
+    """Return an inference without candidates, with the contradictions of the release that has the fewest contradictions."""
     marked = {
         row.tag: [
             ReleaseEvidence(f"{FINGERPRINTS[m].what}: not {row.tag}", at)
@@ -175,7 +175,7 @@ def _no_release(session: LoggedSession, marks: list[ReleaseEvidence]) -> Release
     fewest = min(map(len, marked.values()))
     found: list[tuple[ReleaseEvidence, ...]] = []
     for tag, against in marked.items():
-        # Only releases with the fewest unfitting fingerprints are replayed.
+        # Only releases that the fewest fingerprints exclude are replayed.
         if len(against) == fewest:
             differs: tuple[Contradiction, ...] = derive(session.recording, PROXIES[tag]).contradictions
             found.append((*against, *(ReleaseEvidence(each.what, _line(session, each.seq)) for each in differs)))

@@ -15,7 +15,7 @@ __all__ = ["BASIS", "ServerTime", "server_time"]
 
 #: Source and accuracy of the values, as printed for users.
 BASIS: Final = "from ids, ±1 s"
-#: Maximum offset of a capture's clock in s that is not reported: ids have whole seconds, and the network adds a delay.
+#: Maximum clock offset of a capture in s that is not reported. Ids contain whole seconds, and the network adds a delay.
 _AGREES_S: Final = 2.0
 
 _iso: Final = partial(iso_utc, timespec="seconds")
@@ -30,7 +30,7 @@ class ServerTime:
         end: latest Unix time in an id, in seconds.
         ids: number of decoded ids.
         clock_offset_s: the capture's clock minus the time in the ids in seconds; None if the capture has no absolute time.
-        refused: (line number, age of the active response in seconds) of each refusal that names the response.
+        refused: (line number, age of the active response in seconds) of each refusal that contains the response's id.
     """
 
     start: int
@@ -51,7 +51,7 @@ class ServerTime:
         }
 
     def lines(self, *, timed: bool) -> Iterator[str]:
-        """Yield the lines of text that `inspect` prints; `timed` is whether the capture has absolute times."""
+        """Yield the lines of text that `inspect` prints; `timed` tells whether the capture has absolute times."""
         if not timed:
             took = f"{self.end - self.start} s" if self.end > self.start else "within one second"
             yield f"server time: {_iso(self.start)} to {_iso(self.end)}, {took} ({BASIS}; {self.ids} ids agree)"
@@ -63,7 +63,7 @@ class ServerTime:
 
 
 def server_time(recording: Recording, line: Callable[[int], int]) -> ServerTime | None:
-    """Return the server time of a session; None if its ids disagree or are missing.
+    """Compute the server time of a session; return None if its ids disagree or are missing.
 
     Args:
         recording: the session.

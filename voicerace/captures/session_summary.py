@@ -38,23 +38,23 @@ class CapturedSession:
     """One session of a capture.
 
     Attributes:
-        connection: name of the connection, printable and unique in its file; untrusted text.
+        connection: name of the connection, an untrusted text made printable and unique in its file.
         recording: the captured messages.
         start: absolute start in ISO 8601 with milliseconds, UTC; None if the capture has no absolute time.
         duration_ms: time from the first to the last event or record in ms; None without times.
         outcome: outcome of `voicerace.analysis.verdict.judge`; ``unknown`` if the capture does not determine it.
         why: reason of the outcome in one sentence.
-        counts: name -> count, see `capture_session`.
+        counts: name -> count. `capture_session` lists the names.
         refused_at_ms: time in ms from `start` to each refusal at the proxy.
         result_delay_ms: time in ms at the proxy from a call's arguments to each result; None if the call is ambiguous.
         gap_ms: time in ms at the proxy from the arguments of a response's last call to response.done, per response.
         unread_records: number of unread records that may belong to this session.
         cannot_say: limitations of the capture, one sentence each.
         inference: the inferred release and derived values; None if the capture contains the proxy's sends.
-        release: tag of the release, the first if its program has several; None if several programs are possible.
+        release: tag of the release (the first tag of its program); None if several programs are possible.
         release_given: whether the user named the release.
-        answers: answers to the letter's questions (`voicerace.captures.questions`).
-        completed: the recording with derived events; equal to `recording` if there are none.
+        answers: answers to the questions of `voicerace.captures.questions`.
+        completed: the recording with derived events; equal to `recording` without derived events.
         server: times in the API's ids; None if the ids disagree or are missing.
         races: the races of the session (`voicerace.captures.races`).
         races_left_out: reason -> number of other responses with calls.
@@ -101,7 +101,7 @@ class CapturedSession:
 
     @property
     def submissions(self) -> Count:
-        """Return the number of results that the host (app or component) sent."""
+        """Return the number of results that the app or the component sent."""
         return self.counts["submissions"]
 
 
@@ -117,7 +117,7 @@ def capture_session(
     line: Callable[[int], int] | None = None,
     release: ProxyRelease | None = None,
 ) -> CapturedSession:
-    """Return the summary of one recording.
+    """Summarize one recording.
 
     The names of the counts are host_messages, upstream_events, user_texts, calls, submissions (results from the host),
     repeated_results (beyond one per call), default_errors (results that are the component's own error), responses
@@ -130,7 +130,7 @@ def capture_session(
         cannot_say: limitations that follow from the format of the capture.
         unread_records: number of unread records that may belong to this session.
         hidden: seqs of the refusals that the proxy logged as not sent to the host; None if the capture is not a log.
-        updates_logged: whether every session.update was captured although its link is not observed.
+        updates_logged: whether every session.update was captured, although the link to the API is not observed.
         inference: the inferred release and derived values of a log; None for any other capture.
         line: function from the seq of an event to its line number.
         release: release that the user named, for a recording without inference.
@@ -150,7 +150,7 @@ def capture_session(
     if inference is not None and inference.missed:
         counts = {name: _at_least(count) for name, count in counts.items()}
     turns = verdict.turns if verdict is not None else ()
-    # Interpretations in which the session has the same outcome can differ in the outcomes of its turns.
+    # Interpretations with the same outcome of the session can differ in the outcomes of its turns.
     certain = outcome != "unknown" and (len(turns) == 1 or inference is None or inference.interpretations == 1)
     races, left_out = races_of(completed, turns, sure=certain)
     provenance = recording.provenance
@@ -186,13 +186,13 @@ def capture_session(
 
 
 class Names:
-    """Makes names printable and unique."""
+    """Makes connection names printable and unique."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def unique(self, given: str) -> str:
-        """Return a name as printable text, followed by a number if an earlier call returned the same name."""
+        """Return `given` as printable text, followed by a number if an earlier call returned the same name."""
         name = printable(given, NAME_LIMIT)
         self._seen[name] += 1
         return name if self._seen[name] == 1 else f"{name} ({self._seen[name]})"
@@ -219,14 +219,14 @@ def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bo
     if outputs is not None:
         repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), from_host)
     elif calls and results:
-        # With one call, every further result is repeated. With several calls, the difference is a lower bound.
+        # With one call, every result after the first is repeated. With several calls, results minus calls is a lower bound.
         repeated = Count(
             max(0, results - calls), "derived" if calls == 1 and from_host == from_api == "observed" else "at least"
         )
     else:
         repeated = Count(0, from_host) if not results else Count(None, "unknown")
     own = None if outputs is None else sum(agent.is_default_error(each.get("output")) for each in outputs)
-    # Each session.updated confirms one session.update, so their number is a lower bound.
+    # Each session.updated confirms one session.update, so the number of session.updated is a lower bound.
     updates = max(types[realtime.SESSION_UPDATE], sum(event.type == realtime.SESSION_UPDATED for event in index.from_upstream))
     creates, commits = types[realtime.RESPONSE_CREATE], types["input_audio_buffer.commit"]
     watched = index.recording.observes("proxy", "upstream")
@@ -257,14 +257,14 @@ def _no_line(_: int) -> int:
 
 
 def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
-    """Return (outcome, reason, verdict, recording) of a capture that is not a log; the verdict is None if it has none."""
+    """Judge a capture that is not a log, and return (outcome, reason, verdict or None, recording)."""
     recording = index.recording
     if not recording.observes("proxy", "upstream"):
         return "unknown", "the capture does not show what the proxy sent upstream", None, recording
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # An untrusted file can contain payloads of any structure. The other sessions are still read.
+        # An untrusted file can contain payloads of any structure. An error must not prevent reading of the other sessions.
         return "unknown", f"the recording has messages that cannot be judged ({type(error).__name__})", None, recording
     if _unsettled(verdict, recording):
         return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
@@ -274,9 +274,8 @@ def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
 
 
 def _log_outcome(inference: ReleaseInference, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
-    """Return (outcome, reason, verdict, completed recording) of a log.
-
-    The outcome is ``unknown`` unless the models of all candidates agree on it in every interpretation.
+    """Judge a log, and return (outcome, reason, verdict, completed recording). The outcome is ``unknown`` unless the models of
+    all candidates have the same outcome in every interpretation.
     """
     if inference.derived is None:
         return "unknown", "no release's model fits this log", None, recording
@@ -302,7 +301,7 @@ def _no_turn(index: EventIndex) -> str:
 def _unsettled(verdict: Verdict, recording: Recording) -> bool:
     """Return whether the outcome of the last turn may have changed after the end of the capture.
 
-    A repeated result causes another `response.create`. Its reply changes the outcome `rejected` or `lost` to `noisy`. The
+    A repeated result causes another `response.create`. The reply changes the outcome `rejected` or `lost` to `noisy`. The
     outcome is final after a close, the next user text, or the deadline.
     """
     turn = verdict.turn
@@ -317,13 +316,13 @@ def _unsettled(verdict: Verdict, recording: Recording) -> bool:
 
 
 def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapping[str, Count]) -> dict[str, Count]:
-    """Return the counts derived from the model; they are unknown if log and model differ or the log is incomplete."""
+    """Return the counts derived from the model. They are unknown if log and model differ, or if the log is incomplete."""
     sure = inference.derived is not None and not inference.contradictions and bool(index.recording.observed)
     kind: Kind = ("derived" if index.recording.complete else "at least") if sure else "unknown"
     found = {}
     if inference.derived is not None:
         found["response_creates"] = Count(inference.creates, kind if inference.creates is not None else "unknown")
-    if sure:  # otherwise the logged number stays a lower bound
+    if sure:  # otherwise the logged number remains a lower bound
         if inference.updates is not None and before["session_updates"] != Count(inference.updates, "observed"):
             found["session_updates"] = Count(inference.updates, kind)
         commits = sum(event.type == "input_audio_buffer.commit" for event in index.to_upstream)
@@ -332,7 +331,7 @@ def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapp
 
 
 def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | None, bool, tuple[FlagCleared, ...] | None]:
-    """Return (release, whether the user named it, events that cleared the flag early) of a recording.
+    """Return (release, whether the user named the release, events that cleared the flag early) for a recording.
 
     The events are None if the release is unknown or an incoming link of the proxy was not captured.
     """
@@ -349,7 +348,7 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 
 
 def _limitations(index: EventIndex) -> list[str]:
-    """Return the limitations that follow from the recording's content, one sentence each."""
+    """Return the limitations that the recording's content implies, one sentence each."""
     limits = []
     if index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
         limits.append(

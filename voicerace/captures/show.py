@@ -28,13 +28,13 @@ _TIMES: Final[dict[_Time, str]] = {
     "gap_ms": "Gap, response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-#: Kinds of counts from the most to the least certain. A sum has the kind of its least certain part.
+#: Kinds of counts, from the most to the least certain. A sum has the kind of its least certain part.
 _KINDS: Final[tuple[Kind, ...]] = ("observed", "derived", "at least", "unknown")
 _QUALIFIERS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "possibly "}
 
 
 def inspect_json(capture: Capture) -> dict[str, Any]:
-    """Return a capture as one JSON object; points in time are in ms from the session's start, which is in ISO 8601 UTC."""
+    """Return a capture as one JSON object. Points in time are in ms from the session's start, which is in ISO 8601 UTC."""
     return {
         **_head(capture),
         "sessions": [_session(each) for each in capture.sessions],
@@ -71,7 +71,7 @@ def _tail(capture: Capture, times: Mapping[_Time, Sequence[float]]) -> dict[str,
 
 
 def times_of(capture: Capture, name: _Time) -> list[float]:
-    """Return the known values in ms of one time in all sessions, measured at the proxy."""
+    """Return the known values of one time in all sessions, in ms, measured at the proxy."""
     return [each for session in capture.sessions for each in _known(session, name)]
 
 
@@ -80,7 +80,7 @@ def _known(session: CapturedSession, name: _Time) -> list[float]:
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return the number of values and their quantiles; a quantile is one of the values, without interpolation."""
+    """Return the number of values and their quantiles. Each quantile is one of the values, without interpolation."""
     found: dict[str, float | int | None] = {"count": len(values)}
     for name, share in _QUANTILES.items():
         found[name] = float(np.quantile(values, share, method="inverted_cdf")) if values else None
@@ -88,7 +88,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def inspect_lines(capture: Capture) -> Iterator[str]:
-    """Yield lines of text with the sessions of a capture, their times, the limitations of the capture, and its unread parts."""
+    """Yield lines of text with a capture's sessions, their times, the capture's limitations, and its unread parts."""
     refusals, common, times = _overview(capture)
     yield (
         f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
@@ -115,7 +115,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
 
 
 def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
-    """Return (number of refusals, limitations common to all sessions in the order of the first session, all times)."""
+    """Return (number of refusals, limitations common to all sessions in the first session's order, all times)."""
     refusals = 0
     sure: Kind = "observed"
     common: list[str] | None = None
@@ -131,7 +131,7 @@ def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[floa
 
 
 def _location(of: Unread) -> str:
-    """Return the line numbers of an unread part as text, empty if a file could not be read at all."""
+    """Return the line numbers of an unread part as text; empty if the file could not be read at all."""
     return f"lines {of.line_first} to {of.line_last}: " if of.line_last else ""
 
 
@@ -173,7 +173,7 @@ def _released(session: CapturedSession) -> dict[str, Any]:
 
 
 def _answered(found: Answers) -> dict[str, Any]:
-    """Return the answers to the letter's questions as a JSON object; a derived message has its cause's line number."""
+    """Return the answers as a JSON object. A derived message has its cause's line number."""
     return {
         "session_update_lines": list(found.update_lines),
         "turns": [asdict(each) for each in found.turns],
@@ -184,7 +184,7 @@ def _answered(found: Answers) -> dict[str, Any]:
 
 
 def _number_of(count: Count) -> int | None:
-    """Return a count without its certainty; None if it is unknown."""
+    """Return a count without its certainty; None if the count is unknown."""
     return None if count.kind == "unknown" else count.value
 
 
@@ -216,12 +216,22 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    if _unconfigured(session):
+        lines.append("  unconfigured: no session.update reached the API, which kept its defaults; the Settings were lost")
     if session.server is not None:
         lines += [f"  {each}" for each in session.server.lines(timed=session.start is not None)]
     lines += _release_lines(session)
     lines += _answer_lines(session)
     lines += [f"  limitation: {each}" for each in session.cannot_say if each not in common]
     return lines
+
+
+def _unconfigured(session: CapturedSession) -> bool:
+    """Return whether the Settings never arrived: no session.update and no SettingsApplied, but responses."""
+    if session.session_updates != Count(0, "observed") or not session.counts["responses"].value:
+        return False
+    applied = any(event.type == "SettingsApplied" for event in session.recording.events)
+    return session.recording.observes("proxy", "component") and not applied
 
 
 def _release_lines(session: CapturedSession) -> list[str]:
@@ -239,7 +249,7 @@ def _release_lines(session: CapturedSession) -> list[str]:
 
 
 def _answer_lines(session: CapturedSession) -> list[str]:
-    """Return a line of text per answer to the letter's questions; a turn's counts have the certainty of the session's."""
+    """Return one line of text per answer. The counts of a turn have the certainty of the session's counts."""
     found = session.answers
     results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [
@@ -279,7 +289,7 @@ def _many(number: int, what: str) -> str:
 
 
 def _times(times: Iterable[float | None]) -> str:
-    """Return up to `_LISTED` times as text, followed by the number of further times."""
+    """Return the first `_LISTED` times as text, followed by the number of further times."""
     known = ["unknown" if each is None else _ms(each) for each in times]
     return ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
 

@@ -1,4 +1,4 @@
-"""Timers that run on the clock of a recording or a script."""
+"""Run timers on the clock of a recording or a script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TimerTable:
         self._count = 0
 
     def set(self, actor: str, name: str, due: int) -> None:
-        """Start a timer; replace a running timer with the same actor and name."""
+        """Start a timer. It replaces a running timer with the same actor and name."""
         self._count += 1
         self._due[actor, name] = (due, self._count)
 
@@ -28,7 +28,7 @@ class TimerTable:
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove and return the timer with the earliest due time; of equal due times, the timer that was set first.
+        """Remove and return the timer with the earliest due time. Of timers with equal due times, return the first set.
 
         Args:
             until: latest due time to consider; None for no limit.
@@ -53,7 +53,7 @@ class Timers(Interpreter):
         self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
-        """Start and stop timers according to effects that the model returned at `now_ns`."""
+        """Start and stop timers for the effects that the model returned at `now_ns`."""
         self._now_ns = now_ns
         self.apply("proxy", effects)
 
@@ -64,7 +64,7 @@ class Timers(Interpreter):
         self._table.cancel(actor, name)
 
     def until(self, now_ns: int, model: Proxy) -> Effects:
-        """Pass each timer that is due until `now_ns` to the model, in order, and return the model's effects."""
+        """Pass each timer due by `now_ns` to the model, in order, and return the model's effects."""
         done: list[Effect] = []
         while (ended := self._table.pop(now_ns)) is not None:
             due_ns, _, name = ended

@@ -1,9 +1,9 @@
 """Measure times in captures as values for sweeps (`TimeProfile`), and estimate the round trip of the upstream link.
 
-The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result
-contains the host's round trip, which is therefore set to 0. Times across the upstream link contain its round trip, which is
-subtracted. It is measured if both ends share a clock. Otherwise the quickest answer to the proxy is used, an upper bound.
-`TimeProfile.notes` states these assumptions.
+The names of times are those in `model.catalog.profiles.TIMES`. Times are measured at the proxy. The delay of a result contains
+the host's round trip, which is therefore set to 0. Times across the upstream link contain the link's round trip, which is
+subtracted. The round trip is measured if both ends share a clock. Otherwise the time of the quickest answer to the proxy is
+used as an upper bound. `TimeProfile.notes` states these assumptions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TimeProfile:
 
     @classmethod
     def of(cls, *captures: Capture) -> Self:
-        """Return the times of all sessions of the captures.
+        """Collect the times of all sessions of the captures.
 
         Raises:
             InputError: no session has times of a call and its result, or of a call and its response.done.
@@ -105,10 +105,10 @@ def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
 
 @dataclass(frozen=True)
 class Network:
-    """Estimate of the round trip between proxy and API.
+    """An estimate of the round trip between proxy and API.
 
     Attributes:
-        rtt_ms: round trip in ms, or an upper bound of it; 0 if it is unknown.
+        rtt_ms: round trip in ms, or an upper bound on the round trip; 0 if unknown.
         known: whether `rtt_ms` was measured.
         sentence: description of the source of `rtt_ms`.
     """
@@ -119,10 +119,10 @@ class Network:
 
 
 def network_of(sessions: Iterable[CapturedSession]) -> Network:
-    """Return one estimate of the upstream round trip from all sessions.
+    """Estimate the upstream round trip from all sessions.
 
-    Answers to the proxy are the confirmation of a result, a response.created and a refusal. A derived send has the time of
-    its cause. A log truncates times to milliseconds, so 1 ms is added to an upper bound.
+    The answers to the proxy are confirmations of results, response.created, and refusals. A derived send has the time of its
+    cause. A log truncates times to milliseconds, so 1 ms is added to an upper bound.
     """
     both: list[float] = []
     found: list[float] = []
@@ -156,7 +156,7 @@ def _created(recording: Recording) -> list[float]:
 
 
 def _answered(recording: Recording, how: str) -> list[float]:
-    """Return the time in ms at the proxy from each response.create with an answer of the kind `how` to that answer."""
+    """Return the time in ms at the proxy from each response.create to its answer, for answers of the kind `how`."""
     ledger = Ledger()
     by_seq = {event.seq: event for event in recording.events}
     for event in recording.ordered("proxy"):

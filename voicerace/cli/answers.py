@@ -23,7 +23,7 @@ __all__ = ["answers"]
 
 
 def _sensitivity(selected: Sequence[experiment.Cell], draws: int, picture: Path | None) -> int:
-    """Print which gaps change the outcome of a turn, plot them, and return exit status 0."""
+    """Print and plot the gaps that change the outcome of a turn, and return exit status 0."""
     from voicerace.experiments import gap_sensitivity
 
     found = list(

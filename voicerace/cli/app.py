@@ -1,4 +1,4 @@
-"""The table of verbs, and `main`, which runs one of them.
+"""The table of verbs, and `main`, which runs one verb.
 
 Exit status: 0 for success, 1 for a finding (if the verb documents it), 2 for invalid input, 130 after Ctrl-C.
 A verb's module is imported when the verb is called, and slow modules are imported in the functions that use them.
@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     command = typer.main.get_command(app)
     if arguments is None and "_VOICERACE_COMPLETE" in os.environ:
-        command(prog_name="voicerace")  # prints the completions for the shell and exits
+        command(prog_name="voicerace")  # prints the shell's completions and exits
     try:
         # `command.main` would handle Ctrl-C and a closed pipe itself.
         with command.make_context("voicerace", [*words]) as context:
             status = command.invoke(context)
-        # Errors are reported below. At exit the interpreter would only print a warning.
+        # Errors are reported below. Flush here, because the interpreter only prints a warning if its flush at exit fails.
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        # For example a full disk, if the verb does not raise an InputError for it.
+        # For example, the disk is full and the verb raises no InputError.
         try:
             sys.stdout.flush()
         except OSError:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _how_to_resume(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
-    """Return a text with the kept trials of a stopped sweep and the command that resumes it."""
+    """Return a text with the number of kept trials of a stopped sweep and the command that resumes the sweep."""
     more = [] if "--resume" in words else ["--resume"]
     more += [] if any(each.partition("=")[0] == "--out" for each in words) else ["--out", str(ended.folder)]
     return f"{ended.kept}; to continue: {shlex.join(['voicerace', *words, *more])}"
@@ -107,7 +107,7 @@ def _usage_error(error: typer.TyperException) -> str:
     """Return typer's text of a usage error, with a suggestion for an unknown option."""
     if near := getattr(error, "possibilities", None):
         return f"{error}; did you mean {near[0]}?"
-    describe = getattr(error, "format_message", None)  # unlike `str`, it names the option
+    describe = getattr(error, "format_message", None)  # unlike `str`, this method names the option
     return describe() if describe is not None else str(error)
 
 
@@ -115,7 +115,7 @@ def _fail(message: str) -> int:
     from voicerace.scrubber import printable
 
     line = printable(" ".join(message.split()))
-    with contextlib.suppress(OSError):  # standard error may be on the same full disk
+    with contextlib.suppress(OSError):  # standard error can be on the same full disk
         print(f"voicerace: error: {line}", file=sys.stderr)
     return 2
 

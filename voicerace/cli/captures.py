@@ -36,7 +36,7 @@ GivenRelease = Annotated[
     typer.Option("--release", metavar="TAG", help="Release of the proxy.", show_default="from the capture"),
 ]
 
-#: Stage -> the unit of its progress bar.
+#: Stage of reading -> unit of the stage's progress bar.
 _UNITS: Final = {"reading": "B", "deriving": " sessions"}
 
 
@@ -92,7 +92,7 @@ def inspect(
 
 
 def _choice(file: Path, capture: Capture) -> list[str]:
-    """Return a list with a warning if the recordings of a run are a biased sample of its sessions, else []."""
+    """Return a list with a warning if a run's recordings are a biased sample of its sessions, else an empty list."""
     if (file / RUN).is_file() and read_run(file).get("end") is None:
         return ["The run has not ended: these are the recordings written so far; of a sweep, bad sessions before others."]
     if (run := partly_kept(file)) is None:
@@ -102,7 +102,7 @@ def _choice(file: Path, capture: Capture) -> list[str]:
 
 
 def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
-    """Return the aligned sessions of two captures. A HAR file, in either position, is the recording of the host."""
+    """Return the aligned sessions of two captures. A HAR file in either position is the host's capture."""
     swapped = capture.format == HAR and other.format != HAR
     return pairs_of(capture, other) if swapped else pairs_of(other, capture)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,13 @@ def check(
         list[str] | None,
         typer.Option(metavar="OUTCOME", help=f"Outcome to allow, or {' | '.join(WORDS)} (repeatable)."),
     ] = None,
+    client: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Command of a client that connects to the API without a proxy, in quotes."),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1000, help="With --client: draws of each session with recorded times.")
+    ] = 3,
     findings: Annotated[
         list[Path] | None,
         typer.Option(
@@ -62,12 +70,14 @@ def check(
     # Imported here, because --help does not need these modules.
     from tqdm import tqdm
 
-    from voicerace.conformance.acceptance import check_live, check_virtual, junit
+    from voicerace.conformance.acceptance import check_live, check_virtual
     from voicerace.experiments.explore.finding import read_findings
-    from voicerace.trace.recording import write_recordings
 
     allowed = tuple(allow or ())
     _allowed(allowed)
+    if client is not None:
+        given = {"proxy": targets.proxy, "upstream": targets.upstream, "release": release, "findings": findings}
+        return _client(client, allowed, draws, at_once or 4, targets.log, given, (junit_file, out), as_json=as_json)
     proxy = targets.one_proxy(release)
     upstream = targets.upstream_target()
     if upstream is not None and upstream.costs:
@@ -84,11 +94,74 @@ def check(
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
-    # Printed before files are written, because writing may fail.
+    # Print before files are written, because writing can fail.
     if as_json:
         print_json(_record(report))
     else:
         _show(report)
+    return _written(report, junit_file, out)
+
+
+def _client(
+    command: str,
+    allowed: tuple[str, ...],
+    draws: int,
+    at_once: int,
+    log: Path | None,
+    refused: Mapping[str, object],
+    files: tuple[Path | None, Path | None],
+    *,
+    as_json: bool,
+) -> int:
+    """Check a client without a proxy. `refused` are options that cannot be combined with it; `files` JUnit and recordings."""
+    from tqdm import tqdm
+
+    from voicerace.conformance.acceptance import check_client
+    from voicerace.experiments.client_checks import client_cases
+
+    if given := [name for name, value in refused.items() if value]:
+        raise InputError(given[0], "given with --client", "allowed with it are --allow, --draws, --at-once, --log and files")
+    writable(*files, log)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError("client", f"{command!r:.60}: {error}", "a command as in a shell") from None
+    cases = client_cases(draws)
+    with tqdm(total=len(cases), unit="session", file=sys.stderr, disable=None) as bar:
+        report = check_client(words, cases, allowed, at_once, log, bar.update)
+    if as_json:
+        print_json(_record(report))
+    else:
+        _show_client(report)
+    return _written(report, *files)
+
+
+def _show_client(report: AcceptanceReport) -> None:
+    """Print a row per case and, for a failed check, the shortest trace."""
+    from voicerace.experiments.client_checks import group_of
+
+    rows = [
+        (each.case.name, each.verdict.outcome, ", ".join(each.wrong) or "passed", printable(each.why or each.verdict.why))
+        for each in report.checked
+    ]
+    print_table(("session", "outcome", "result", "why"), rows)
+    if (shortest := report.shortest) is not None:
+        print_lines(["", f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
+        print_lines(text.verdict_lines(shortest.verdict))
+    groups = dict.fromkeys(group_of(each.case) for each in report.checked)
+    print_lines(
+        f"{name}: {sum(not each.wrong for each in those)} of {len(those)} passed"
+        for name in groups
+        if (those := [each for each in report.checked if group_of(each.case) == name])
+    )
+    print_lines([f"{report.target}: {len(report.checked) - len(report.failed)} of {len(report.checked)} sessions passed"])
+
+
+def _written(report: AcceptanceReport, junit_file: Path | None, out: Path | None) -> int:
+    """Write the files of a report, and return the exit status."""
+    from voicerace.conformance.acceptance import junit
+    from voicerace.trace.recording import write_recordings
+
     if junit_file is not None:
         writing(junit_file, lambda: write_text(junit_file, junit(report)))
     if out is not None:

@@ -21,7 +21,7 @@ __all__ = ["conformance"]
 
 
 def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
-    """Play documented runs against the real API with the models, print the outcomes, and return exit status 0."""
+    """Play the models with the documented runs against the real API, print the outcomes, and return exit status 0."""
     from voicerace.conformance import reported
 
     if given := [name for name, value in refused.items() if value]:
@@ -37,6 +37,10 @@ def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> in
 def conformance(
     proxy: Annotated[
         str | None, typer.Option(metavar="backend:DIR", help="Checkout of the proxy, with its dependencies installed.")
+    ] = None,
+    forwarder: Annotated[
+        str | None,
+        typer.Option(metavar="backend:DIR", help="Checkout whose forwarder (and own proxy) is compared with its model."),
     ] = None,
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
     provider: Annotated[
@@ -63,8 +67,13 @@ def conformance(
     With --reported: plays documented runs against the real API with the models; exit 0.
     """
     if reported:
-        refused = {"proxy": proxy, "api": api, "release": release, "log": log}
+        refused = {"proxy": proxy, "forwarder": forwarder, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
+    if forwarder is not None:
+        for name, given in {"proxy": proxy, "api": api, "provider": provider, "release": release}.items():
+            if given:
+                raise InputError(f"--{name}", "given with --forwarder", "allowed with it are --out, --log and --json")
+        return _forwarder(options.backend_directory(forwarder, "forwarder"), out, log, as_json=as_json)
     if api:
         if proxy is not None:
             raise InputError("--api", "given with --proxy", "allowed is one of the two")
@@ -105,6 +114,47 @@ def conformance(
                 release=f"{result.release.tag} (program {result.source})",
                 sessions=f"{sessions}, and {len(result.rows) - sessions} scripted exchanges",
                 messages=f"{sum(row['messages'] for row in result.rows)} of the proxy compared",
+                differences=result.differences,
+            )
+        )
+        print_lines(line for file in files for line in facts(written=file))
+    return int(result.differences > 0)
+
+
+def _forwarder(directory: Path, out: Path, log: Path | None, *, as_json: bool) -> int:
+    from voicerace.conformance.forwarder import conform_forwarder  # imports websockets
+
+    with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        result = conform_forwarder(directory, log, progress)
+    files = writing(out, lambda: result.write(out))
+    compared = sum(row["compared"] == "yes" for row in result.rows)
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "generation": result.row.generation,
+                "source": result.source,
+                "release": result.release.tag if result.release else None,
+                "compared": compared,
+                "differences": result.differences,
+                "rows": list(result.rows),
+                "files": [file.name for file in files],
+            }
+        )
+    else:
+        for row in result.rows:
+            if row["model"] != row["running"]:
+                note = "" if row["compared"] == "yes" else " (not compared: it depends on the machine)"
+                print_lines([f"{row['case']}, {row['step']}: model: {row['model']}; running: {row['running']}{note}"])
+        print_lines(
+            facts(
+                forwarder=f"{result.row.generation} (program {result.source})",
+                compared=f"{compared} steps of {len({row['case'] for row in result.rows})} cases",
                 differences=result.differences,
             )
         )

@@ -78,7 +78,7 @@ def contract(
         if given:
             raise InputError(given[0], f"given for {target.name}", "only for the mock; an API has its own")
     if out is not None:
-        writing(out, lambda: out.mkdir(parents=True, exist_ok=True))  # before the sessions, which may cost money
+        writing(out, lambda: out.mkdir(parents=True, exist_ok=True))  # before the sessions, which can cost money
     with tqdm(file=sys.stderr, unit="session", disable=None) as bar:
 
         def progress(done: int, of: int) -> None:

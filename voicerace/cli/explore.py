@@ -87,7 +87,7 @@ def _explore(
     *,
     as_json: bool,
 ) -> None:
-    """Explore one release, with progress on standard error, and show or write the result."""
+    """Explore one release with progress on standard error, then print the result and write it to a file if requested."""
     begun = ""
     with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
 
@@ -102,7 +102,7 @@ def _explore(
 
         found = run_explore(tag, selected, bounds, max_states, component, tick, workaround, jobs)
     record = found.to_json()
-    # Printed before the file is written, because writing may fail.
+    # Print before the file is written, because writing can fail.
     if as_json:
         print_json(record)
     else:

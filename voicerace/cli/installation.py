@@ -1,6 +1,6 @@
-"""Reports the state of packages and tools. It opens no connection, and its results do not contain keys.
+"""Report the state of packages and tools. No connection is opened, and the results contain no keys.
 
-`run`, `sweep` and `report` need only the first five rows of the result. Each row names the verbs that need the tool.
+Each row of the result names the verbs that need the tool. `run`, `sweep` and `report` need only the first five rows.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def _packages() -> SystemCheck:
     """Compare packages with the lock file of a checkout, or with the minimum versions of a wheel."""
     lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
     if lock.is_file():
-        # The lock file covers all versions of Python, so it may list several versions of a package.
+        # The lock file covers all versions of Python, so it can list several versions of a package.
         pinned: dict[str, list[str]] = {}
         for name, number in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text("utf-8"), flags=re.M):
             pinned.setdefault(name, []).append(number)
         present = {name: _version(name) for name in pinned}
-        # Only direct requirements must be installed. Others are needed only on some systems.
+        # Only direct requirements must be installed. Other packages are needed only on some systems.
         required = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
         other = [
             f"{name} {found}, locked {' or '.join(pinned[name])}"
@@ -152,7 +152,7 @@ def _data() -> SystemCheck:
 
 
 def _written(out: Path) -> SystemCheck:
-    """Check with a temporary file that a run's folder, or its nearest existing parent, is writable."""
+    """Check with a temporary file that a run's folder, or the nearest existing parent folder, is writable."""
     parent = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
     try:
         with tempfile.NamedTemporaryFile(dir=parent) as file:

@@ -1,4 +1,4 @@
-"""The options that several verbs share, including one option per time of a session."""
+"""Options that several verbs share, including one option per time of a session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from voicerace.errors import InputError
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
@@ -25,6 +25,8 @@ __all__ = [
     "FailOn",
     "FallbackMs",
     "Force",
+    "Forwarder",
+    "ForwarderOpenMs",
     "Handler",
     "HoldMs",
     "Json",
@@ -48,6 +50,7 @@ __all__ = [
     "names_given",
     "takes_grid",
     "takes_times",
+    "with_forwarder_time",
     "with_options",
     "with_workaround_times",
 ]
@@ -97,6 +100,22 @@ FallbackMs = Annotated[
         metavar="MS",
         help="With --workaround: maximum time that the app waits for a callback.",
         show_default=WORKAROUND_TIMES["fallback_ms"],
+    ),
+]
+Forwarder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Forwarder between component and proxy: none | release (that of the proxy) | a tag | F0 | F1.",
+        show_default="none",
+    ),
+]
+ForwarderOpenMs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MS",
+        help="With --forwarder: from the browser's connection until the forwarder's connection to the proxy is open.",
+        show_default=FORWARDER_TIMES["forwarder_open_ms"],
     ),
 ]
 Profile = Annotated[str, typer.Option(metavar="NAME", help=f"Source of the times that are not given: {' | '.join(PROFILES)}.")]
@@ -177,7 +196,7 @@ def takes_grid(verb: _Verb) -> _Verb:
 
 
 def names_given(given: Sequence[str] | None) -> list[str]:
-    """Return the names given to an option that can be repeated and accepts commas."""
+    """Return all names given to a repeatable option that accepts comma-separated values."""
     return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
@@ -186,12 +205,12 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
-    """Return the parameter of an additional option, for `with_options`."""
+    """Return the parameter of an additional option for `with_options`."""
     return _parameter(name, Annotated[kind, option], default)
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
-    """Return the verb with the options `added`, whose values `make` converts to the argument `argument`."""
+    """Return the verb with the options `added`. `make` converts their values to the argument `argument`."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:
@@ -208,7 +227,7 @@ def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], mak
 def with_workaround_times(
     times: Mapping[str, object], workaround: str | None, hold_ms: str | None, fallback_ms: str | None
 ) -> Mapping[str, object]:
-    """Return `times` with `hold_ms` and `fallback_ms`, if they are given.
+    """Return `times` with `hold_ms` and `fallback_ms` added if they are given.
 
     Raises:
         InputError: `hold_ms` or `fallback_ms` is given without a workaround.
@@ -219,8 +238,21 @@ def with_workaround_times(
     return {**times, **given}
 
 
+def with_forwarder_time(times: Mapping[str, object], forwarder: str | None, open_ms: str | None) -> Mapping[str, object]:
+    """Return `times` with `forwarder_open_ms`, if it is given.
+
+    Raises:
+        InputError: it is given without a forwarder.
+    """
+    if open_ms is None:
+        return times
+    if forwarder in (None, "none"):
+        raise InputError("forwarder_open_ms", "given without a forwarder", "add --forwarder release")
+    return {**times, "forwarder_open_ms": open_ms}
+
+
 def knob_words(given: list[str] | None) -> Mapping[str, str]:
-    """Return texts ``NAME=VALUE`` as a mapping: name -> value.
+    """Parse texts ``NAME=VALUE`` into a mapping: name -> value.
 
     Raises:
         InputError: a text has no ``=``.
@@ -234,13 +266,13 @@ def knob_words(given: list[str] | None) -> Mapping[str, str]:
     return pairs
 
 
-def backend_directory(proxy: str) -> Path:
-    """Return the folder of a proxy given as ``backend:DIR``.
+def backend_directory(proxy: str, option: str = "proxy") -> Path:
+    """Return the folder of a program given as ``backend:DIR``.
 
     Raises:
         InputError: the text has another form.
     """
     kind, colon, directory = proxy.partition(":")
     if kind != "backend" or not colon or not directory:
-        raise InputError("proxy", f"{proxy!r} is not a checkout", "backend:DIR")
+        raise InputError(option, f"{proxy!r} is not a checkout", "backend:DIR")
     return Path(directory)

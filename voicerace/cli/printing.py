@@ -17,7 +17,7 @@ __all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_
 
 
 class Steps:
-    """Progress on standard error: a bar on a terminal, else one line per step.
+    """Progress on standard error: a bar on a terminal, otherwise one line per step.
 
     Args:
         total: number of steps.
@@ -59,13 +59,13 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_refused(reason: str) -> None:
-    """Print the reason for a refused handshake on standard error. A browser does not show it to its page."""
+    """Print the reason for a refused handshake on standard error. A browser does not pass the reason to its page."""
     with contextlib.suppress(OSError):  # an error while printing must not affect the handshake
         print(f"voicerace: a connection was refused: {reason}", file=sys.stderr, flush=True)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row with sets replaced by sorted lists, so that equal rows give equal JSON."""
+    """Return the row with sets replaced by sorted lists, so that equal rows have equal JSON."""
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
 
 

@@ -20,8 +20,8 @@ class _Column(NamedTuple):
 
     Attributes:
         name: heading of the column.
-        rank: columns with the highest ranks are not shown on a narrow terminal.
-        cell: returns the column's text for a release.
+        rank: on a narrow terminal, columns with the highest ranks are omitted.
+        cell: function that returns the column's text for a release.
     """
 
     name: str
@@ -43,7 +43,7 @@ _COLUMNS: Final = (
     _Column("source", 10, lambda row: row.source),
 )
 
-#: Column -> its explanation below the table.
+#: Heading of a column -> the column's explanation below the table.
 _LEGEND: Final = {
     "create on": "result: at once; else the next of these events",
     "flag set by": "creates that set the proxy's own flag",
@@ -75,12 +75,12 @@ def releases(as_json: options.Json = False) -> int:
     return 0
 
 
-#: Columns in which changes are not marked, because they differ in every row.
+#: Columns whose changes are not marked, because their values differ in every row.
 _KEYS: Final = frozenset({"tag", "backend", "published"})
 
 
 def _lines(width: int | None) -> Iterator[str]:
-    """Yield the table with the columns that fit into `width` characters, then its legend."""
+    """Yield the lines of the table with the columns that fit into `width` characters, then of its legend."""
     for most in range(len(_COLUMNS), 0, -1):
         shown = [each for each in _COLUMNS if each.rank < most]
         lines = list(table_lines([each.name for each in shown], _marked(shown)))
@@ -93,7 +93,7 @@ def _lines(width: int | None) -> Iterator[str]:
 
 
 def _marked(shown: Sequence[_Column]) -> Iterator[list[str]]:
-    """Yield the cells of each release. A cell that differs from the row before ends with an asterisk."""
+    """Yield the cells of each release. A cell that differs from the cell above ends with an asterisk."""
     before: list[str] = []
     for row in PROXIES.values():
         cells = [each.cell(row) for each in shown]

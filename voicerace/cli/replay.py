@@ -28,7 +28,7 @@ from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
-#: Columns of the file of --out, with one row per finding. `seen` is the result of the last try if it differs from the
+#: Columns of the --out file, which has one row per finding. `seen` is the result of the last attempt if that differs from the
 #: finding. `proxy_hash` is the hash of the proxy's source.
 _COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "tries", "room_ms", "seen", "proxy", "proxy_hash")
 
@@ -69,7 +69,7 @@ def replay(
                 bar.set_postfix_str(each.finding.name)
                 bar.update()
     finally:
-        # The results are also written after an interruption.
+        # Results are written after an interruption too.
         played = [done[number] for number in sorted(done)]
         if out is not None:
             writing(out, lambda: _write(out, played, proxy))
@@ -116,7 +116,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
 
 
 def _seen(each: Replay) -> str:
-    """Return the result as text if it differs from the finding, else an empty text."""
+    """Return the result of a replay as text if it differs from the finding, else an empty text."""
     if each.confirmed:
         return ""
     found = "; ".join(map(_signature_text, each.signatures)) or _signature_text(None)

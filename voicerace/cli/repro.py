@@ -76,7 +76,7 @@ def repro(
         request = AppRequest(proxy, checkout or Path(), session, strict is not False, cause or "none", out, as_json)
         return reproduce(request, fail_on or ())
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
-    targets.engine(proxy)  # raises an error for invalid options before anything is printed
+    targets.engine(proxy)  # raise an error for invalid options before anything is printed
     patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9
     print(f"voicerace: connecting to {proxy.name}; a turn without a reply ends after {patience_s:g} s", file=sys.stderr)
     recording = played(targets, proxy, replace(session, scenario=REPRO), file)

@@ -1,4 +1,4 @@
-"""The option `--app` of the verb `repro`: the session is played by a React app in Chromium, around a checkout's component."""
+"""The option `--app` of the verb `repro`: play the session with a React app in Chromium, around a checkout's component."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "AppRequest", "Cause", "Checkout", "Strict", "app_proxy", "refuse_without_app", "reproduce"]
 
 _PANEL = "React app"
-#: The names of `captures.live.app_run.CAUSES`, which this module does not import before a command runs.
+#: The names in `captures.live.app_run.CAUSES`, which this module imports only when a command runs.
 _CAUSES = ("none", "retry", "leaky_effect", "remount", "two_components", "hot_handler", "hot_remount")
 
 App = Annotated[bool, typer.Option("--app", help="Play the session with a React app in Chromium.", rich_help_panel=_PANEL)]
@@ -65,7 +65,7 @@ class AppRequest:
         checkout: checkout of the component and the forwarder.
         session: handler, times and the mock's plan.
         strict: whether the app is rendered under StrictMode.
-        cause: what else the app does.
+        cause: the app's additional action, a name in `_CAUSES`.
         out: folder of the app and its runs; None for a new folder in ``runs``.
         as_json: whether to print JSON.
     """
@@ -80,7 +80,7 @@ class AppRequest:
 
 
 def refuse_without_app(**given: object) -> None:
-    """Check, if --app is not given, that none of its options is given.
+    """Refuse the options of --app if --app is not given.
 
     Raises:
         InputError: an option is given.
@@ -91,7 +91,7 @@ def refuse_without_app(**given: object) -> None:
 
 
 def app_proxy(targets: Targets, checkout: Path | None, release: str | None) -> ProxyTarget:
-    """Return the proxy of `repro --app`: that of --proxy, else that of the checkout.
+    """Return the proxy of `repro --app`: the proxy of --proxy if given, else the checkout's proxy.
 
     Raises:
         InputError: no built checkout is given, or an option does not fit --app.
@@ -112,7 +112,7 @@ def app_proxy(targets: Targets, checkout: Path | None, release: str | None) -> P
 
 
 def reproduce(request: AppRequest, fail_on: Collection[str]) -> int:
-    """Make the app's folder if there is none, run the app once, print the result, and return the exit status."""
+    """Make the app's folder if it does not exist, run the app once, print the result, and return the exit status."""
     from voicerace.captures.live import app_folder, app_run
 
     one_of("cause", request.cause, _CAUSES)
@@ -211,7 +211,7 @@ def _json(watched: WatchedSession, recording: Recording, found: list[GivenResult
 
 
 def _by_hand(request: AppRequest, app: Path) -> Iterator[str]:
-    """Yield the commands that start the mock and the app for a browser of the user."""
+    """Yield the commands that start the mock and the app for the user's own browser."""
     session = request.session
     given: Mapping[str, str] = session.times.to_json()
     times = [f"--{name.replace('_', '-')}={given[name]}" for name in ("gap_ms", "reply_ms") if name in given]

@@ -11,6 +11,7 @@ from voicerace.cli.printing import known_outcomes, new_file, print_json, print_l
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import ties
+from voicerace.errors import InputError
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 from voicerace.model.parameters import assumed_times
 
@@ -34,6 +35,8 @@ def run(
     workaround: options.Workaround = None,
     hold_ms: options.HoldMs = None,
     fallback_ms: options.FallbackMs = None,
+    forwarder: options.Forwarder = None,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
     provider: options.Provider = DEFAULT_PROVIDER,
@@ -51,6 +54,8 @@ def run(
     known_outcomes(fail_on)
     new_file(out, force=force)
     proxy = targets.one_proxy(release) if targets.live else None
+    if proxy is not None and forwarder not in (None, "none"):
+        raise InputError("forwarder", "given with --live", "only for a session in virtual time")
     if proxy is None:
         targets.refuse_in_virtual_time()
     session = SessionConfig.of(
@@ -58,7 +63,9 @@ def run(
         component_tag=component,
         scenario=scenario,
         handler=handler,
-        times=options.with_workaround_times(times, workaround, hold_ms, fallback_ms),
+        times=options.with_forwarder_time(
+            options.with_workaround_times(times, workaround, hold_ms, fallback_ms), forwarder, forwarder_open_ms
+        ),
         profile=profile,
         modality=modality,
         calls=calls,
@@ -68,6 +75,7 @@ def run(
         workaround=workaround,
         knobs_given=options.knob_words(knob),
         provider=provider,
+        forwarder=forwarder,
         seed=seed,
     )
     tie_outcome = None
@@ -86,7 +94,7 @@ def run(
         if tie_outcome is not None:
             print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
         assumed = assumed_times({*times, *session.scenario.times}, profile)
-        # With a real upstream the times of the mock are not used.
+        # With a real upstream, the mock's times are not used.
         used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
         print_lines(text.assumed_lines(used, profile))
     return int(verdict.outcome in (fail_on or ()))

@@ -196,7 +196,7 @@ class Serving:
         origins: accepted web pages and host names.
         sessions: maximum number of sessions; None disables the limit.
         out: folder of the run; None for a new folder in ``runs``.
-        fail_on: outcomes with which the exit status is 1.
+        fail_on: outcomes that make the exit status 1.
     """
 
     kind: str
@@ -214,9 +214,8 @@ class Serving:
 
 
 def _serve(serving: Serving, make: Callable[[], Make]) -> int:
-    """Serve until Ctrl-C, SIGTERM or the last session, and return the exit status.
-
-    It is 143 after SIGTERM, 1 if a session had an outcome in `fail_on`, else 0.
+    """Serve until Ctrl-C, SIGTERM or the last session, and return the exit status: 143 after SIGTERM, 1 if a session had an
+    outcome in `fail_on`, else 0.
     """
     host, port = listen_address("listen", serving.listen)
     found: Counter[str] = Counter()
@@ -250,7 +249,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
         await server.run()
 
     async def recorded() -> None:
-        # The port is opened first, so that a server that cannot start leaves no folder.
+        # Open the port first, so that a server that cannot start creates no folder.
         async with SessionServer(
             host,
             port,
@@ -279,7 +278,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
 
 def _say(line: str) -> None:
-    """Print a line and flush, because another program may read the address."""
+    """Print a line and flush, because another program can read the address."""
     print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The printed summary of a sweep: the outcomes per cell with their shares."""
+"""Print the summary of a sweep: the outcomes per cell with their shares."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def print_cells(run: SweepResult) -> None:
         values.append(_trials(row))
         if tied:
             values.append(str(row["ties"] or ""))
-        # Settings are printed only in the first row of a range.
+        # Print settings only in the first row of a range.
         shown.append([*([""] * len(cell) if cell == before else cell), *values])
         before = cell
     heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in settings), "outcome", *numbers]
@@ -60,7 +60,7 @@ def _trials(row: Mapping[Any, Any]) -> str:
 
 
 def cells_json(run: SweepResult) -> list[dict[str, Any]]:
-    """Return the outcomes of every cell as JSON values. A share or an interval without a value is None."""
+    """Return the outcomes of every cell as JSON values; None for a missing share or interval."""
     target = "release" if run.info["clock"] == "virtual" else "proxy"
     settings = [target, "scenario", "handler", "modality", "calls", *run.axes]
     names = [*settings, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]

@@ -1,7 +1,5 @@
-"""Prints tables with aligned columns and without borders.
-
-On a narrow terminal cells wrap; in a pipe each row is one line. This module imports only the standard library, so that
-`voicerace releases` starts fast.
+"""Print tables with aligned columns and without borders. On a narrow terminal, cells wrap. In a pipe, each row is one line.
+This module imports only the standard library, so that `voicerace releases` starts fast.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ _MIN_WIDTH: Final = 6
 
 
 def facts(**values: object) -> Iterator[str]:
-    """Yield an aligned line per value that is not None. ``_`` in a name becomes a space."""
+    """Yield one aligned line per value that is not None. ``_`` in a name becomes a space."""
     yield from (f"{name.replace('_', ' '):<15}{value}" for name, value in values.items() if value is not None)
 
 
@@ -31,7 +29,7 @@ def terminal_width() -> int | None:
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: Collection[str] = ()) -> None:
-    """Print a table in the width of the terminal; see `table_lines`."""
+    """Print a table in the width of the terminal, with the arguments of `table_lines`."""
     if title:
         print(title)
     for line in table_lines(heads, rows, right, terminal_width()):
@@ -47,7 +45,7 @@ def table_lines(
         heads: the names of the columns.
         rows: the cells of each row; None is an empty cell.
         right: the names of the right-aligned columns.
-        width: maximum number of characters per line; the widest columns are narrowed. None disables the limit.
+        width: maximum number of characters per line. The widest columns are narrowed. None disables the limit.
     """
     table = [list(heads), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

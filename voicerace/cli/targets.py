@@ -47,10 +47,10 @@ class Targets:
     silence_s: float | None
 
     def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
-        """Check, if --live is not given, that no option for live sessions is given.
+        """Refuse the options for live sessions if --live is not given.
 
         Args:
-            of_the_verb: values of the verb's own options for live sessions; None or False: not given.
+            of_the_verb: values of the verb's own options for live sessions. None or False means that the option is not given.
 
         Raises:
             InputError: an option is given.
@@ -65,7 +65,7 @@ class Targets:
         """Return the given proxies; without --proxy, the models of the releases.
 
         Args:
-            releases: tags with commas; if one proxy is given, its release.
+            releases: tags separated by commas. If one proxy is given, this is its release.
         """
         from voicerace.engine.live.targets import ProxyTarget
 
@@ -79,7 +79,7 @@ class Targets:
         return [ProxyTarget.of(word, releases) for word in self.proxy]
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
-        """Return the proxy of a single session. `release` is the release of the proxy or of a model."""
+        """Return the proxy of a single session; `release` is the release of this proxy or of a model."""
         from voicerace.engine.live.targets import ProxyTarget
 
         if len(self.proxy) > 1:
@@ -112,14 +112,14 @@ class Targets:
 
 
 def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
-    """Return the release whose models a session uses, which is the newest if the proxy's release is unknown."""
+    """Return the release whose models a session uses: the newest if the proxy's release is unknown."""
     if proxy is None:
         return release or _DEFAULT
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
 def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: Path | None) -> Recording:
-    """Play one live session and return its recording. If it is interrupted, the recording is written to `file`.
+    """Play one live session and return its recording. After an interruption the recording is written to `file`.
 
     Raises:
         InputError: the file cannot be written.
@@ -128,8 +128,8 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
 
     if file is None:
         return play(lambda: targets.engine(proxy), session)
-    # Checked before the session, which may cost money.
-    if takes_a_file(file) or file.is_dir():  # a folder raises the system's error
+    # Check before the session, which can cost money.
+    if takes_a_file(file) or file.is_dir():  # a folder raises the operating system's error
         writing(file, lambda: _touch(file))
     try:
         return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
@@ -137,7 +137,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
         kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        # Delete the empty file of `_touch`, but not devices and pipes, whose size is also 0.
+        # Delete the empty file that `_touch` made, but not devices and pipes, whose size is also 0.
         if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 
@@ -148,7 +148,7 @@ def _touch(file: Path) -> None:
 
 
 def listen_address(where: str, text: str) -> tuple[str, int]:
-    """Return (host, port) of an address ``PORT`` or ``HOST:PORT``.
+    """Parse an address ``PORT`` or ``HOST:PORT`` and return (host, port).
 
     Raises:
         InputError: the text has another form.
@@ -160,7 +160,7 @@ def listen_address(where: str, text: str) -> tuple[str, int]:
 
 
 def takes_targets(verb: _Verb) -> _Verb:
-    """Add the options of a live session; the verb receives them as the argument `targets`."""
+    """Add the options of a live session. The verb receives their values as the argument `targets`."""
 
     def option(name: str, kind: Any, metavar: str, help_: str, default: Any = None, shown: str | bool = True) -> Any:
         found = typer.Option(metavar=metavar, help=help_, show_default=shown, rich_help_panel=_PANEL)

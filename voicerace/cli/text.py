@@ -21,7 +21,7 @@ __all__ = [
     "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",
 ]  # fmt: skip
 
-#: Types of the events in the printed timeline, which are those that affect a race.
+#: Types of the events in the printed timeline: the events that affect a race.
 _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
@@ -32,12 +32,16 @@ _SHOWN = frozenset(
 )  # fmt: skip
 
 
+#: Width of a link in the printed timeline.
+_LINK = 19
 TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """Yield lines with the outcome, its reasons and the measured values of each turn."""
     yield from facts(outcome=verdict.outcome + (" (and the session is wedged)" if verdict.wedged else ""))
+    if verdict.unconfigured:
+        yield from facts(unconfigured="no session.update reached the API, which kept its defaults")
     if not verdict.turns:
         yield from facts(why=printable(verdict.why))
     for turn in verdict.turns:
@@ -63,11 +67,12 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
 
 def timeline(recording: Recording) -> Iterator[str]:
     """Yield one line per event of `_SHOWN`: times of sending and receipt in ms, link, message."""
+    width = max(_LINK, *(len(str(each)) + 1 for each in recording.observed)) if recording.observed else _LINK
     for event in recording.events:
         if event.type not in _SHOWN and not (event.type == realtime.ITEM_DONE and _is_output(event)):
             continue
         times = "".join(f"{'-' if time is None else f'{ms(time):.1f}':>10}" for time in (event.sent_ns, event.received_ns))
-        yield f"{times}  {event.link!s:<19}{_description(event)}"
+        yield f"{times}  {event.link!s:<{width}}{_description(event)}"
 
 
 def _is_output(event: Event) -> bool:
@@ -96,7 +101,7 @@ def all_alike(outcome: str) -> str:
 
 
 def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
-    """Return a line that states whether ties were looked for. `names`: times with a continuous distribution."""
+    """Return a line that states whether ties were searched for; `names` are the times with a continuous distribution."""
     draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
     if looked_for:
         return f"ties: looked for (--ties), several sessions per trial, although {draws}"
@@ -104,7 +109,7 @@ def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
 
 
 def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
-    """Yield lines with the times that were not given and their values; no line if `assumed` is empty."""
+    """Yield lines with the times that were not given and their assumed values."""
     if assumed:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
         line = f"assumed times (profile {profile}, in ms; none was given): {times}"

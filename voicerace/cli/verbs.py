@@ -1,4 +1,4 @@
-"""Creates the commands of verbs. The module of a verb is imported when the verb is called.
+"""Create the commands of verbs. The module of a verb is imported when the verb is called.
 
 `voicerace --help` does not import these modules: it prints the summaries in the table that `group` receives.
 """
@@ -26,7 +26,7 @@ _Of = TypeVar("_Of", bound=Callable[..., Any])
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
 
 
-#: Formatter of help texts. rich is used only on a terminal, because its import takes as long as that of typer.
+#: Formatter of help texts. rich is used only on a terminal, because it takes as long to import as typer.
 MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
 
 
@@ -40,13 +40,13 @@ _SPELLINGS: Final = (
 
 
 class Verb(NamedTuple):
-    """The location and the summary of a verb.
+    """Location and summary of a verb.
 
     Attributes:
-        place: ``module:name`` in `voicerace.cli`; the name of a function, or of a `typer.Typer` with several commands.
-        summary: one sentence for the list of verbs; the first sentence of the function's docstring.
+        place: ``module:name`` in `voicerace.cli`, where `name` is a function, or a `typer.Typer` with several commands.
+        summary: sentence in the list of verbs, which is the first sentence of the function's docstring.
         panel: heading of the verb's group in the list.
-        starts_bare: whether the function is called directly if no option is given, because options import pydantic.
+        starts_bare: whether the function is called directly if no option is given. This avoids pydantic's import.
     """
 
     place: str
@@ -58,8 +58,8 @@ class Verb(NamedTuple):
 class _PlainOptions:
     """Mixin for commands whose help shows defaults as ``[default: VALUE]`` and does not show Python types.
 
-    The default of a flag is False, because typer imports pydantic to convert None. A flag with a ``--no-`` form keeps None,
-    which means that neither form was given.
+    The default of a flag is False, because typer imports pydantic to convert None. A flag with a ``--no-`` form keeps the
+    default None, which means that neither form was given.
     """
 
     def get_params(self, ctx: Any) -> Any:
@@ -86,7 +86,7 @@ def _default_text(text: str, **_: Any) -> str:
 
 
 class _BareCommand(_PlainOptions, TyperCommand):
-    """The command of a verb that is called without options, see `Verb.starts_bare`."""
+    """The command of a verb that is called without options (`Verb.starts_bare`)."""
 
 
 class _Command(_PlainOptions, TyperCommand):
@@ -134,7 +134,7 @@ class Verbs(typer.Typer):
 
 
 def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
-    """Import the module of a verb and return its command. `bare` states that no option is given."""
+    """Import the module of a verb and return its command; `bare` is True if no option is given."""
     module, _, attribute = verbs[name].place.partition(":")
     found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
     if bare and verbs[name].starts_bare:
@@ -149,7 +149,7 @@ def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
 
 
 def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
-    """Return a class of command groups with the commands `verbs`. A verb is imported when it is called."""
+    """Return a class of command groups with the commands `verbs`. A verb's module is imported when the verb is called."""
 
     class Lazy(_PlainOptions, TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:

@@ -29,7 +29,7 @@ from voicerace.report.notebook.path_tables import kept_workarounds
 
 __all__ = ["workarounds"]
 
-#: Default of --release: one release of each generation in the report.
+#: Default of --release: one release per generation.
 _RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -140,7 +140,7 @@ def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: 
                 effects.append(effect_of(tag, name, times=bounds, limit=max_states))
                 steps.done()
                 if out is not None:
-                    # An interrupted exploration keeps its effects.
+                    # Write each effect at once, so that an interrupted exploration keeps its effects.
                     _write_json(out, record, effects)
     return record, effects
 
@@ -151,7 +151,7 @@ def _write_json(path: Path, record: dict[str, Any], effects: list[Effect]) -> No
 
 
 def _tried(targets: Targets, releases: list[str], names: list[str], tries: int, out: Path | None) -> int:
-    """Play sessions with the workarounds on one proxy after the other, print and write the rows, and return 0.
+    """Play sessions with the workarounds on each proxy in turn, print and write the rows, and return 0.
 
     Raises:
         InputError: the release of a proxy is unknown, or the upstream is not the mock.

@@ -1,4 +1,4 @@
-"""Compares the model with a running proxy: gives the same inputs to both and compares the messages that they send."""
+"""Compares a model with a running proxy: gives the same inputs to both and compares the messages that they send."""
 
 from voicerace.conformance.conform import Conformance, conform
 from voicerace.conformance.replay import replay

@@ -1,16 +1,18 @@
-"""Tests a proxy for acceptance: plays the sessions of `experiments.checks` and judges each.
+"""Acceptance test of a proxy: plays the sessions of `experiments.checks` and judges each.
 
-The test can also play the sessions of findings. A finding sets the time of every timer and message, for any proxy.
+The test can also play the sessions of findings. The session of a finding has fixed times for all timers and messages, with
+any proxy.
 
 A session passes if the recording shows an answer to every tool turn. An unknown outcome is a failure. In addition to the
-outcomes of a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but the proxy sent
-no session.update), and as ``unheard`` (the proxy sent no part of the reply to the host).
+bad outcomes of a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but the
+proxy sent no session.update), or as ``unheard`` (the proxy sent no part of the reply to the host).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -28,14 +30,14 @@ from voicerace.trace.recording import Recording
 if TYPE_CHECKING:
     from voicerace.engine.live.play import Live
 
-__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
+__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_client", "check_live", "check_virtual", "junit", "off_time"]
 
 
-#: Names of the delays that decide a case.
+#: Names of the delays that decide the outcome of a case.
 _DECIDES: Final = ("tool_ms", "gap_ms", "repeat_ms")
-#: Maximum deviation of such a delay in ms. It is smaller than the distance to the next boundary.
+#: Maximum deviation of a deciding delay in ms. It is smaller than the distance from any case to the next boundary.
 _OFF_MS: Final = 50.0
-#: Maximum number of times that a session is played if a busy machine stretches its delays.
+#: Maximum number of attempts at a session whose delays a busy machine makes too long.
 _TRIES: Final = 3
 
 
@@ -48,7 +50,7 @@ class Wrong(NamedTuple):
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of one case. `faults` is empty if it passed."""
+    """The result of one case. `faults` is empty if the case passed."""
 
     case: Case
     recording: Recording
@@ -62,13 +64,13 @@ class Checked:
 
     @property
     def why(self) -> str:
-        """The distinct reasons of the faults, without each reason that is a part of another reason."""
+        """The distinct reasons of the faults as text, without reasons that are part of another reason."""
         reasons = dict.fromkeys(each.why for each in self.faults)
         return "; ".join(why for why in reasons if not any(why in other for other in reasons if other != why))
 
     @property
     def steps(self) -> int:
-        """Number of events in the session."""
+        """The number of events in the session."""
         return len(self.recording.events)
 
     @property
@@ -101,7 +103,7 @@ class AcceptanceReport:
 
 
 def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
-    """Return (case, session) pairs: the cases with the component of `release`, then the findings with their own.
+    """Return (case, session) pairs: the cases with the component of `release`, then findings with their own component.
 
     Raises:
         InputError: a finding names an unknown release or scenario.
@@ -112,7 +114,7 @@ def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case,
 
 
 def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConfig]:
-    """Return (case, session) for a finding's session with another proxy.
+    """Return (case, session) for a finding's session, played with the given proxy.
 
     The case allows the outcomes that the reference gate cannot avoid.
 
@@ -162,14 +164,14 @@ def check_live(
         engine: returns a new engine.
         allowed: outcomes that every case accepts.
         at_once: number of concurrent sessions. They delay each other by milliseconds, which the cases tolerate. A session
-            with a larger deviation is played again. After the last try it is `unknown`.
+            with a larger deviation is played again. After the last attempt its outcome is `unknown`.
         tick: called after each session.
         findings: findings to play as additional sessions.
 
     Raises:
         InputError: the target does not start, or a finding names an unknown release or scenario.
     """
-    from voicerace.engine.live.background import play_all  # imports websockets, which a model does not need
+    from voicerace.engine.live.background import play_all  # imports websockets, which a test of a model does not need
 
     planned = sessions(release, findings)
     found: dict[int, Checked] = {}
@@ -190,14 +192,47 @@ def check_live(
     return AcceptanceReport(target, [found[number] for number in sorted(found)])
 
 
-def off_time(session: SessionConfig, recording: Recording) -> str | None:
-    """Return which delay of a session the machine made too long, as text, or None if no delay deviates.
+def check_client(
+    command: Sequence[str],
+    cases: Sequence[Case],
+    allowed: Iterable[str] = (),
+    at_once: int = 4,
+    log: Path | None = None,
+    tick: Callable[[], object] = lambda: None,
+) -> AcceptanceReport:
+    """Check a client program that connects to the API without a proxy, with the mock API, and return the report.
 
-    The function does not check the sessions of findings, because their schedule sets the time of every message.
+    Args:
+        command: the program with its arguments (docs/clients.md).
+        cases: the cases.
+        allowed: outcomes that every case accepts.
+        at_once: number of sessions, and so of processes, that run at the same time.
+        log: file for the output of the program.
+        tick: called after each session.
+
+    Raises:
+        InputError: the program does not exist.
+    """
+    from voicerace.engine.live.background import play_all
+    from voicerace.engine.live.direct import DirectClient
+
+    planned = [(number, SessionConfig.of(**case.settings)) for number, case in enumerate(cases)]
+    found: dict[int, Checked] = {}
+    for number, recording in play_all(lambda: DirectClient(command, log), planned, at_once):
+        done = _checked(cases[number], recording, allowed)
+        found[number] = replace(done, faults=tuple(each for each in done.faults if each.word not in cases[number].allowed))
+        tick()
+    return AcceptanceReport("client", [found[number] for number in sorted(found)])
+
+
+def off_time(session: SessionConfig, recording: Recording) -> str | None:
+    """Return a text that names the delay that the machine made too long; None if no delay deviates.
+
+    Sessions of findings are not checked, because their schedule sets the time of every message.
     """
     if session.schedule is not None:
         return None
-    # The expected delays are measured in virtual time: a handler that answers at once has no tool time.
+    # expected delays are measured in virtual time, because a handler that answers at once has no tool time
     due = {(each.name, each.index): each.ns / 1e6 for each in measurements(simulate(session))}
     for each in measurements(recording):
         asked, took = due.get((each.name, each.index)), each.ns / 1e6
@@ -214,7 +249,7 @@ def _checked(case: Case, recording: Recording, allowed: Iterable[str]) -> Checke
 def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]) -> Iterator[Wrong]:
     """Yield the session's faults that `allowed` does not contain. An unknown outcome is a fault."""
     if verdict.session_updates == 0 and any(each.type == "SettingsApplied" for each in recording.events):
-        # All other faults of the session follow from this one.
+        # this fault causes all other faults of the session
         if "unconfigured" not in allowed:
             yield Wrong("unconfigured", "SettingsApplied was sent to the host, session.update was never sent")
         return
@@ -257,5 +292,5 @@ def junit(report: AcceptanceReport) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text with ``?`` in place of characters that XML cannot contain. A proxy can have written the text."""
+    """Return a text with ``?`` in place of characters that XML cannot contain. The text may come from the tested proxy."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

@@ -1,9 +1,9 @@
 """Compares the server messages of the mock with recordings of the real Realtime API (`data/api`).
 
 The comparison covers the order of types, items and roles, the keys of every message (as paths), and every value except
-withheld texts. Ids that are equal in the recording must be equal in the mock. Consecutive deltas count as one. Transcription
-events of user audio have no fixed position, so they are compared separately. A difference is a fault unless `EXPLAINED` gives
-its reason.
+withheld texts. Ids that are equal in the recording must be equal in the mock. Consecutive deltas count as one message.
+Transcription events of user audio have no fixed position in the order, so they are compared separately. A difference is a
+fault unless `EXPLAINED` gives its reason.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ApiDifference(NamedTuple):
 
     Attributes:
         kind: ``missing``: only the recording has the message; ``extra``: only the mock has the message; ``key missing`` and
-            ``key extra``: the same for a key; ``value``: the values differ; ``id``: one id corresponds to two ids of the
-            other side; ``client``: the numbers of messages that the client had sent differ.
+            ``key extra``: the same for a key; ``value``: the values differ; ``id``: one id on one side corresponds to two
+            ids on the other; ``client``: the numbers of client messages before this message differ.
         connection: name of the recording.
         provider: provider of the recording.
         model: model of the recording.
@@ -73,7 +73,7 @@ class ApiDifference(NamedTuple):
 
 
 def recordings_to_compare(*providers: str) -> list[Recording]:
-    """Return the recordings that contain one connection from its first message on, in their provider's protocol."""
+    """Return the recordings that contain one connection from its first message on, in the provider's protocol."""
     return [
         each
         for each in api_recordings(*(providers or COMPARED))
@@ -87,7 +87,7 @@ def recordings_to_compare(*providers: str) -> list[Recording]:
 def mock_for(recording: Recording) -> RecordedModel:
     """Return a mock with the recording's provider and modality."""
     provider = str(recording.provenance.get("provider"))
-    # A session that was copied as a table has no settings, so the types of its replies determine the modality.
+    # a session that was copied as a table has no settings, so the types of its replies determine the modality
     parts = [event.payload.get("part") for event in recording.events if isinstance(event.payload, Mapping)]
     written = any(isinstance(part, Mapping) and part.get("type") == "text" for part in parts)
     return RecordedModel(
@@ -104,7 +104,7 @@ def mock_for(recording: Recording) -> RecordedModel:
 def _label(message: Mapping[str, Any]) -> str:
     """Return the label that aligns messages: the type, with the type and role of its item."""
     item = realtime.item_of(message)
-    # The role is part of the label only for messages, because xAI also sets a role on a call and on its output.
+    # the role is part of the label only for messages, because xAI also sets a role on a call and on its output
     kinds = ("type", "role") if item.get("type") == "message" else ("type",)
     more = " ".join(str(item[key]) for key in kinds if item.get(key))
     part = message.get("part")
@@ -175,7 +175,7 @@ class _Comparison:
                 continue
             for label in labels[0][i:k]:
                 self.add("missing", label)
-            # A recording can stop at any message, so later messages of the mock are not compared.
+            # a recording can stop at any message, so later messages of the mock are not compared
             for label in labels[1][j:m] if k < len(labels[0]) else ():
                 self.add("extra", label)
 
@@ -202,7 +202,7 @@ class _Comparison:
             self.add("id", label, path, recorded, mock)
 
     def client_order(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> None:
-        """Compare the number of client messages before each rate_limits.updated, because its position among them varies."""
+        """Compare the numbers of client messages before each rate_limits.updated, which has no fixed position."""
         counts = [list(_sent_before(side, "rate_limits.updated")) for side in (recorded, mock)]
         for recorded_count, mock_count in zip(*counts, strict=False):
             if recorded_count != mock_count:

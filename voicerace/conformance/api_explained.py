@@ -1,4 +1,4 @@
-"""Lists the known differences between the mock and recordings of the real API, each with its reason."""
+"""Known differences between the mock and recordings of the real API, each with its reason."""
 
 from __future__ import annotations
 

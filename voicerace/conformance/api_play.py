@@ -1,7 +1,7 @@
 """Plays a recorded session of the real API to the mock in virtual time, with the same client messages.
 
-The player sends each client message after the client has read the server message that precedes it in the recording. The
-recording also supplies the items of the responses and the speech that server VAD detects.
+The player sends each client message after it has read the server message that precedes the client message in the recording.
+The recording also supplies the items of the responses and the speech that server VAD detects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["PassedMessage", "RecordedModel", "passed", "plans_of", "play"]
 
 #: Delay in ms of one direction between client and server.
 _LINK_MS: Final = 30.0
-#: Delay in ms between the last message that the client reads and the message that it sends.
+#: Delay in ms between the last message that the client reads and its next message.
 _THINK_MS: Final = 1.0
 #: Times of the mock in ms, close to the recorded times (`captures.api_times`). Only their order affects the result.
 _TIMES_MS: Final[Mapping[str, float]] = {
@@ -39,12 +39,14 @@ _TIMES_MS: Final[Mapping[str, float]] = {
     "item_done_ms": 1,
     "vad_ms": 200,
     "idle_timeout_ms": 5_000,
+    "server_turn_ms": 0,
     "slot_lag_ms": 0,
     "rate_limits_ms": 30,
 }
 _LOUD: Final = input_audio.append(b"\x00\x20" * 240)
 _SILENT: Final = input_audio.append(bytes(480))
-#: Prefixes of the types that have no fixed position in the order. The player sends no client message in reaction to them.
+#: Prefixes of the message types without a fixed position in the order. The player sends no client message in reaction to
+#: these.
 _UNORDERED: Final = ("rate_limits.updated", "conversation.item.input_audio_transcription.", "output_audio_buffer.")
 
 
@@ -60,7 +62,7 @@ class _ClientMessage(NamedTuple):
 
     Attributes:
         message: the message.
-        after: type of the server message that precedes it, and the number of messages of this type that the client had read.
+        after: (type of the preceding server message, number of messages of this type that the client had read).
     """
 
     message: Mapping[str, Any]
@@ -95,7 +97,7 @@ def plans_of(messages: Sequence[PassedMessage]) -> list[ResponsePlan]:
 def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a session.update with turn_detection inside audio, where the client sent it.
 
-    In a session that was copied as a table, turn_detection is next to audio.
+    In a session that was copied as a table, turn_detection is beside audio.
     """
     session = message.get("session")
     if not isinstance(session, Mapping) or "turn_detection" not in session:
@@ -105,7 +107,7 @@ def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _client_messages(messages: Sequence[PassedMessage]) -> Iterator[_ClientMessage]:
-    """Yield the client messages, with a loud piece of audio at speech_started and a silent one at speech_stopped."""
+    """Yield the client messages, with loud audio at each speech_started and silent audio at each speech_stopped."""
     read: Counter[str] = Counter()
     after: tuple[str, int] | None = None
     for by, message in messages:
@@ -210,7 +212,7 @@ def _calls(messages: Sequence[PassedMessage]) -> list[Any]:
 
 
 class RecordedModel(Upstream):
-    """A mock whose responses have the items of a recording. It has the arguments of `Upstream`."""
+    """A mock whose responses have the items of a recording. The arguments are those of `Upstream`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__((("reply",),), **settings)

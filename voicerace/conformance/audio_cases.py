@@ -1,9 +1,9 @@
-"""Scripted exchanges with user audio: appends, commits, and the speech events that the host gets.
+"""Scripted exchanges with user audio: appends, commits, and the speech events sent to the host.
 
 With `MANUAL` settings every release commits the audio itself. With the default settings, releases with server VAD let the
 server commit. To test whether the proxy sends a commit, a script waits in real time for the proxy's timers of 400 and 600 ms.
-A message of the proxy ends the wait. The minimum size of a commit is 4,800 bytes. From 0.11 on, which resamples two bytes to
-three, the minimum size of the first commit is 48,000 bytes.
+A message from the proxy ends the wait. The minimum size of a commit is 4,800 bytes. From 0.11 on, the minimum for the first
+commit is 48,000 bytes, counted after resampling of two bytes to three.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = ["AUDIO_SCRIPTS"]
 
 #: Settings without server VAD.
 MANUAL: Final = {**SETTINGS, "agent": {**SETTINGS["agent"], "useOpenAIManualAudioCommit": True}}
-#: Size of audio in bytes that is enough for any commit; 1.25 s at 16 kHz.
+#: Size of audio in bytes that is enough for any commit: 1.25 s at 16 kHz.
 ENOUGH: Final = 40_000
 
 
 def frame(size: int) -> ExchangeStep:
     """Return a step with audio of `size` bytes. Neighbouring samples differ, so that resampling changes the bytes."""
-    # The audio is periodic, so that a recording of it compresses well.
+    # the audio is periodic, so that its recording compresses well
     period = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
     return host((period * (size // len(period) + 1))[:size])
 
@@ -58,12 +58,12 @@ def idle(timeout_ms: object) -> ExchangeStep:
 
 
 def transcription(kind: str, item_id: str | None = "item_u", **fields: Any) -> ExchangeStep:
-    """Return a step with a transcription event of the upstream."""
+    """Return a step with a transcription event from the upstream."""
     return up({"type": kind, "event_id": "event_x", **({"item_id": item_id} if item_id else {}), "content_index": 0, **fields})
 
 
 _READY: Final = (CREATED, host(MANUAL), UPDATED)
-#: Messages that make the proxy send a request after user text, which sets the flag from 0.9.1 on.
+#: Messages after which the proxy sends a request for user text. From 0.9.1 on, this request sets the flag.
 _REQUESTED: Final = (text("hi"), item(realtime.ITEM_DONE, user("item_1")))
 _IDLE: Final = error("idle_timeout", "The server had an error while processing your request")
 _AUDIO_DONE: Final = content(realtime.AUDIO_DONE)
@@ -82,7 +82,7 @@ _TURN: Final = (
 _OWN: Final = response(realtime.RESPONSE_CREATED, "resp_2", "in_progress")
 _OUTPUT_DONE: Final = item(realtime.ITEM_DONE, output("item_o", "call_1"))
 
-#: Wait of a script that expects no message. An unexpected commit would end the wait.
+#: Wait of 550 ms in scripts that expect no message. An unexpected commit would end the wait.
 _QUIET: Final = wait(550)
 #: Wait that ends 150 ms before the proxy's timer of 400 ms.
 _BEFORE: Final = wait(250)

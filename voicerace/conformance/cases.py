@@ -1,7 +1,7 @@
-"""The test cases: sessions of the scenarios with many handlers and times, and scripted exchanges for the other rules.
+"""The test cases: sessions of all scenarios with many handlers and times, and scripted exchanges for the other rules.
 
-In a session, the actors react to the proxy's messages. A script lists the messages of both sides. It tests situations that no
-scenario contains: late Settings, unusual messages, and a close in each phase.
+In a session, the actors react to the proxy's messages. A script lists the messages of both sides. Scripts test situations
+that no scenario contains: late Settings, unusual messages, and a close in each phase.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from voicerace.model.protocol import realtime
 __all__ = ["ExchangeStep", "Script", "scripts", "sessions"]
 
 
-#: Network and server times in ms of the examples in the documentation.
+#: Network and server times of the documentation's examples, in ms.
 _LOOPBACK: dict[str, object] = {"gap_ms": 150}
 _OBSERVED: dict[str, object] = {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 1500}
 _EXAMPLE: dict[str, object] = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
@@ -105,7 +105,7 @@ def _settings() -> Iterator[dict[str, Any]]:
     for scenario, handler, tool in product(("chained", "inject", "late-settings"), ("return", "void_ref"), (50, 300)):
         yield {"scenario": scenario, "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
     yield from _finer()
-    # Only a few sessions have user audio, because the proxy's timer of 400 ms before a commit runs in real time.
+    # only a few sessions have user audio, because the proxy's timer of 400 ms before a commit runs in real time
     for scenario, modality, tool in product(("voice", "barge-in"), ("text", "audio"), (50, 500)):
         yield {"scenario": scenario, "modality": modality, "times": {**_LOOPBACK, "tool_ms": tool}}
 
@@ -143,7 +143,7 @@ _SETTINGS = tuple(_settings())
 
 
 def scripts() -> Iterator[Script]:
-    """Yield the scripts. Each ends with a close by the host unless it contains another close."""
+    """Yield the scripts. Each script ends with a close by the host unless it contains another close."""
     for name, steps in (*_SCRIPTS.items(), *AUDIO_SCRIPTS.items()):
         ends = any(step.closes for step in steps)
         yield Script(name, steps if ends else (*steps, LEAVE))

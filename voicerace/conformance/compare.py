@@ -1,7 +1,7 @@
 """Compares messages by order, type, item type, call, role, text, audio and error code, but not by ids or wording.
 
-The position of its first use identifies a call, so that two sides with different ids can be equal. Messages that the proxy
-forwards unchanged are compared completely.
+A call is identified by the position of its id's first use, so that sides with different ids can be equal. Messages that the
+proxy forwards unchanged are compared completely.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Signatures:
         if kind not in _AGENT_TYPES:
             return (kind, "passed on", _dump(message))
         calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))
-        # "code" stays unchanged in the signature, because null and "unknown" are different values.
+        # "code" stays unchanged in the signature, because null and "unknown" are different values
         code = message.get("code", "(none)") if kind == "Error" else None
         return (kind, message.get("role"), message.get("content"), code, calls)
 

@@ -1,7 +1,7 @@
-"""Combines a running proxy and its model to one actor.
+"""Combines a running proxy and its model into one actor.
 
-Both get every input. The session continues with the effects of the running proxy, and the actor collects the differences. It
-records events in the order in which the proxy handled them.
+Both get every input. The session continues with the effects of the running proxy, and the actor collects the differences.
+The actor records events in the order in which the proxy handled them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from voicerace.units import ns
 
 __all__ = ["ComparedProxy"]
 
-#: Maximum time to wait for a message of the proxy after the end of the timer that causes it.
+#: Maximum wait in seconds for a proxy's message after the end of the timer that triggers the message.
 _PATIENCE_S = 2.0
-#: Maximum lead of real time over the session's time while a timer of the proxy runs. It is less than the slack of any script.
+#: Maximum lead in seconds of real time over the session's time while a timer of the proxy runs. It is less than the slack
+#: of any script.
 _AHEAD_S = 0.1
 #: Duration in ms below which a timer is awaited in real time even if the model sends nothing at its end.
 _SHORT_MS = 1_000
@@ -45,10 +46,10 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """An actor that consists of a running proxy and its model; see the module.
+    """An actor that consists of a running proxy and its model; see the module's docstring.
 
     Attributes:
-        now_ns: returns the time of the engine that calls the actor.
+        now_ns: returns the current time of the engine that calls the actor.
         differences: differences between proxy and model.
         messages: number of messages that the proxy sent.
         late: whether a timer of the proxy may have ended too early because the machine was busy. Then the result is invalid.
@@ -91,7 +92,10 @@ class ComparedProxy(Interpreter):
         return self._compare(f"{sender} closes", self.real.closed(sender, code), self.model.closed(sender, code))
 
     def timer(self, name: str) -> Effects:
-        """Handle the end of a model's timer and return the proxy's effects. The proxy's own timer runs in real time."""
+        """Handle the end of a timer of the model and return the proxy's effects.
+
+        The proxy's own timer runs in real time.
+        """
         self._check_timers([name])
         running = self._running.pop(name)
         expected = self.model.timer(name)
@@ -103,18 +107,18 @@ class ComparedProxy(Interpreter):
         return self._compare(f"timer {name}", found, expected)
 
     def silence(self, span_ms: int) -> None:
-        """Send nothing for `span_ms` of real time and compare the messages of the proxy. `now_ns()` is the end of the span."""
+        """Send nothing for `span_ms` of real time and compare the proxy's messages. The span ends at `now_ns()`."""
         expected = self._timers.until(self.now_ns(), self.model)
         begun = time.monotonic()
         found = self.real.await_message(span_ms / 1e3 + (_PATIENCE_S if _sends(expected) else 0.0))
         passed_s = time.monotonic() - begun
         self._overrun_s += max(0.0, passed_s - span_ms / 1e3)
-        # The message has its real delay in whole milliseconds, so that a recording shows how long the proxy waited.
+        # the recorded message has its real delay in whole milliseconds, so that a recording shows how long the proxy waited
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
 
     def check_timers(self) -> None:
-        """Set `late` if a timer that still runs after the exchange may have ended in the proxy."""
+        """Set `late` if a timer that the model still runs after the exchange may already have ended in the proxy."""
         self._check_timers(tuple(self._running))
 
     def _real_s(self) -> float:
@@ -127,13 +131,13 @@ class ComparedProxy(Interpreter):
                 self.late |= self._real_s() - running.real_s > passed_s + _AHEAD_S
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
-        """Return the events at the proxy: inputs with the time of receipt, the proxy's messages with the time of sending."""
+        """Return the events at the proxy: inputs with the receive time, the proxy's messages with the send time."""
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
         self.differences += differences(self._step, cause, self._model_signatures.of(expected), self._real_signatures.of(found))
         self._step += 1
-        # The messages are the proxy's. The timers are the model's, because they run in virtual time.
+        # the messages are the proxy's; the timers are the model's, because the model's timers run in virtual time
         effects = [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
         self._sent_ns = self.now_ns() if at_ns is None else at_ns
         self._timers.note(self.now_ns(), effects)

@@ -1,4 +1,4 @@
-"""Runs every case with a checkout's proxy and its model, and writes a table of results and selected recordings."""
+"""Runs every case with a checkout's proxy and its model. Writes a table of results, and selected recordings."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ __all__ = ["COLUMNS", "Conformance", "TooBusyError", "conform", "row_of", "run_s
 T = TypeVar("T")
 
 _TRIES = 8
-#: Duration in ms of the timer that some releases start after a result.
+#: Duration in ms of the proxy's timer that some releases start after a result.
 _LONG_MS = 20_000
 _EXIT_S = 10.0
 
 #: Columns of the results, with one row per case. Times are in ms, with one value per call if there are several calls.
-#: `outcome` and the counts describe the session with the running proxy, `model_outcome` the same session with the model.
+#: `outcome` and the counts describe the session with the running proxy. `model_outcome` describes the session with the
+#: model.
 COLUMNS = (
     "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "knobs", *TIMES,
     "outcome", "model_outcome", "refusals", "host_errors", "response_creates", "replies", "wedged", "messages",
@@ -50,7 +51,7 @@ COLUMNS = (
 
 
 class TooBusyError(InputError):
-    """The machine was too busy for the proxy's own timers in every try."""
+    """The machine was too busy for the proxy's own timers in every attempt."""
 
 
 @dataclass
@@ -113,7 +114,7 @@ def conform(
 
     Args:
         directory: the checkout, with its dependencies installed.
-        release: tag of the release; by default the release with the hash of the checkout's source.
+        release: tag of the release; None for the release whose source has the checkout's hash.
         log: file for the proxy's output.
         progress: called with the numbers of finished cases and of all cases.
 
@@ -147,7 +148,7 @@ def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, st
 
 
 def _session(result: Conformance, name: str, session: SessionConfig, proxy: Running) -> None:
-    """Run a session in which the other actors react to the messages of the proxy, and add its row to `result`."""
+    """Run a session in which the other actors react to the proxy's messages, and add a row to `result`."""
 
     def play(compared: ComparedProxy) -> Recording:
         engine = VirtualEngine(session, {**session.actors(), "proxy": compared})
@@ -162,10 +163,10 @@ def _session(result: Conformance, name: str, session: SessionConfig, proxy: Runn
 
 
 def run_script(result: Conformance, script: Script, proxy: Running, *, scenario: str = "script") -> ComparedProxy:
-    """Run a script with its inputs at intervals of a millisecond, add its row to `result`, and return the compared actor.
+    """Run a script with inputs at intervals of a millisecond, add a row to `result`, and return the compared actor.
 
     Raises:
-        TooBusyError: the machine was too busy for the proxy's own timers in every try.
+        TooBusyError: the machine was too busy for the proxy's own timers in every attempt.
     """
     backend = proxy.backend()
     connect = partial(RunningProxy, backend.url, proxy.upstream, reachable=script.reachable)
@@ -186,10 +187,10 @@ def run_script(result: Conformance, script: Script, proxy: Running, *, scenario:
 def _in_time(
     name: str, connect: Callable[[], RunningProxy], release: ProxyRelease, play: Callable[[ComparedProxy], T]
 ) -> tuple[ComparedProxy, T]:
-    """Play a case until no timer of the proxy, which runs in real time, was late. Return (actor, result of `play`).
+    """Repeat a case until no timer of the proxy was late. These timers run in real time. Return (actor, result of `play`).
 
     Raises:
-        TooBusyError: the machine was too busy in every try.
+        TooBusyError: the machine was too busy in every attempt.
     """
     for _ in range(_TRIES):
         real = connect()
@@ -198,7 +199,7 @@ def _in_time(
             played = play(compared)
         finally:
             compared.real.end()
-        # If proxy and model agreed but the replay of the recording differs, a timer's end was handled too late.
+        # if proxy and model agreed but the replay of the recording differs, the end of a timer was handled too late
         if not compared.late and (compared.differences or not replay(compared.recording({}), release)):
             return compared, played
     raise TooBusyError("conformance", f"{name}: the machine was too busy {_TRIES} times", "a machine that is less busy")
@@ -224,7 +225,7 @@ def _play(script: Script, compared: ComparedProxy) -> None:
 
 
 def _await_exit(backend: Backend) -> None:
-    """Wait at most `_EXIT_S` for the end of the proxy's process after its connections have closed."""
+    """Wait at most `_EXIT_S` seconds for the proxy's process to end after its connections have closed."""
     deadline = time.monotonic() + _EXIT_S
     while backend.alive and time.monotonic() < deadline:
         time.sleep(0.02)

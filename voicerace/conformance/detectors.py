@@ -28,10 +28,10 @@ __all__ = ["HeldAction", "Sighting", "held_actions", "sightings"]
 
 #: Minimum size of a commit in bytes; source: docs/release-facts.md#user-audio.
 _ENOUGH_BYTES: Final = 4_800
-#: Time after the last audio that is longer than the proxy's delay before a commit; source as above.
+#: Time in ns after the last audio. It is longer than the proxy's delay before a commit; source as above.
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")
-#: Maximum time until the answer of a running proxy to a message has arrived.
+#: Maximum time in ns within which a running proxy's answer to a message arrives.
 _HANDLING_NS: Final = ns(50)
 _ENDS: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 
@@ -42,7 +42,7 @@ class Sighting:
 
     Attributes:
         suspicion: a key of `SUSPICIONS`; never ``flag-early``, which needs two sessions (see `HeldAction`).
-        how: the kind of sighting, as a fixed phrase per kind.
+        how: the kind of evidence, as a fixed phrase.
         refused: whether the API refused the sent event; for ``double-result`` and ``another-path``, a request of the turn.
         events: seqs of the messages that show the suspicion, in order.
     """
@@ -102,7 +102,7 @@ def _updates(recording: Recording) -> Iterator[Sighting]:
 
 
 def _creates(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
-    """Yield a second request after the results of one response's calls, in a turn with one user input."""
+    """Yield each turn with one user input in which a second request follows the results of one response's calls."""
     index = TraceIndex(recording)
     ledger, order = index.ledger, index.order
     calling = [each for each in ledger.responses.values() if each.calls]
@@ -143,7 +143,7 @@ def _results(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
 
 
 def _another(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
-    """Yield a sighting for the first bad turn, or else for the last user input if it got no reply."""
+    """Yield one sighting: the first bad turn, or else the last user input if it got no reply."""
     turn = next((turn for turn in verdict.turns if turn.bad), None)
     if turn is not None:
         yield Sighting("another-path", turn.outcome, turn.refusals > 0, turn.events)
@@ -165,7 +165,10 @@ def held_actions(recording: Recording) -> tuple[HeldAction, ...]:
 
 
 class _Action(NamedTuple):
-    """An action without its result. `end` is the seq of the end of the response's text or audio, or None if it is not done."""
+    """An action without its result.
+
+    `end` is the seq of the event that ended the response's text or audio; None before this event.
+    """
 
     what: Literal["session.update", "commit"]
     event: Event
@@ -175,7 +178,7 @@ class _Action(NamedTuple):
 
 
 class _ActionReader:
-    """Finds the actions in the messages, which it reads in the order at the proxy."""
+    """Finds the actions in a recording's messages, which must be read in the order at the proxy."""
 
     def __init__(self, recording: Recording) -> None:
         self.events = _at_proxy(recording)
@@ -183,7 +186,7 @@ class _ActionReader:
         #: Id of a response whose text or audio is done -> seq of the event that ended it.
         self.ended: dict[str, int] = {}
         self.updated = False
-        #: Seq of the session.update without an answer.
+        #: Seq of the session.update that is not answered yet; None if there is none.
         self.update: int | None = None
         #: Seq of a session.update -> seq of the error that answers it.
         self.update_errors: dict[int, int] = {}
@@ -221,7 +224,7 @@ class _ActionReader:
                 self.ledger.feed(event.link.sender, event.payload, event.seq)
 
     def _from_host(self, event: Event, number: int) -> Iterator[_Action]:
-        """Yield a held session.update: SettingsApplied answers the first Settings although no session.update was sent."""
+        """Yield a held session.update if SettingsApplied answers the first Settings although no session.update was sent."""
         if event.type != "Settings" or self.updated:
             return
         now = event.at_ns("proxy") or 0
@@ -245,7 +248,7 @@ class _ActionReader:
             yield from self._if_active("commit", True, event)
 
     def _came(self, event: Event) -> Iterator[_Action]:
-        """Yield a held commit: at the end of a response's text or audio, there is enough user audio, and it is old enough."""
+        """Yield a held commit if enough user audio is waiting, for long enough, when a response's text or audio ends."""
         fields = event.payload if isinstance(event.payload, Mapping) else {}
         if event.type == realtime.ERROR and self.update is not None and not self.ledger.unanswered:
             self.update_errors[self.update] = event.seq

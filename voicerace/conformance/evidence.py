@@ -19,12 +19,12 @@ _NOT_COMPARED = frozenset({"deadline_ms"})
 
 
 def real_sessions(trials: pd.DataFrame, axis: str = "tool_ms", folder: Path | None = None) -> pd.DataFrame:
-    """Return the sessions of running proxies with the releases and settings of a sweep, at any value of its axis.
+    """Return the sessions of running proxies with the releases and settings of a sweep, at any value of the swept time.
 
     Args:
         trials: table of the model's sessions.
-        axis: name of the time that may differ.
-        folder: folder of the tables; by default data/conformance.
+        axis: name of the swept time, which may differ.
+        folder: folder with the tables; by default data/conformance.
 
     Returns:
         A table with one row per session: release, source, handler, the axis in ms, outcome, model_outcome, messages,
@@ -55,7 +55,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _same(column: pd.Series, wanted: object) -> pd.Series:
-    """Return whether each element of a column is a wanted value. Missing values are equal. Numbers compare as numbers."""
+    """Return, for each element of a column, whether it equals the wanted value.
+
+    Missing values are equal. Numbers compare as numbers.
+    """
     values = pd.Series(wanted)
     if pd.api.types.is_numeric_dtype(values):
         numbers = pd.to_numeric(column, errors="coerce")

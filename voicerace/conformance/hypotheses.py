@@ -1,8 +1,8 @@
 """Answers each suspicion of the letter (docs/background.md#suspicions) with yes or no per release.
 
-`voicerace.conformance.detectors` finds the suspicions in recordings. The recordings are those of the model in the sessions of
-`conformance.suspicions`, and those of running proxies in data/. A no only means that none of these recordings shows the
-suspicion.
+`voicerace.conformance.detectors` finds the suspicions in recordings. The recordings are sessions of
+`conformance.suspicions` played with the model, and sessions of running proxies in data/. A no only means that none of these
+recordings shows the suspicion.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SeenRecording:
     """A recording that shows a suspicion.
 
     Attributes:
-        how: the kind of sighting.
+        how: the kind of evidence; see `Sighting`.
         recording: the recording.
         verdict: verdict of the recorded session.
         refused: whether the API refused the sent event (see `Sighting`).
@@ -57,7 +57,7 @@ class SeenRecording:
     events: tuple[int, ...]
 
     def rows(self) -> pd.DataFrame:
-        """Return the messages that show the suspicion as a table with one row each: ms, from, to, message."""
+        """Return a table with one row per message that shows the suspicion. Columns: ms, from, to, message."""
         events = {event.seq: event for event in self.recording.events}
         rows = [_row(events[seq]) for seq in self.events if seq in events]
         return pd.DataFrame(rows, columns=["ms", "from", "to", "message"]).sort_values("ms", kind="stable", ignore_index=True)
@@ -72,7 +72,8 @@ class TargetEvidence:
         seen: number of sessions that show the suspicion.
         refused: number of `seen` sessions in which the API refused the sent event.
         ways: `SeenRecording.how` -> number of sessions.
-        shortest: the recording with the fewest messages among those of the most frequent kind; None if `seen` is 0.
+        shortest: the recording with the fewest messages among the recordings of the most frequent kind; None if `seen` is
+            0.
         held: for ``flag-early``, a recording in which the proxy held the same action back earlier in the response.
     """
 
@@ -107,7 +108,7 @@ class HypothesisAnswer:
 
     @property
     def target(self) -> Literal["model and real proxy", "model", "real proxy", ""]:
-        """The targets whose sessions show the suspicion; empty for a no."""
+        """The targets whose sessions show the suspicion; empty if no session does."""
         if self.model.seen and self.real.seen:
             return "model and real proxy"
         return "model" if self.model.seen else "real proxy" if self.real.seen else ""
@@ -119,12 +120,12 @@ class HypothesisAnswer:
 
     @property
     def trace(self) -> SeenRecording | None:
-        """The shortest recording that shows the suspicion, of the real proxy if possible. None for a no."""
+        """The shortest recording that shows the suspicion, from the real proxy if possible; None without one."""
         return self.evidence.shortest
 
     @property
     def ways(self) -> dict[str, int]:
-        """Kind of sighting -> number of sessions of both targets, with the most frequent kind first."""
+        """Kind of evidence -> number of sessions over both targets, with the most frequent kind first."""
         both = Counter(self.model.ways) + Counter(self.real.ways)
         return dict(sorted(both.items(), key=lambda each: (-each[1], each[0])))
 
@@ -162,7 +163,7 @@ class Suspicions:
     def asked(self, suspicion: str) -> pd.DataFrame:
         """Return a table of the answers to a suspicion, with one row per release.
 
-        The columns are release, answer (yes, no), how, the numbers of sessions of model and running proxy, and refused.
+        The columns are release, answer (yes, no), how, the numbers of sessions (model, running proxy), and refused.
         """
         rows = []
         for tag in self.releases:
@@ -180,7 +181,7 @@ class Suspicions:
         return pd.DataFrame(rows)
 
     def shown_by(self, suspicion: str) -> TargetEvidence | None:
-        """Return the evidence whose recording of a suspicion is the shortest, or None. Running proxies take precedence."""
+        """Return the evidence with the shortest recording of a suspicion, or None. Running proxies take precedence."""
         found = [each for tag in self.releases if (each := self.answer(tag, suspicion).evidence).shortest is not None]
         return min(found, key=_rank, default=None)
 
@@ -200,7 +201,10 @@ class Suspicions:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Table with one row per release and one column per suspicion. A cell is, for example, ``yes, 3 of 40`` sessions."""
+        """Table with one row per release and one column per suspicion.
+
+        A cell is, for example, ``yes, 3 of 40``, counted in sessions.
+        """
         rows: dict[str, dict[str, str]] = {}
         for each in self.answers:
             seen, sessions = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
@@ -253,9 +257,9 @@ def answers_from(release: str, model: Iterable[Recording], real: Iterable[Record
 
 
 def real_recordings(release: ProxyRelease) -> tuple[Recording, ...]:
-    """Return the recordings in data/ of running proxies whose program has the same hash as a release's program.
+    """Return the recordings in data/ of running proxies whose program has the hash of the release's program.
 
-    The recordings of scripted exchanges, which have no component and no API, and of sessions with knobs are omitted.
+    Recordings of sessions with knobs are omitted, and of scripted exchanges, which have no component and no API.
     """
     return tuple(each for source, each in _recorded() if release.source and source == release.source)
 
@@ -316,14 +320,14 @@ def _evidence(read: _Read, suspicion: str) -> TargetEvidence:
 
 
 def _seen(read: _Read, suspicion: str) -> Iterator[SeenRecording]:
-    """Yield each recording that shows a suspicion, with its first sighting."""
+    """Yield each recording that shows a suspicion, with the first sighting in the recording."""
     for recording, verdict, found, _ in read:
         if mine := [each for each in found if each.suspicion == suspicion]:
             yield SeenRecording(mine[0].how, recording, verdict, any(each.refused for each in mine), mine[0].events)
 
 
 def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
-    """Return (recordings of an action sent after a response's text or audio, recording of the same action held back before).
+    """Return (recordings with an action sent after a response's text or audio, recording with this action held earlier).
 
     An action does not count if the proxy also sends it before the text or audio is done, because then no flag holds it back.
     """
@@ -345,7 +349,7 @@ def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
 
 
 def _shortest(seen: Iterable[SeenRecording]) -> SeenRecording | None:
-    """Return the recording with the fewest messages among those of the most frequent kind, or None."""
+    """Return the recording with the fewest messages among those recordings whose kind is most frequent, or None."""
     found = list(seen)
     ways = Counter(each.how for each in found)
     return min(found, key=lambda each: (-ways[each.how], len(each.recording.events)), default=None)

@@ -1,4 +1,4 @@
-"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares their messages."""
+"""Replays a running proxy's recorded exchange to a model and compares the messages. Needs no Node.js and no network."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from voicerace.units import ns
 __all__ = ["replay"]
 
 
-#: Maximum times after and before the end of the model's timer at which the proxy may send. The proxy's timer ran in real time
-#: and started while the script's clock stood still (`ComparedProxy.silence`).
+#: Maximum times in ns after and before the end of the model's timer within which the proxy may send. The proxy's timer ran
+#: in real time and started while the script's clock was stopped (`ComparedProxy.silence`).
 _LATE_NS, _EARLY_NS = ns(200), ns(100)
 
 
@@ -64,7 +64,7 @@ class _TimedModel:
     def too_early(self, step: _Step) -> Effects:
         """Return the model's effects of timers that end more than `_LATE_NS` before the proxy sends.
 
-        It advances the model's timers.
+        This call advances the model's timers.
         """
         return self.timers.until(step.at_ns - _LATE_NS, self.proxy) if step.given is None else ()
 
@@ -97,7 +97,7 @@ def _steps(recording: Recording) -> Iterator[_Step]:
             step = _Step(event, event.received_ns or 0, [])
             continue
         if step is None or event.sent_ns != step.at_ns:
-            # There is no input at this time, so a timer of the proxy caused the message.
+            # there is no input at this time, so a timer of the proxy caused the message
             if step is not None:
                 yield step
             step = _Step(None, event.sent_ns or 0, [])

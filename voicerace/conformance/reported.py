@@ -25,7 +25,7 @@ __all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
 
 #: Name of a gap -> `gap_ms`, with the recorded gap first.
 GAPS: Final = {"recorded": PROFILES[RECORDED].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
-#: Minimum shares of agreeing draws for "fits" and for "possible".
+#: Minimum share of agreeing draws for "fits", and for "possible".
 _USUAL, _POSSIBLE = 0.5, 0.05
 
 
@@ -34,7 +34,7 @@ class Fit:
     """The agreement of one documented run with the model, for one gap.
 
     Attributes:
-        agree: number of draws that agree with the document; None if the document does not decide.
+        agree: number of draws that agree with the document; None if the document states no outcome to compare.
         draws: number of draws.
         found: outcome -> number of draws.
     """

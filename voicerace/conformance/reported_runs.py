@@ -1,4 +1,4 @@
-"""Lists the runs against the real OpenAI API that the maintainers of the proxy documented in their repository.
+"""Runs against the real OpenAI API that the proxy's maintainers documented in their repository.
 
 Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea. The program of each run is the proxy's source at the
 named revision. A run is `exact` if its release has the hash of that source (`engine.live.source.source_hash`). Otherwise both
@@ -19,9 +19,9 @@ DOCUMENTS: Final = "https://github.com/Signal-Meaning/dg_react_agent/blob/92ea3e
 
 #: Client -> times in ms, in addition to the recorded times of the API. App, component and proxy run on one machine.
 RUN_TIMES: Final[dict[str, dict[str, str]]] = {
-    # The tool is an HTTP request from a browser to a backend on the same machine.
+    # the tool is an HTTP request from a browser to a backend on the same machine
     "app": {"host_rtt_ms": "uniform(0,2)", "tool_ms": "uniform(8,60)"},
-    # Client, proxy and HTTP server run in one Node process. Its first request takes longest.
+    # client, proxy and HTTP server run in one Node.js process, whose first request takes longest
     "test": {"host_rtt_ms": "uniform(0,1)", "tool_ms": "uniform(1,60)"},
 }
 
@@ -30,7 +30,7 @@ class Reported(NamedTuple):
     """One documented run.
 
     Attributes:
-        date: date of the run, or of the document if the run has none.
+        date: date of the run, or of the document if the run's date is not documented.
         what: name of the test, for example ``E2E 6b``.
         revision: tag or commit of the maintainers' repository.
         row: tag of the release in the table of this project.
@@ -38,10 +38,10 @@ class Reported(NamedTuple):
         client: ``app``, the test app with the component; ``test``, the integration test.
         handler: handler style of the client.
         seen: summary of the documented result.
-        host_errors: number of errors at the host; None if the document does not give it.
-        outcomes: outcomes of the turn that agree with the document; empty if it does not decide.
+        host_errors: number of errors at the host; None if the document does not give the number.
+        outcomes: outcomes of the turn that agree with the document; empty if the document states no outcome to compare.
         source: the documents, relative to ``docs/issues/``.
-        why_not: what the document lacks for a comparison; empty if nothing.
+        why_not: information that a comparison needs but the document lacks; empty if nothing is missing.
     """
 
     date: str

@@ -14,11 +14,11 @@ __all__ = ["Running", "running"]
 
 
 class Running(NamedTuple):
-    """A running proxy. If its process has ended, the next use starts a new process.
+    """A running proxy. If the proxy's process has ended, the next use starts a new process.
 
     Attributes:
         upstream: the socket that the proxy uses as its Realtime API.
-        backend: returns the proxy's process. If the last process has ended, it starts a new one on another port.
+        backend: returns the proxy's process. If the last process has ended, `backend` starts a new process on another port.
     """
 
     upstream: UpstreamSocket
@@ -27,7 +27,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(directory: Path | str, log: Path | None) -> Iterator[Running]:
-    """Run a checkout's proxy while the context is open. The end of the context ends all processes of the proxy.
+    """Run a checkout's proxy while the context is open. On exit, all processes of the proxy are ended.
 
     Args:
         directory: the checkout, with its dependencies installed.

@@ -1,4 +1,4 @@
-"""Defines the steps of scripted exchanges, and the messages that many scripts use."""
+"""Steps of scripted exchanges, and messages that many scripts use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class ExchangeStep:
     """One input of a script: a message, a close, or a silence.
 
     Attributes:
-        sender: sender of the message or the close.
+        sender: sender of the message, or side that closes its connection.
         payload: the message.
         closes: whether the sender closes its connection instead.
-        code: code of the close.
+        code: WebSocket close code.
         wait_ms: duration of a silence, in which the proxy's timers run.
     """
 

@@ -1,4 +1,4 @@
-"""Lists the suspected causes of a refusal as questions about a release, and the sessions that can show them."""
+"""Suspected causes of a refusal as questions about a release, and sessions that can show these causes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SUSPICIONS: Final[dict[str, Suspicion]] = {
     "another-path": Suspicion("Does a turn go wrong without any of these?"),
 }  # fmt: skip
 
-#: Times in ms with a gap after the text or audio that is long enough for other events. No recording has such a gap.
+#: Times in ms. The gap after the text or audio is long enough for other events. No recording has such a long gap.
 _WIDE: Final = {"gap_ms": 300, "tool_ms": 600, "reply_ms": 500, "reply_gap_ms": 300, "deadline_ms": 6000}
-#: Times in ms with speech that is long enough for a commit, in few frames. The speech ends within a reply of 3 s, and after the
-#: text of a reply of 500 ms.
+#: Times in ms. The speech is long enough for a commit and has few frames. The speech ends within a reply of 3 s, and after
+#: the text of a reply of 500 ms.
 _SPOKEN: Final = {
     "gap_ms": 300, "inject_ms": 20, "reply_gap_ms": 3000, "speech_ms": 800, "frame_ms": 200, "mic_tail_ms": 500,
     "deadline_ms": 6000,
@@ -40,17 +40,17 @@ _SPOKEN: Final = {
 def _probes() -> Iterator[Mapping[str, Any]]:
     for case in CASES:
         yield case.settings
-    # Releases up to 0.10.4 request no modality, so replies are audio. The sessions with text show the effect of
-    # response.output_text.done.
+    # releases up to 0.10.4 request no modality, so replies are audio;
+    # the text sessions show the effect of response.output_text.done
     for modality, settings_ms in product(("text", "session"), (50, 150, 245, 290, 350, 420, 480, 505, 530, 600, 700, 900)):
         yield {"scenario": "late-settings", "modality": modality, "times": {**_WIDE, "settings_ms": settings_ms}}
-    # The release decides whether a reply starts before or after the gap.
+    # whether a reply starts before or after the gap depends on the release
     for modality, tool_ms, reply_ms in product(("text", "audio"), (50, 400), (500, 3000)):
         yield {"scenario": "barge-in", "modality": modality, "times": {**_SPOKEN, "tool_ms": tool_ms, "reply_ms": reply_ms}}
     for modality, tool_ms in product(("text", "audio"), (10, 600)):
         yield {"preamble": True, "modality": modality, "times": {"gap_ms": 300, "tool_ms": tool_ms, "deadline_ms": 6000}}
     for handler, tool_ms in product(("return", "void_ref"), (50, 3000)):
-        # The gap in the published log of OpenAI's beta API (docs/protocol-facts.md).
+        # the gap in the published log of OpenAI's beta API (docs/protocol-facts.md)
         yield {
             "handler": handler,
             "times": {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 1500, "tool_ms": tool_ms, "deadline_ms": 6000},

@@ -11,11 +11,14 @@ from voicerace.errors import InputError, one_of
 from voicerace.model.actors.actor import Actor
 from voicerace.model.actors.app import App, ToolEnd
 from voicerace.model.actors.component import Component
+from voicerace.model.actors.forwarder import Forwarder
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.actors.upstream import Knobs, Upstream
 from voicerace.model.actors.user import User
+from voicerace.model.catalog.forwarders import ForwarderRelease
+from voicerace.model.catalog.forwarders import forwarder as forwarder_named
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 from voicerace.model.catalog.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.model.catalog.scenarios import SCENARIOS, Scenario
@@ -50,7 +53,8 @@ class SessionConfig:
         workaround: name of the app's workaround in `model.catalog.workarounds`, or None.
         knobs: undocumented behaviour of the upstream.
         provider: the upstream's row in `model.catalog.providers`.
-        seed: seed of all draws, without effect if no time is drawn.
+        forwarder: the row of the forwarder between component and proxy, or None.
+        seed: seed of all draws; it has no effect without drawn times.
         schedule: durations of single timers and messages, in place of the times.
         min_spacing_ns: minimum time in ns between messages of a link when a schedule is replayed on sockets.
         plan: times at which a replay on sockets sets timers and sends messages, from the same session in virtual time.
@@ -71,6 +75,7 @@ class SessionConfig:
     workaround: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
     provider: str = DEFAULT_PROVIDER
+    forwarder: ForwarderRelease | None = None
     seed: int = 0
     schedule: Schedule | None = None
     min_spacing_ns: int = AT_SOCKETS_NS
@@ -118,6 +123,10 @@ class SessionConfig:
             if (name in values) is (self.workaround is None):
                 found = "given without a workaround" if self.workaround is None else f"not set with {self.workaround}"
                 raise InputError(name, found, "both or neither; SessionConfig.of(workaround=...) sets it")
+        for name in FORWARDER_TIMES:
+            if (name in values) is (self.forwarder is None):
+                found = "given without a forwarder" if self.forwarder is None else "not set with a forwarder"
+                raise InputError(name, found, "both or neither; SessionConfig.of(forwarder=...) sets it")
         gap, item_done = values["gap_ms"], values.get("item_done_ms")
         if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
             raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
@@ -140,6 +149,7 @@ class SessionConfig:
         workaround: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
         provider: str = DEFAULT_PROVIDER,
+        forwarder: str | None = None,
         seed: int = 0,
     ) -> SessionConfig:
         """Return a session for the names, texts and numbers of a command line or a notebook.
@@ -153,6 +163,8 @@ class SessionConfig:
             calls: number of function calls in one response, 1 to 8; by default as in the scenario.
             tool_end: how the tool ends; by default as in the scenario.
             knobs_given: name of a knob -> value.
+            forwarder: forwarder between component and proxy: a tag, a generation, ``release`` for that of the proxy's release;
+                None or ``none`` for no forwarder.
             handler, profile, modality, preamble, idle_close, workaround, provider, seed: see the attributes.
 
         Raises:
@@ -163,6 +175,9 @@ class SessionConfig:
         name_of("profile", profile)
         count = chosen.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
         own = WORKAROUND_TIMES if workaround is not None else {}
+        between = forwarder_named(forwarder, row)
+        if between is not None:
+            own = {**own, **FORWARDER_TIMES}
         return cls(
             release=row,
             component=(component_for(row) if component_tag is None else component(component_tag)).tag,
@@ -178,6 +193,7 @@ class SessionConfig:
             workaround=workaround,
             knobs=knobs(_mapping("knobs", knobs_given)),
             provider=provider,
+            forwarder=between,
             seed=seed,
         )
 
@@ -195,7 +211,9 @@ class SessionConfig:
             by = number_of(name, given, least=None)
             value = values.get(name)
             if value is None:
-                found = "is not set" if name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                found = (
+                    "is not set" if name in FORWARDER_TIMES or name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                )
                 raise InputError(name, found, f"a time that this session has: {', '.join(values)}")
             several = self.calls if name in TIMES and TIMES[name].per_call else 1
             drawn = tuple(self.times.ns(name, index, self.seed) for index in range(several))
@@ -223,7 +241,13 @@ class SessionConfig:
         return {
             "user": self.user(),
             "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats, workaround),
-            "component": Component(release, idle_timeout=self.idle_close, late_settings=late_settings),
+            "component": Component(
+                release,
+                idle_timeout=self.idle_close,
+                late_settings=late_settings,
+                settings_after_open=self.forwarder is not None,
+            ),
+            **({"forwarder": Forwarder(self.forwarder)} if self.forwarder is not None else {}),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs if each.by != "loss"],
@@ -235,6 +259,7 @@ class SessionConfig:
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
                 limits_lag=not self.times.never_positive("rate_limits_ms"),
                 idles=self.times.has("idle_timeout_ms"),
+                server_turns=self.times.has("server_turn_ms"),
                 provider=self.provider,
             ),
         }
@@ -242,7 +267,7 @@ class SessionConfig:
     def user(self) -> User:
         """Return a new user that expects the number of results that the app sends."""
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
-        return User(self.scenario.inputs, results, comes_back=self.idle_close)
+        return User(self.scenario.inputs, results, comes_back=self.idle_close, impatient=self.forwarder is not None)
 
     def provenance(self) -> dict[str, Any]:
         """Return the configuration for the header of a recording."""
@@ -258,6 +283,7 @@ class SessionConfig:
             "tool_end": self.tool_end,
             **({"workaround": self.workaround} if self.workaround else {}),
             **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
+            **({"forwarder": self.forwarder.generation} if self.forwarder is not None else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},
@@ -291,6 +317,7 @@ _KINDS: Final[dict[str, Any]] = {
     "preamble": bool,
     "idle_close": bool,
     "knobs": Knobs,
+    "forwarder": (ForwarderRelease, type(None)),
     "schedule": (Schedule, type(None)),
 }
 

@@ -1,4 +1,4 @@
-"""The kinds of values of a time: fixed, one per call, a grid, a distribution. `voicerace.model.parameters` parses them."""
+"""Kinds of values of a time: one value, one per call, a grid, a distribution. `voicerace.model.parameters` parses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "MAX_MS", "Choice", "Duration", "Fixed", "Grid", "LogNormal", "Sampled", "Uniform", "Value", "continuous", "shortest",
 ]  # fmt: skip
 
-#: Maximum time in ms: one day, which is longer than any session and exact in nanoseconds as a float.
+#: Maximum time in ms: one day. It is longer than any session, and as a float it is exact to the nanosecond.
 MAX_MS = 86_400_000
 _LOG_MAX = math.log(MAX_MS) + 1
 
@@ -66,13 +66,13 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """A draw from a log-normal distribution. `mu` and `sigma` are those of the logarithm of the time in ms."""
+    """A draw from a log-normal distribution. `mu` and `sigma` are mean and deviation of the logarithm of the time in ms."""
 
     mu: float
     sigma: float
 
     def draw_ns(self, index: int, rng: random.Random) -> int:
-        # The logarithm is limited first, because exp of a large draw overflows.
+        # The draw is clamped before `exp`, which overflows for large arguments.
         return ns(min(math.exp(min(rng.normalvariate(self.mu, self.sigma), _LOG_MAX)), MAX_MS))
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A uniform draw from the values of the file `name`."""
+    """A uniform draw from the values in the file `name`."""
 
     values_ns: tuple[int, ...]
     name: str
@@ -117,5 +117,5 @@ Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled | Choice
 
 
 def continuous(value: Value) -> bool:
-    """Return whether a value is drawn from a continuous distribution, whose draws are all different."""
+    """Return whether a value is drawn from a continuous distribution, in which no two draws are equal."""
     return (isinstance(value, Uniform) and value.low < value.high) or (isinstance(value, LogNormal) and value.sigma > 0)

@@ -1,4 +1,4 @@
-"""Validate the names of releases, scenarios, handlers and other parameters of a session."""
+"""Validates the names of releases, scenarios, handlers and other parameters of a session."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from voicerace.model.parameters import plain_value
 
 __all__ = ["MODALITIES", "NAMES", "name_of", "names_of", "words_of"]
 
-#: Modalities of the replies. ``session`` means the modality in the proxy's session.update.
+#: Modalities of the replies. ``session`` stands for the modality in the proxy's session.update.
 MODALITIES: Final = ("session", "text", "audio")
-#: Kind of name -> the known names.
+#: Known names, by kind.
 NAMES: Final[Mapping[str, Collection[str]]] = {
     "release": PROXIES,
     "component": COMPONENTS,
@@ -37,12 +37,12 @@ NAMES: Final[Mapping[str, Collection[str]]] = {
 def name_of(kind: str, given: object, where: str = "") -> str:
     """Check a name and return its standard form.
 
-    A release can also be given by its backend version. The name of a release or component can have a ``v`` before it.
+    A release can also be given by its backend version. The name of a release or component can start with ``v``.
 
     Args:
         kind: a key of `NAMES`.
-        given: the name.
-        where: the parameter that an error names; by default `kind`.
+        given: name to check.
+        where: name of the parameter for error messages, by default `kind`.
 
     Raises:
         InputError: the name is unknown.
@@ -59,9 +59,9 @@ def names_of(kind: str, given: object, where: str, every: tuple[str, ...] | None
 
     Args:
         kind: a key of `NAMES`.
-        given: see `words_of`; ``all`` stands for `every`.
-        where: the parameter that an error names.
-        every: the names that ``all`` stands for; by default all names of the kind, without the modality ``session``.
+        given: names in a form that `words_of` accepts, or ``all``, which stands for `every`.
+        where: name of the parameter for error messages.
+        every: names that ``all`` stands for. By default these are all names of the kind except the modality ``session``.
 
     Raises:
         InputError: a name is unknown, or the list is empty.
@@ -73,7 +73,7 @@ def names_of(kind: str, given: object, where: str, every: tuple[str, ...] | None
 
 
 def words_of(where: str, given: object) -> tuple[str, ...]:
-    """Convert a list, the text of a JSON list (papermill passes lists as text) or text with commas to a tuple of strings.
+    """Return the strings in a list, in the text of a JSON list (papermill passes lists as text) or in comma-separated text.
 
     Raises:
         InputError: `given` has another form or is empty. The error names the parameter `where`.

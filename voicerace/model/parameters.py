@@ -1,11 +1,11 @@
 """The grammar of times for the command line and the notebooks. All numbers are milliseconds.
 
 - ``50``: one value.
-- ``50,80``: one value per function call. If the time has no value per call, these are the values of a sweep.
-- ``0:400:10``: a grid (start, stop, step; the stop is included).
+- ``50,80``: one value per function call. For a time without values per call: the values of a sweep.
+- ``0:400:10``: a grid (start, stop and step, including the stop).
 - ``uniform(20,80)``: a uniform distribution.
-- ``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (the median and a percentile, 51 to 99), ``lognormal(4,0.5)`` (mean
-  and standard deviation of the logarithm of ms): a log-normal distribution.
+- ``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (the median and a percentile from 51 to 99) or
+  ``lognormal(4,0.5)`` (mean and standard deviation of the logarithm of ms): a log-normal distribution.
 - ``choice(4,8,12)``: a uniform draw from the listed values.
 - ``@file.csv``: a uniform draw from the values in the first column of a file.
 
@@ -27,7 +27,14 @@ from statistics import NormalDist
 from typing import Any
 
 from voicerace.errors import InputError, one_of
-from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import (
+    COMPONENT_TIMES_MS,
+    FORWARDER_TIMES,
+    PROFILES,
+    PROXY_TIMES_MS,
+    TIMES,
+    WORKAROUND_TIMES,
+)
 from voicerace.model.durations import (
     MAX_MS,
     Choice,
@@ -53,23 +60,23 @@ GRAMMAR = (
     "p50=400,p95=900, lognormal(mu,sigma), choice(4,8,12) or @file.csv"
 )
 _MAX_GRID = 100_000
-#: Maximum number of function calls in a response, and of values in a list.
+#: Maximum number of function calls in a response, and of values in a list with one value per call.
 MAX_CALLS = 8
 _LEAST_STEP = Decimal("0.000001")
-#: Maximum integer: the tables of results have 64-bit integers.
+#: Maximum integer in a parameter. The result tables store 64-bit integers.
 MAX_WHOLE = 2**63 - 1
 _CHOICE = re.compile(r"choice\(([^()]+)\)")
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()=]+)\s*,\s*([^,()=]+)\s*\)")
-#: Pattern of a log-normal distribution given by its median and its sigma or a percentile.
+#: Pattern of a log-normal distribution with a given median and a given sigma or percentile.
 _MEDIAN = re.compile(r"(lognormal\()?\s*(?:median|p50)\s*=([^,()=]+),\s*(sigma|p\d\d)\s*=([^,()=]+)(?(1)\))")
 _UNIT = re.compile(r"[0-9.]+\s*(ms|s|sec|seconds)")
 
 
 def parse(name: str, given: object) -> Value:
-    """Parse a value of the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
+    """Parse a value of the time `name`: text in the grammar, a number, or a sequence of numbers, one per call.
 
     Raises:
-        InputError: the value is not in the grammar, negative, or longer than a day.
+        InputError: the value is not in the grammar, or it is negative or longer than a day.
     """
     text = grammar_text(name, given)
     if text.startswith("@"):
@@ -102,7 +109,7 @@ def _log_normal(name: str, text: str, mu: float, sigma: float) -> LogNormal:
 
 
 def _by_median(name: str, text: str, median_text: str, kind: str, second_text: str) -> LogNormal:
-    """Return the log-normal distribution with a median and a sigma or percentile."""
+    """Return the log-normal distribution with a given median and a given sigma or percentile (`kind`)."""
     median, second = float(number_of(name, median_text)), float(number_of(name, second_text))
     if median <= 0:
         raise InputError(name, f"{text} has no positive median", "a median above 0 ms")
@@ -115,13 +122,13 @@ def _by_median(name: str, text: str, median_text: str, kind: str, second_text: s
 
 
 def plain_value(value: Any) -> Any:
-    """Convert NumPy scalars, NumPy arrays and pandas Series to plain Python values; return other values unchanged."""
+    """Return the plain Python value of a NumPy scalar, NumPy array or pandas Series. Return other values unchanged."""
     tolist = getattr(value, "tolist", None)
     return tolist() if callable(tolist) else value
 
 
 def grammar_text(name: str, given: object) -> str:
-    """Convert a value of the time `name` to text of the grammar.
+    """Return a value of the time `name` as text in the grammar.
 
     Raises:
         InputError: the value is not text, a number or a sequence of numbers.
@@ -147,7 +154,7 @@ def _number_text(name: str, value: object) -> str:
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
-    """Convert text or a number to a number of ms.
+    """Return `given`, which is text or a number, as a number of ms.
 
     Raises:
         InputError: the value is not a number, not finite, less than `least`, or longer than a day.
@@ -169,10 +176,10 @@ def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
 
 
 def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) -> int:
-    """Convert a Python or NumPy integer to an int.
+    """Return a Python or NumPy integer as an int.
 
     Raises:
-        InputError: the value is not an integer, or not between `least` and `most`.
+        InputError: the value is not an integer, or it is not between `least` and `most`.
     """
     value = plain_value(given)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -199,7 +206,7 @@ def _grid(name: str, text: str) -> Grid:
 
 
 def _grid_of(name: str, values_ns: Sequence[int], text: str) -> Grid:
-    """Return the grid of some values in ascending order."""
+    """Return a grid with the values in ascending order. Raise InputError if two values are equal."""
     ordered = tuple(sorted(set(values_ns)))
     if len(ordered) < len(values_ns):
         raise InputError(name, f"{text!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
@@ -210,7 +217,7 @@ def _from_file(name: str, path: str) -> Sampled:
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = [(number, row[0]) for number, row in enumerate(csv.reader(file), start=1) if row and row[0].strip()]
-    except (OSError, ValueError, csv.Error) as error:  # a null byte in the name raises ValueError
+    except (OSError, ValueError, csv.Error) as error:  # A null byte in the name raises ValueError.
         raise InputError(name, f"@{path}: {getattr(error, 'strerror', None) or error}", "a CSV file of ms") from None
     values = []
     for number, cell in rows:
@@ -230,7 +237,7 @@ class Times:
     """A value for each named time of a session. The actors use only the names of the times.
 
     Raises:
-        InputError: an unknown name, or a value that is not allowed for it.
+        InputError: a name is unknown, or a value is not allowed for its name.
     """
 
     values: Mapping[str, Duration]
@@ -250,7 +257,7 @@ class Times:
 
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
-        """Return the times of a profile, with the given ones replaced. Values are in the grammar; grids are not allowed."""
+        """Return the times of a profile, with the times in `given` replaced. Values are in the grammar, without grids."""
         values: dict[str, Duration] = {}
         for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
@@ -268,9 +275,9 @@ class Times:
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
 
     def ns(self, name: str, index: int, seed: int) -> int:
-        """Return duration number `index` of the time `name` in the session with a seed, in ns.
+        """Return value `index` (from 0) of the time `name` in the session with a seed, in ns.
 
-        A draw depends only on the seed, the name and the index, so that compared releases have the same draws.
+        A draw depends only on the seed, the name and the index. Therefore compared releases have the same draws.
         """
         if (constant := _CONSTANTS_NS.get(name)) is not None:
             return constant
@@ -280,7 +287,7 @@ class Times:
         return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
 
     def longest_ns(self, seed: int) -> int:
-        """Return the longest duration in the session with a seed, in ns."""
+        """Return the longest of all times in the session with a seed, in ns."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
         return max(*own, *_CONSTANTS_NS.values())
 
@@ -289,12 +296,12 @@ class Times:
         return Times({**self.values, name: Fixed((value_ns,))})
 
     def to_json(self) -> dict[str, str]:
-        """Return the mapping of time name -> text in the grammar."""
+        """Return each value as text in the grammar, by time name."""
         return dict(self._texts)
 
     @cached_property
     def _texts(self) -> Mapping[str, str]:
-        """The result of `to_json`, cached because the recording of every session contains it."""
+        """Values as text in the grammar, by time name. They are cached because every session's recording contains them."""
         return {name: str(value) for name, value in self.values.items()}
 
 
@@ -303,7 +310,7 @@ _CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONE
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
-    """Return the parsed times of a profile, with the given ones replaced. Grids are allowed.
+    """Return the parsed times of a profile, with the times in `given` replaced. Grids are allowed.
 
     Raises:
         InputError: the profile or a name is unknown, or a value is not allowed.
@@ -320,16 +327,16 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
         if isinstance(value, Fixed) and len(value.values_ns) > 1 and not _per_call(name):
             value = _grid_of(name, value.values_ns, str(value))
         values[name] = value
-    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES) if name in values}
+    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES) if name in values}
 
 
 def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
-    """Return time name -> text in the profile for each time that is not in `given`: the assumptions of a result."""
+    """Return the profile's value, as text by time name, of each time that is not in `given`: what a result assumes."""
     return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
 
 
 def _known_time(name: object) -> None:
-    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES):
+    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES and name not in FORWARDER_TIMES):
         raise InputError(str(name), "is no known time", f"allowed are {', '.join(TIMES)}")
 
 
@@ -347,7 +354,7 @@ def _fits_calls(name: str, value: Fixed) -> None:
 
 
 def _no_grid(grid: Grid) -> tuple[str, str]:
-    """Return the texts of the error (what was found, what is allowed) for a grid in a single session."""
+    """Return the error texts (what was found, what is allowed) for a grid in a single session."""
     if ":" in grid.text:
         return f"{grid} is a grid", "one session takes one value; a sweep takes grids"
     return _several(grid)

@@ -1,4 +1,4 @@
-"""The report. `build` runs the notebook of the letter and writes one HTML page. `page_check` checks the page.
+"""Run the notebook of the letter and write one HTML page (`report.build`). `page_check` checks the page.
 
-This module imports nothing, because the kernel of a notebook needs the sections but not nbconvert.
+This module imports nothing, because a notebook kernel imports the sections without nbconvert.
 """

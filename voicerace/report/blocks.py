@@ -1,7 +1,7 @@
-"""The blocks of a section of the letter (text, claims, tables, pictures, code, folds), and their display in a notebook.
+"""Blocks of a letter section (text, claims, tables, pictures, code, folds) and their display in a notebook.
 
-A section is a list of blocks, so that tests need no browser and claims can be written to a file. Blocks contain trusted
-Markdown; use `quoted` for text from a capture.
+A section is a list of blocks, so that tests can read sections without a browser and `build` can write claims to a file.
+Blocks contain trusted Markdown; use `quoted` for text from a capture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicerace.report.notebook.display import frame_html, image_bundle, inline_h
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
-#: MIME types of outputs that only `PageExporter` reads.
+#: MIME type of an output that only `PageExporter` reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
 
@@ -34,16 +34,16 @@ Target: TypeAlias = Literal["model", "real proxy", "real component", "real API",
 
 @dataclass(frozen=True)
 class Support:
-    """The evidence of one target for a claim.
+    """Evidence for a claim from one target.
 
     Attributes:
         target: what was tested: a kind of program, or documented runs.
         count: number of cases that support the claim.
         of: number of cases.
-        what: the cases, in the plural, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``. If `of`
-            is 0, the reason.
-        drawn: whether the cases are independent draws, whose share has a confidence interval.
-        source: a file, or a part of the run.
+        what: plural noun phrase for the cases, with their settings, such as ``computed sessions (0.9.1, a gap of 300 ms)``.
+            If `of` is 0, the reason why there are no cases.
+        drawn: whether the cases are independent draws. Only a share of independent draws has a confidence interval.
+        source: the file or the part of the run with the cases.
     """
 
     target: Target
@@ -55,7 +55,7 @@ class Support:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % Wilson interval of the share; None if the cases are not draws."""
+        """The 95 % Wilson interval of the share of supporting cases. None if the cases are not draws."""
         return wilson(self.count, self.of) if self.drawn and self.of else None
 
     @property
@@ -81,9 +81,9 @@ class Claim:
     Attributes:
         name: stable identifier for programs that read `report.json`.
         sentence: Markdown text, made from the data.
-        seen: the evidence of each target.
+        seen: the evidence, one `Support` per target.
         releases: the releases to which the claim applies.
-        quiet: whether to omit the list of evidence, because the sentence contains the counts.
+        quiet: whether to omit the list of evidence. The sentence then contains the counts.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Picture:
 
     Attributes:
         plot: a `partial` of a plot function and its arguments; see `image_of`.
-        alt: the alternative text, with the numbers of the picture.
+        alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
     """
 
@@ -149,7 +149,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. `code` is whether to append the code of the notebook."""
+    """The title of the letter and the facts below it. If `code` is true, the page ends with the notebook's code."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -193,7 +193,7 @@ def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
 
 
 def words_of(blocks: Iterable[Block]) -> str:
-    """Return all text of blocks for tests, including alternative texts and tables."""
+    """Return all text of blocks, including alternative texts and tables. Tests use this function."""
     found = []
     for block in blocks:
         match block:
@@ -222,12 +222,12 @@ def quoted(text: str, length: int = 80) -> str:
 
 
 def many(number: int, what: str, more: str = "") -> str:
-    """Return a number with its noun, such as ``1 session`` or ``2 sessions``. `more` is an irregular plural."""
+    """Return a number with its noun, such as ``1 session`` or ``2 sessions``. `more` is the plural if it is irregular."""
     return f"{number:,} {what if number == 1 else more or what + 's'}"
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
-    """Return a list as text, such as ``a``, ``a and b`` or ``a, b and c``."""
+    """Join words as text, such as ``a``, ``a and b`` or ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 

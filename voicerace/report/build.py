@@ -36,7 +36,7 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class Report:
-    """The files of a report.
+    """Paths of the files of a report.
 
     Attributes:
         page: the HTML file.
@@ -55,12 +55,12 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is created. The file of the claims has the same name with the suffix ``.json``.
+        page: the HTML file; its folder is created. The claims file has the same name with the suffix ``.json``.
         parameters: fields of `LetterParameters`. Without `run`, a new run is written to `out`.
-        pdf: PDF file to write as well; None for no PDF.
+        pdf: PDF file to write in addition; None for no PDF.
 
     Raises:
-        InputError: a parameter is not valid, a cell fails, or the page has a fault. Nothing is written.
+        InputError: a parameter is not valid, a cell fails, or the page check fails. Nothing is written.
     """
     params = LetterParameters.from_namespace(parameters)
     if page.suffix.lower() not in (".html", ".htm"):
@@ -104,7 +104,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """Run the notebook in this process, because a kernel would load all libraries again. Return it with its outputs.
+    """Run the notebook in this process, because a kernel would load all libraries again. Return it with outputs.
 
     Raises:
         InputError: a cell fails.
@@ -135,7 +135,7 @@ def _literal(value: Any) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> None:
-    """Write temporary files in the folders of the targets, then move all into place."""
+    """Write each text to a temporary file in the target's folder, then move all files into place."""
     written: dict[Path, Path] = {}
     try:
         for target, content in files.items():

@@ -1,19 +1,21 @@
-"""DataFrames and texts about the sessions of a capture, for a page or a notebook. They contain no text of the capture.
+"""DataFrames and texts about the sessions of a capture, for a page or a notebook. None contains text from the capture.
 
-Every function has a `Capture` from `voicerace.captures.read_capture(path, release)` as its argument:
+The argument of every function is a `Capture` from `voicerace.captures.read_capture(path, release)`:
 
 - `capture_facts`, `capture_rows`: a description, and one row per session, for display.
-- `capture_points`: the sessions with one result, as points.
+- `capture_points`: gap and result delay of each session with one result.
 - `session_rows`: release, outcome, and counts with their certainty, per session.
 - `evidence_rows`: possible releases with their evidence, and contradictions, per session.
-- `answer_rows`: answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with lines, per session.
+- `answer_rows`: answers to the letter's questions (docs/background.md#request-1-a-proxy-log) with line numbers, per
+  session.
 - `order_rows`: the relevant messages of one session, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
-- `map_points`, `map_trials`: the races as points, and the release's map with the network of the capture.
+- `map_points`, `map_trials`: the races as points, and the trials of a release's map at the capture's network times.
 - `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
 - `notes`: information that is missing in the file.
 
-Line numbers refer to the file; in a HAR they are WebSocket message numbers. A derived message has the line of its cause.
+Line numbers refer to the file; in a HAR they are WebSocket message numbers. A derived message has the line number of the
+message that caused it.
 """
 
 from __future__ import annotations
@@ -57,9 +59,9 @@ _COUNTED: Final = (
 )  # fmt: skip
 _QUALIFIERS: Final = ("derived", "at least")
 _SUFFIXES: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
-#: Ratio of the end of an axis of the map to the largest measured value.
+#: Ratio of an axis's upper limit in the map to the largest measured value.
 _BEYOND: Final = 1.2
-#: Maximum number of unread ranges that a page lists.
+#: Maximum number of unread line ranges that `capture_facts` lists.
 _PLACES: Final = 20
 
 
@@ -83,7 +85,7 @@ def capture_facts(capture: Capture) -> str:
 
 
 def _sides(capture: Capture) -> str:
-    """Return the numbers of sessions as text, by refusal and by the order of the result and `response.done`."""
+    """Describe how many sessions have a refusal, and in how many the result precedes `response.done`."""
     found: dict[tuple[bool, bool], list[str]] = {}
     for each in capture.sessions:
         if (pair := _pair(each)) is not None:
@@ -100,7 +102,7 @@ def _sides(capture: Capture) -> str:
 
 
 def capture_rows(capture: Capture) -> pd.DataFrame:
-    """Return one row per session, without columns that are unknown in every row and without connection names."""
+    """Return one row per session for display, without columns that are unknown for every session."""
     frame = pd.DataFrame(
         [
             {
@@ -122,7 +124,7 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
-    """Return ``gap_ms`` and ``tool_ms`` at the proxy, one row per session with one result and one gap."""
+    """Return ``gap_ms`` and ``tool_ms``, measured at the proxy, one row per session with exactly one result and gap."""
     return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
@@ -167,7 +169,7 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """Return the answers to the letter's questions, one row per session, with kinds of counts and line numbers."""
+    """Return one row per session with the answers to the letter's questions, kinds of counts, and line numbers."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
@@ -229,8 +231,8 @@ def times_at_proxy(capture: Capture) -> dict[str, str]:
 def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
     """Compute the trials of a map that includes every point of `map_points`.
 
-    The upstream's round trip is the longest possible, and the confirmation time is the median. Without these times, the
-    boundary of the map would not match the points.
+    The upstream's round trip is the longest possible, and the confirmation time is the median. With other network times,
+    the boundary in the map would not match the points.
 
     Args:
         capture: a capture with races.
@@ -247,7 +249,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
 
 
 def notes(capture: Capture) -> list[str]:
-    """Return sentences on missing information. A sentence that does not apply to every session has session numbers."""
+    """Return sentences on missing information. A sentence that applies to some sessions only lists their numbers."""
     sessions: dict[str, list[int]] = {}
     for number, of in enumerate(capture.sessions, start=1):
         for sentence in of.cannot_say:
@@ -260,7 +262,7 @@ def notes(capture: Capture) -> list[str]:
 
 
 def _pair(session: CapturedSession) -> tuple[float, float] | None:
-    """Return (gap, result delay) in ms; None if the session does not have exactly one of each."""
+    """Return (gap, result delay) in ms; None unless the session has exactly one gap and one delay."""
     match session.gap_ms, session.result_delay_ms:
         case [float() | int() as gap], [float() | int() as delay]:
             return gap, delay
@@ -275,7 +277,7 @@ def _release(of: CapturedSession) -> str:
 
 
 def _none_twice(of: CapturedSession) -> str:
-    """Return the text on repeated results for a session in which no identified call has two results."""
+    """Return the table text for a session in which no identified call has two results."""
     repeated = of.counts["repeated_results"]
     if repeated.value is None:
         return "unknown: ids are not logged"

@@ -1,4 +1,4 @@
-"""The data of a letter: the run, the evidence in data/ and the customer's capture. Sections use no other data."""
+"""Load the data of a letter: the run, the evidence in data/ and the customer's capture. Sections use no other data."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ class ReportContext:
 
     Attributes:
         parameters: the parameters of the notebook; `release` contains the releases in use.
-        info: the content of the run's `run.json`.
+        info: the parsed `run.json` of the run.
         delay: trials of the delay sweep over releases and tool times, with all other settings fixed.
         parts: name of a part of the run (see `parts.PARTS`) -> its trials.
-        record: the content of `letter.json`, with the parameters of the parts.
+        record: the parsed `letter.json`, with the parameters of each part.
         run: the sweep, for its recordings.
-        evidence: the content of data/.
+        evidence: the recordings and results in data/.
         capture: the customer's capture, or None.
         capture_hash: hash of the capture's file; empty for a folder or without a capture.
-        in_use_known: whether the releases in use are from the parameters, the capture or the customer, not from the run.
+        in_use_known: whether the parameters, the capture or the customer name the releases in use. If false, they are from
+            the run.
     """
 
     parameters: LetterParameters
@@ -65,7 +66,7 @@ class ReportContext:
 
         Args:
             parameters: the parameters of the notebook.
-            tick: called with the name of each part before the part is computed.
+            tick: function that is called with the name of each part before the part is computed.
 
         Raises:
             InputError: the run does not exist or does not fit a letter, or the capture cannot be read.
@@ -90,12 +91,12 @@ class ReportContext:
 
     @cached_property
     def customer(self) -> Customer:
-        """The addressee of the letter."""
+        """Return the addressee of the letter."""
         return customer_of(self.parameters.to, self.parameters.customer)
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """The releases of the delay sweep, in its order."""
+        """The releases of the delay sweep, in the order of its trials."""
         return tuple(dict.fromkeys(str(tag) for tag in self.delay["release"]))
 
     @property
@@ -104,12 +105,12 @@ class ReportContext:
 
     @property
     def gap_ms(self) -> float:
-        """The gap of the delay sweep in ms."""
+        """Return the gap of the delay sweep in ms."""
         return float(self.delay["gap_ms"].iloc[0])
 
     @cached_property
     def real(self) -> pd.DataFrame:
-        """Recorded sessions of running proxies with the settings of the delay sweep; see `real_sessions`."""
+        """Return recorded sessions of running proxies with the settings of the delay sweep, see `real_sessions`."""
         root = self.evidence.root
         found = real_sessions(self.delay, folder=None if root is None else root / "conformance")
         return found.assign(gap_ms=self.gap_ms)
@@ -120,22 +121,22 @@ class ReportContext:
 
     @cached_property
     def at_gap(self) -> ReportContext:
-        """This context at the gap and the network of the capture; see `measured.at_capture`."""
+        """Return this context with the gap and the network times of the capture, see `measured.at_capture`."""
         return at_capture(self)
 
     @cached_property
     def suspicions(self) -> Suspicions:
-        """The suspected causes, tested on every release of the run."""
+        """Return the suspected causes, tested on every release of the run."""
         return suspicions(self.releases, cached=True)
 
     @cached_property
     def sides(self) -> Mapping[str, list[Side]]:
-        """Release -> ranges of equal outcome along the tool's time; empty for a release outside the delay sweep."""
+        """Map each release to its ranges of tool times with equal outcomes. Releases outside the sweep have no ranges."""
         return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
 
     @cached_property
     def bad_sides(self) -> Mapping[str, list[Side]]:
-        """Release -> the ranges in `sides` that contain bad sessions."""
+        """Map each release to the ranges in `sides` that contain bad sessions."""
         return defaultdict(list, {release: bad_sides(self.delay, release, found) for release, found in self.sides.items()})
 
     def part(self, name: str) -> pd.DataFrame | None:
@@ -146,7 +147,7 @@ class ReportContext:
         return again(self.record, name, row)
 
     def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
-        """Return (trial, recording) of the middle trial of the delay sweep with an outcome; None if no trial has it."""
+        """Return (trial, recording) of the middle trial with `outcome` in the delay sweep; None if there is none."""
         own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
         if own.empty:
             return None
@@ -157,7 +158,7 @@ class ReportContext:
 
 
 def capture_of(parameters: LetterParameters) -> Capture | None:
-    """Return the capture of a letter, read for the release in use if there is exactly one; None without a capture.
+    """Return the capture of a letter, read for the release in use if exactly one is in use; None without a capture.
 
     Raises:
         InputError: the capture cannot be read.
@@ -174,7 +175,7 @@ def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
 
 
 def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the distinct releases of the sessions. If several are possible, the first in `preferred` is used."""
+    """Return the distinct releases of a capture's sessions: of several candidates, the first in `preferred`."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)
@@ -185,10 +186,10 @@ def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> t
 
 
 def _delay(run: SweepResult) -> pd.DataFrame:
-    """Return the trials of a run, without the reference gate.
+    """Return the trials of a run, without the trials of the reference gate.
 
     Raises:
-        InputError: the run is not complete, or its trials differ in other settings than release and tool time.
+        InputError: the run is incomplete, or its trials differ in settings other than release and tool time.
     """
     allowed = "a run of `voicerace report`, or a sweep over --tool-ms with all other times fixed"
     trials = run.trials

@@ -1,7 +1,7 @@
-"""The data of one customer: name, reported releases, and the questions of the last letter.
+"""Data of one customer: name, reported releases, and the questions in the last letter.
 
-The data is a TOML file, such as `customers/voice-commerce.toml`. All fields except the name are optional. The letter omits
-sentences that need a missing field.
+The data are in a TOML file, such as `customers/voice-commerce.toml`. All fields except the name are optional. The letter omits
+sentences that require a missing field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]
 
-#: Name of a request of the last letter: the command that fulfils it.
+#: Name of a request in the last letter. Each name is the command that fulfils the request.
 Request = Literal["inspect", "twice", "repro", "capture"]
 DEFAULT_NAME: Final = "voice-commerce"
 _OWN: Final = Path(__file__).parent / "customers"
@@ -31,9 +31,9 @@ class Customer(BaseModel):
 
     Attributes:
         name: the addressee.
-        reported: tags of the releases with the reported error; by default the releases in use.
+        reported: tags of the releases with the reported error, by default the releases in use.
         last_letter: date of the last letter; None without a last letter.
-        log_alias: text that replaces the error in the customer's logs; empty if there is no replacement.
+        log_alias: text that the customer's logs contain in place of the error; empty if they contain the error itself.
         suspicions: suspicion -> its text in the last letter, as Markdown.
         requests: request -> its text in the last letter, as Markdown.
         links: title -> address (``https://…``).
@@ -75,7 +75,7 @@ class Customer(BaseModel):
         """Read a customer from a TOML file.
 
         Raises:
-            InputError: the file cannot be read, or a field is not valid. The error names file and field.
+            InputError: the file cannot be read, or a field is not valid. The error names the file and the field.
         """
         try:
             return cls(**tomllib.loads(path.read_text("utf-8")))

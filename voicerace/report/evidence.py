@@ -1,6 +1,6 @@
 """Read the evidence in data/: recordings of running programs, and results of long computations.
 
-A missing file is not an error, because the letter states missing evidence. A file that is not valid is an error.
+A missing file is not an error, because the letter states missing evidence. An invalid file is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
 
-#: Text of the component's own error, which identifies the second result.
+#: Text of the component's own error. A result with this text is the component's, not the app's.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 _T = TypeVar("_T")
 
@@ -37,9 +37,9 @@ class Real:
     """A recorded session of a running proxy.
 
     Attributes:
-        recording: the messages at the proxy.
+        recording: the recorded messages at the proxy.
         release: the tag under which the session was recorded.
-        outcome: outcome of the verdict.
+        outcome: the verdict's outcome.
         bad: whether the verdict is bad.
         source: path of the file, relative to data/.
     """
@@ -59,7 +59,7 @@ class Real:
 
 @dataclass
 class Evidence:
-    """The folder of evidence. Files are read on first use.
+    """Recordings and results in the evidence folder. Each property reads its files on first use.
 
     Attributes:
         root: the folder; None for the project's `data`.
@@ -71,7 +71,7 @@ class Evidence:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Cases in which a running proxy was compared with its model, one row each (data/conformance/TAG.csv)."""
+        """One row per case in which a running proxy was compared with its model (data/conformance/TAG.csv)."""
         frames = [
             self._read(path, lambda p: pd.read_csv(p, dtype=dict.fromkeys(TIMES, "str"))).assign(
                 file=f"conformance/{path.name}"
@@ -83,7 +83,7 @@ class Evidence:
 
     @cached_property
     def real(self) -> tuple[Real, ...]:
-        """Recorded sessions of running proxies, except scripted or drawn sessions and changed API behaviour."""
+        """Return the recorded sessions of running proxies, without scripted or drawn sessions and changed API behaviour."""
         files = {
             f"{name}/{path.name}": path
             for name in ("conformance", "logs")
@@ -108,17 +108,17 @@ class Evidence:
         return found
 
     def of_program(self, release: str) -> tuple[Real, ...]:
-        """Return the recorded sessions of the program of a release, under all tags of the program."""
+        """Return the recorded sessions of a release's program, under all tags of the program."""
         source = proxy_release(release).source
         return tuple(each for each in self.real if source and PROXIES[each.release].source == source)
 
     def recorded_as(self, release: str) -> tuple[str, ...]:
-        """Return the tags under which the program of a release was recorded; empty without recordings."""
+        """Return the tags under which a release's program was recorded, empty without recordings."""
         return tuple(dict.fromkeys(each.release for each in self.of_program(release)))
 
     @cached_property
     def components(self) -> dict[str, dict[str, Any]]:
-        """Tag -> case -> messages of the running component (data/conformance/component-TAG.json)."""
+        """Tag -> case -> record with the messages of the running component (data/conformance/component-TAG.json)."""
         found = {}
         for path in self._files("conformance", "component-*.json"):
             if path.stem != "component-programs":
@@ -128,19 +128,19 @@ class Evidence:
 
     @cached_property
     def component_programs(self) -> dict[str, Any]:
-        """Tag -> record of the comparison of a running component with its model."""
+        """Map each tag to the record of the comparison between the running component and its model."""
         for path in self._files("conformance", "component-programs.json"):
             return dict(self._read(path, _json)["programs"])
         return {}
 
     @cached_property
     def fixes(self) -> dict[str, dict[str, Any]]:
-        """Release -> evidence of its fix with the running proxies (data/fix/TAG.json)."""
+        """Release -> evidence for its fix, from running proxies (data/fix/TAG.json)."""
         return {str(record["release"]): record for path in self._files("fix", "*.json") if (record := self._read(path, _json))}
 
     @cached_property
     def explored(self) -> dict[str, dict[str, Any]]:
-        """Release -> content of its exploration file (data/explore/RELEASE.json)."""
+        """Map each release to the content of its exploration file (data/explore/RELEASE.json)."""
         found = {}
         for path in self._files("explore", "*.json"):
             record = self._read(path, _json)
@@ -150,7 +150,7 @@ class Evidence:
 
     @cached_property
     def confirmed(self) -> pd.DataFrame:
-        """Findings tried on running proxies: release, name, outcome, story, handler, confirmed, tries, file."""
+        """One row per finding tried on a running proxy: release, name, outcome, story, handler, confirmed, tries, file."""
         frames = []
         for path in self._files("explore", "*-live.csv"):
             frame = self._read(path, lambda p: pd.read_csv(p, dtype=str, keep_default_na=False))
@@ -164,7 +164,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """Explored effects, one per workaround and release (data/workarounds.json); empty without the file."""
+        """Explored effects, one per workaround and release, from data/workarounds.json; empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):
@@ -174,7 +174,7 @@ class Evidence:
 
     @cached_property
     def answers(self) -> dict[Cell, Answer]:
-        """Shares of outcomes with recorded times (data/answers.csv); empty without the file."""
+        """Return shares of outcomes with recorded times (data/answers.csv), empty without the file."""
         for path in self._files("", "answers.csv"):
             return self._read(path, read_answers)
         return {}

@@ -1,6 +1,6 @@
-"""Expected outcomes of the races of a capture. Each measured race is simulated on every release.
+"""Compute expected outcomes of the races of a capture. Each measured race is simulated on every release.
 
-`ASSUMPTIONS` lists the assumptions. Each race is one draw, so the shares have Wilson intervals over the races.
+`ASSUMPTIONS` lists the assumptions. The Wilson intervals treat each race as one draw.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
     """Return the expected share of each outcome on every release, from the races of a capture.
 
     Args:
-        capture: a log or a recording of a proxy. The HAR of a browser has no `response.done` and no race.
+        capture: a log or a recording of a proxy. A browser's HAR contains no `response.done`, and therefore no race.
         releases: tags; empty for one tag per program, see `programs`.
         most: maximum number of simulated races. A larger capture is sampled.
         seed: seed of the sample.
@@ -85,9 +85,11 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
 
 
 def back_test(capture: Capture) -> tuple[int, int]:
-    """Simulate the races with a known release and outcome. Return (number with the recorded outcome, number of these races).
+    """Simulate the races with a known release and outcome.
 
-    The outcome may agree at the longest or at the shortest possible round trip to the upstream.
+    Return (number of simulations with the recorded outcome, number of these races).
+
+    An outcome counts as equal if it agrees at the longest or at the shortest possible round trip to the upstream.
     """
     ends = _ends(capture)
     known = [
@@ -105,7 +107,7 @@ def left_out(capture: Capture) -> dict[str, int]:
 
 
 def programs() -> tuple[str, ...]:
-    """Return the first tag of each program of the proxy, in the order of the catalogue."""
+    """Return the first tag of each distinct proxy program, in the order of the catalogue."""
     return tuple({row.source: tag for tag, row in reversed(PROXIES.items())}.values())[::-1]
 
 
@@ -116,7 +118,7 @@ def _ends(capture: Capture) -> tuple[float, float]:
 
 
 def _outcome(release: str, race: Race, rtt_ms: float) -> str:
-    """Return the outcome of a race on a release. Equal races are simulated once."""
+    """Simulate a race on a release and return its outcome. Equal races are simulated once."""
     ack = rtt_ms if race.ack_ms is None else race.ack_ms
     return _played(
         release, race.result_delay_ms, race.gap_ms, max(0.0, ack - rtt_ms), rtt_ms, race.further, race.further_ms or 0.0

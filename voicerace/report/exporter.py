@@ -1,4 +1,4 @@
-"""An nbconvert exporter that converts an executed notebook to one HTML page.
+"""Provide an nbconvert exporter that converts an executed notebook to one HTML page.
 
 The lab template of nbconvert loads scripts and drops alternative texts, so this exporter has its own template. It omits code
 and embeds pictures with the alternative text in their metadata.
@@ -29,7 +29,7 @@ _LONG_ROW = 80
 
 
 class PageExporter(HTMLExporter):
-    """The exporter for `jupyter nbconvert --to voicerace` and for the report."""
+    """Exporter for `jupyter nbconvert --to voicerace` and for the report."""
 
     export_from_notebook = "voicerace page"
     template_file = "page.html.j2"
@@ -51,8 +51,11 @@ class PageExporter(HTMLExporter):
         return _finish(html), resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Return the notebook and the resources with title and facts of the page. Raise InputError for a failed cell."""
-        # The other preprocessors run first, because `nbconvert --execute` creates the outputs.
+        """Run the preprocessors.
+
+        Return the notebook, and the resources with the page's title and facts. Raise InputError for a failed cell.
+        """
+        # the other preprocessors run first, because `nbconvert --execute` creates the outputs
         nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):
             _check_cell(number, cell)
@@ -66,7 +69,7 @@ class PageExporter(HTMLExporter):
 
 
 def head_of(notebook: NotebookNode) -> dict[str, Any]:
-    """Return the title and facts that a notebook displays; empty if there are none."""
+    """Return the title and facts that a notebook displays, or an empty object."""
     found: dict[str, Any] = {}
     for data in _data_of(notebook):
         if HEAD in data:
@@ -121,7 +124,7 @@ def _finish(html: str) -> str:
 
 
 def _as_cards(table: Tag) -> None:
-    """Mark a table with long rows, so that a phone displays each row as a block of lines."""
+    """Mark a table with long rows. A phone then displays each row as a block of lines."""
     columns = [each.get_text(" ", strip=True) for each in table.select("thead th")]
     rows = table.select("tbody tr")
     if len(columns) < 3 or sum(len(row.get_text()) for row in rows) < _LONG_ROW * len(rows):

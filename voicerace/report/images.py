@@ -1,4 +1,4 @@
-"""Image files of pictures. `result_cache` stores them, so that equal pictures are drawn once."""
+"""Image files of pictures. `result_cache` stores the images, so that equal pictures are drawn once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["image_of"]
 
 
 def image_of(plot: Callable[[], Axes | Figure], alt: str) -> tuple[str, bytes]:
-    """Return the MIME type and the bytes of a picture; see `to_image`.
+    """Return the MIME type and the bytes of a picture, see `to_image`.
 
     Args:
         plot: a `partial` of a plot function and its arguments. Its pickle identifies the image in the cache.
-        alt: the alternative text, with the numbers of the picture.
+        alt: the alternative text, with the numbers that the picture shows.
     """
     shown = hashlib.sha256(pickle.dumps((plot, alt))).hexdigest()
     ((_, image),) = cached_map(lambda _: to_image(plot(), alt), {0: ["image", shown]})

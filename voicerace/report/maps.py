@@ -1,4 +1,4 @@
-"""The trials of the map of delay against gap: a grid, and an additional column at the published gap."""
+"""Compute the trials of the map of delay against gap: a grid, and an additional column at the published gap."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The tables of a letter at the gap and the network of a capture.
+"""Compute the tables of a letter at the gap and the network times of a capture.
 
-Times are measured at the proxy. The tool's time includes the host's round trip, so this round trip is 0; see `captures.times`.
+Times are measured at the proxy. The tool's time includes the host's round trip, which is therefore set to 0 (`captures.times`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at_capture", "gap_range_ms"]
 
-#: Minimum of the longest computed delay in ms, which is at least twice the gap.
+#: Minimum of the upper limit of the delay sweep in ms. The limit is at least twice the gap.
 _LEAST_MS: Final = 500
 _STEPS: Final = 50
 
@@ -38,7 +38,7 @@ def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | N
 
 
 def at_capture(context: ReportContext) -> ReportContext:
-    """Return the context at the gaps of its capture; the context itself if no gap is known.
+    """Return the context at the gaps of its capture, or the same context if no gap is known.
 
     The delay sweep and the handler styles use the median gap. The workarounds use the shortest, median and longest gap.
     """

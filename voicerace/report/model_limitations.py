@@ -1,4 +1,4 @@
-"""Behaviour that the models omit. The limits in the report and docs/limits.md are generated from this list."""
+"""List of behaviour that the models omit. The limits in the report and docs/limits.md are generated from this list."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Check a page before it is written.
 
 A valid page has no script, loads nothing, embeds every picture with an alternative text, and has a title, ordered headings
-and scoped table headers. It contains no notebook markup and no API key. The browser test checks contrast and overflow.
+and scoped table headers. It contains no notebook markup and no API key. Contrast and overflow are checked by the browser
+test.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ _MARKS_OF_A_NOTEBOOK = (
     "Traceback (most recent call last)", "papermill-error-cell", "An Exception was encountered", "Warning:", "it/s]",
     "<Figure size", "<Axes", "output_subarea", "jp-OutputArea",
 )  # fmt: skip
-#: Pattern of API keys, which the text of an error could contain.
+#: Pattern of API keys and tokens, which the text of an error could contain.
 _SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|Bearer\s+[A-Za-z0-9._-]{16,}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,})")
 
 
 def faults(html: str) -> list[str]:
-    """Return the faults of a page, one sentence per fault; empty for a valid page."""
+    """Return the faults of a page, one sentence per fault. The list is empty for a valid page."""
     soup = BeautifulSoup(html, "html.parser")
     return [
         *_document(soup),
@@ -55,7 +56,7 @@ def counts_in(sentence: str) -> list[tuple[int, int]]:
 
 
 def claim_faults(claims: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return one sentence per count in a claim that its evidence does not contain. Claims are as in `report.json`."""
+    """Return one sentence per count in a claim that its evidence lacks. Claims have the format of `report.json`."""
     found = []
     for claim in claims:
         seen = {(each["count"], each["of"]) for each in claim["seen"]}
@@ -112,7 +113,7 @@ def _fetches(soup: BeautifulSoup) -> Iterator[str]:
 def _pictures(soup: BeautifulSoup) -> Iterator[str]:
     for image in soup.find_all("img"):
         alt = str(image.get("alt", "")).strip()
-        # nbconvert inserts this sentence if an alternative text is missing.
+        # nbconvert inserts this sentence if an alternative text is missing
         if len(alt) < 20 or alt.startswith("No description has been provided"):
             yield f"a picture has no alt text that says anything: {alt!r}"
 

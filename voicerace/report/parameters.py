@@ -1,4 +1,4 @@
-"""The parameters of the notebook of the letter."""
+"""Parameters of the letter's notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
-#: One release per published kind of gate, starting with the customer's (docs/background.md).
+#: One published release per kind of gate, starting with the customer's release (docs/background.md).
 _RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -25,14 +25,14 @@ class LetterParameters(NotebookParameters):
         out: the folder of a new run; empty for ``runs/…``.
         capture: a file with the customer's sessions; empty for no capture.
         release: tags in use, as a list, a JSON list in text, or text with commas. If empty, the releases of the capture,
-            else the releases that the customer reported, else unknown.
+            else the releases that the customer reported.
         to: the name of the customer; empty for the name in `customer`.
         customer: a customer file, see `report.customer`; empty for voice-commerce.
         sender: the author of the letter.
-        releases: the releases of a new run; the releases in use are added.
+        releases: the releases of a new run. The releases in use are added.
         step_ms: step of the delay sweep in ms.
         map_step_ms: step of both axes of the map in ms.
-        draws: number of sessions per scenario and release with drawn times.
+        draws: number of sessions with drawn times per scenario and release.
         seed: seed of the draws.
         code: whether the appendix includes the code of the notebook.
     """
@@ -65,5 +65,5 @@ class LetterParameters(NotebookParameters):
 
     @property
     def played(self) -> tuple[str, ...]:
-        """The releases of a new run, starting with the releases in use."""
+        """Return the releases of a new run, starting with the releases in use."""
         return tuple(dict.fromkeys((*self.release, *self.releases)))

@@ -1,7 +1,7 @@
-"""The run of a letter: the folder of the delay sweep, with additional tables.
+"""Compute and read the run of a letter: the folder of the delay sweep, with additional tables.
 
-`letter/` contains one table per part, computed in virtual time. `letter.json` contains the parameters of each part, so every
-row can be computed again. The folder of a plain sweep has no parts.
+`letter/` contains one table per part, computed in virtual time. `letter.json` contains the parameters of each part, with which
+every row can be computed again. The folder of a plain sweep has no parts.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ __all__ = [
     "specs_of",
 ]
 
-#: Gap of the delay sweep in ms. The map has other gaps.
+#: Gap of the delay sweep in ms. The map has a range of gaps.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
-#: Times at which running proxies were recorded: the published gap, and a reply shorter than some tools.
+#: Times of the recorded sessions of running proxies, with the published gap. The reply is shorter than some tool times.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
 #: Scenarios without user speech. Their times are drawn from recordings of the real API.
 _SCENARIOS: Final = ("single", "parallel", "double", "chained", "inject")
@@ -69,7 +69,7 @@ _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
 #: Number of draws per documented run and gap.
 _DOCUMENTED_DRAWS: Final = 20
-#: Gap in ms that is longer than the wait of any workaround.
+#: Gap in ms that exceeds the wait of every workaround.
 _LONG_GAP_MS: Final = 5_000
 #: Name of a part -> description of its table.
 PARTS: Final = {
@@ -84,7 +84,7 @@ _FOLDER: Final = "letter"
 
 
 def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
-    """Return the specifications of the sweeps of each part, by name. `cures` is not a sweep and is omitted."""
+    """Return the sweep specifications of each part, by the part's name. `cures` is omitted, because it is not a sweep."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
     maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
@@ -111,7 +111,7 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
 
     Args:
         parameters: the parameters of the letter; `out` is the folder.
-        tick: called with the name of each part before the part is computed.
+        tick: function that is called with the name of each part before the part is computed.
 
     Raises:
         InputError: the folder is not empty, or a parameter is not valid.
@@ -137,7 +137,7 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
 
 
 def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
-    """Fill `result_cache` with the results of `make`, of the suspicions and of the documented runs, on all cores.
+    """Use all cores to fill `result_cache` with the results of `make`, of the suspicions and of the documented runs.
 
     Without a cache, this function does nothing.
 
@@ -191,7 +191,7 @@ def _retrodiction_ahead(number: int) -> None:
 
 
 def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
-    """Return the comparison of the models with each documented run against the real API. `result_cache` stores it."""
+    """Compare the models with each documented run against the real API, and return one (cached) result per run."""
     return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 
@@ -232,7 +232,7 @@ def _plan(spec: str) -> Plan:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return the content of `letter.json`; empty for a plain sweep.
+    """Return the parsed `letter.json`; empty for a plain sweep.
 
     Raises:
         InputError: the file is not valid.
@@ -257,7 +257,7 @@ def cures(
     Returns:
         Columns: release, workaround (``none`` without a workaround), possible, scenario, gap_ms, tool_ms, outcome, bad,
         heard_ms (time until an informed reply; missing without one). The scenario `single` has an additional gap, longer
-        than any wait. A workaround that the release does not allow has one row without an outcome.
+        than the wait of any workaround. A workaround that the release does not allow has one row without an outcome.
     """
     requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
     found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))
@@ -279,7 +279,7 @@ def _cures_of(
     for name in (None, *WORKAROUNDS):
         key = {"release": release, "workaround": name or "none"}
         if name == "await-and-return":
-            continue  # all sessions of `cures` use this handler
+            continue  # all sessions of `cures` use the handler style `return`
         if name and why_not(name, row, component_for(row).tag, "return"):
             rows.append({**key, "possible": False})
             continue

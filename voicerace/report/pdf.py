@@ -1,4 +1,4 @@
-"""Print the page as PDF with an installed Chromium, headless and without network."""
+"""Print a page as PDF with an installed Chromium, headless and without network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 120
 
 
 def browser() -> str:
-    """Return the path of a Chromium.
+    """Return the path of an installed Chromium.
 
     Raises:
         InputError: no Chromium is installed.
@@ -32,10 +32,10 @@ def browser() -> str:
 
 
 def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
-    """Print the page into a file. No file is written if the browser fails.
+    """Print a page to a PDF file. No file is written if the browser fails.
 
     Raises:
-        InputError: the browser failed. The error contains the last line of its output.
+        InputError: the browser failed. The error contains the last line of the browser's output.
     """
     try:
         pdf.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
                 last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
                 raise InputError("pdf", f"{Path(chromium).name} failed: {last[:200]}", "print the page from a browser")
             content = made.read_bytes()
-            # On a full disk Chromium exits with 0 and an incomplete file.
+            # on a full disk, Chromium exits with code 0 but writes an incomplete file
             if not (content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")):
                 raise InputError("pdf", f"{pdf}: cut off after {len(content)} bytes", "a folder with enough free space")
             write_bytes(pdf, content)

@@ -1,4 +1,4 @@
-"""Sentences and small tables that describe DataFrames of trials. Every text is made from the data."""
+"""Describe DataFrames of trials in sentences and small tables. Every text is made from the data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = [
     "range_of", "releases", "request_rule", "run_rows", "same_program", "sides", "text_of", "times_text", "wrong_of",
 ]  # fmt: skip
 
-#: Outcome -> its meaning for the user. `HEARS` has short texts for pictures.
+#: Outcome -> meaning for the user. `HEARS` contains short texts for pictures.
 MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
-#: Name for a bad session whose turn is answered, but whose next user input gets no reply.
+#: Name for a session whose turn is answered, but whose next user input gets no reply.
 WEDGED: Final = "wedged"
 _WEDGED_MEANS: Final = "the reply, and none to the next user input"
 _EVENTS: Final = {
@@ -53,7 +53,7 @@ class Side:
         low: the first computed value in ms.
         high: the last computed value in ms.
         until: the first value of the next range in ms; None for the last range.
-        exact: whether the outcome changes exactly at `until`. If not, it changes between `high` and `until`.
+        exact: whether the outcome changes exactly at `until`. If false, it changes between `high` and `until`.
         cells: number of computed values.
     """
 
@@ -66,7 +66,7 @@ class Side:
 
     @property
     def words(self) -> str:
-        """The tool times of the range as text."""
+        """Return the tool times of the range as text."""
         if self.until is None and self.low <= 0:
             return f"every tool tried (0 to {self.high:g} ms)"
         end = "" if self.until is None else f"faster than {self.until:g} ms" if self.exact else f"of up to {self.high:g} ms"
@@ -75,7 +75,7 @@ class Side:
 
 
 def sides(trials: pd.DataFrame, release: str) -> list[Side]:
-    """Return the ranges of equal outcome of a release along the tool's time; empty if the release has no trial."""
+    """Return the ranges of tool times with equal outcomes of a release. The list is empty if the release has no trials."""
     own = trials[trials["release"] == release]
     if own.empty:
         return []
@@ -89,7 +89,7 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
 
 
 def bad_sides(trials: pd.DataFrame, release: str, along: Sequence[Side]) -> list[Side]:
-    """Return the ranges among `along` that contain bad sessions of the release."""
+    """Return the ranges in `along` that contain bad sessions of the release."""
     bad = wrong_of(trials[trials["release"] == release])
     return [side for side in along if (bad["tool_ms"].between(side.low, side.high) & (bad["outcome"] == side.outcome)).any()]
 
@@ -143,7 +143,7 @@ def name_of(release: str) -> str:
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Name another tag under which the program of a release was recorded; empty if recorded under its own tag, or never."""
+    """Return a text that names the tag of a release's recordings; empty if the tag is `release`, or without recordings."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 
@@ -159,7 +159,7 @@ def how(trials: pd.DataFrame) -> str:
 
 
 def times_text(trials: pd.DataFrame) -> str:
-    """Describe the gap and the network of trials with fixed times."""
+    """Describe the gap and the network times of trials with fixed times."""
     host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
     network = (
         f"round trips of {host:g} ms (browser to proxy) and {upstream:g} ms (proxy to API)"
@@ -173,7 +173,7 @@ def times_text(trials: pd.DataFrame) -> str:
 
 
 def assumption(trials: pd.DataFrame) -> str:
-    """Describe the gap and the network on which the numbers in `answer` depend."""
+    """Describe the gap and the network times on which the numbers in `answer` depend."""
     decides = "**The race depends on whether the request for the next response comes before or after `response.done`.** "
     if drawn_times(trials):
         gap, host, api = (
@@ -191,7 +191,7 @@ def assumption(trials: pd.DataFrame) -> str:
 
 
 def answer(trials: pd.DataFrame) -> str:
-    """Return a Markdown list with one sentence per release: ranges of outcomes, or shares if times are drawn."""
+    """Return a Markdown list with one sentence per release: the ranges of outcomes, or their shares if times are drawn."""
     return "\n".join(
         f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
         + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
@@ -201,7 +201,7 @@ def answer(trials: pd.DataFrame) -> str:
 
 
 def _along(trials: pd.DataFrame, release: str) -> str:
-    """Describe the outcomes of a release along the delay, and whether every bad session stays stuck."""
+    """Describe the outcomes of a release along the delay, and whether every bad session remains stuck."""
     parts = [f"{phrase([side])} ({MEANING[side.outcome]})" for side in sides(trials, release)]
     bad = trials[trials["bad"].astype(bool)]
     stuck = ", and the session stays stuck" if len(bad) and bad["wedged"].fillna(False).all() else ""
@@ -232,7 +232,7 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
-    """Return the middle trial along `axis` per release and outcome, far from ties. The index is the trial number."""
+    """Return the middle trial along `axis` for each release and outcome. The index is the trial number."""
     trials = run.trials.sort_values(axis)
     rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
     order = {tag: index for index, tag in enumerate(PROXIES)}
@@ -320,7 +320,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
     """Return a table of the parameters, versions and targets of a run.
 
     Args:
-        info: the content of the run's `run.json`.
+        info: the parsed `run.json` of the run.
         parts: name of an additional table of the run -> its DataFrame.
     """
     rows = [(f"parameter {name}", value) for name, value in info["parameters"].items() if value not in ((), [], {}, None)]
@@ -332,7 +332,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
 
 
 def text_of(value: object) -> str:
-    """Return the value of a parameter as text."""
+    """Return a parameter's value as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The overview picture of the race in the README. `python -m voicerace.report.race FILE` writes the picture."""
+"""Draw the README's overview picture of the race. `python -m voicerace.report.race FILE` writes the picture."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def race_alt() -> str:
 
 
 def race_svg() -> bytes:
-    """Return the content of the picture's SVG file."""
+    """Return the picture as an SVG file's bytes."""
     lines = race_lines()
     kind, image = to_image(plot_overview(lines), alt_overview(lines))
     if kind != "image/svg+xml":

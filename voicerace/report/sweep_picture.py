@@ -1,4 +1,4 @@
-"""The picture in the folder of a sweep: outcomes along the swept time."""
+"""Draw the picture in a sweep's folder: outcomes along the swept time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _DRAWN: Final = 20_000
 
 
 def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
-    """Write ``pictures/outcome.svg`` (or PNG if large) of a sweep over one time. Other sweeps have no picture.
+    """Write ``pictures/outcome.svg`` (a PNG if large) for a sweep over one time. Other sweeps have no picture.
 
     Args:
         run: a sweep.
-        computable: whether the sweep was live against programs that have models. Its sessions are drawn at their achieved
-            delay, over the outcomes of the models on the same grid.
+        computable: whether the sweep was live against programs that have models. The live sessions are then drawn at their
+            achieved delays, over the models' outcomes on the same grid.
     """
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return
@@ -50,7 +50,7 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
 
 
 def _one_further(values: Sequence[float], text: str) -> str:
-    """Return the grid, extended by one step because achieved delays can exceed its last value."""
+    """Return the grid with one more step, because achieved delays can exceed the last value."""
     step = values[-1] - values[-2]
     if ":" in text:
         return f"{values[0]}:{values[-1] + step}:{step}"

@@ -1,7 +1,7 @@
-"""Read a file in pieces, and decompress it if its first bytes are those of gzip.
+"""Reads a file in pieces, and decompresses it if it starts with the gzip signature.
 
-A compressed file that is cut or damaged is read up to the damage. A small compressed file can exceed the memory when it is
-decompressed, so a caller that keeps the content sets a limit.
+A truncated or damaged compressed file is read up to the damage. A small compressed file can decompress to more data than fits
+into memory. Therefore a caller that keeps the content sets a limit.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ __all__ = ["UNPACKED_LIMIT", "Progress", "Unpacked"]
 
 #: Maximum decompressed size in bytes for callers that keep the content.
 UNPACKED_LIMIT: Final = 512 << 20
-#: A function that is called with the number of bytes read and the size of the file in bytes.
+#: A callback that gets the number of bytes read and the size of the file in bytes.
 Progress: TypeAlias = Callable[[int, int], object]
 _PIECE: Final = 1 << 16
-#: Number of compressed bytes per step of the decompressor. The step that contains the damage is lost.
+#: Number of compressed bytes per call of the decompressor. The content of a call that contains damage is lost.
 _FED: Final = 1 << 9
 _GZIP: Final = b"\x1f\x8b"
-_WBITS: Final = 31  # gzip with header and checksum
+_WBITS: Final = 31  # zlib's value for gzip with header and checksum
 
 
 class Unpacked(io.RawIOBase):
-    """A stream of the content of a file, decompressed if the file is gzip.
+    """A stream of a file's content, decompressed if the file is gzip.
 
     Args:
-        path: the file.
-        progress: called with the number of bytes read, before decompression.
-        limit: maximum decompressed size of a compressed file in bytes; None for no limit.
-            The attribute of this name can be changed while reading.
+        path: path of the file.
+        progress: called with the number of bytes read before decompression, and the size of the file.
+        limit: maximum decompressed size of a compressed file in bytes. None disables the limit. The attribute of this name
+            can be changed while reading.
 
     Attributes:
-        cut: whether the end or damage of a compressed file was reached before its checksum.
+        cut: whether a compressed file was truncated or damaged before its checksum.
 
     Raises:
         InputError: while reading, if the size exceeds the limit or nothing can be decompressed.
@@ -47,7 +47,7 @@ class Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path, progress: Progress | None = None, limit: int | None = None) -> None:
         super().__init__()
-        self._opened = ExitStack()  # set first, because `close` is also called if the file cannot be opened
+        self._opened = ExitStack()  # Set first, because `close` is also called if the file cannot be opened.
         self.cut = False
         self.limit = limit
         self._path, self._progress = path, progress
@@ -56,7 +56,7 @@ class Unpacked(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def pieces(self) -> Iterator[bytes]:
-        """Return an iterator over the pieces of the rest of the file."""
+        """Return an iterator over the remaining content in pieces."""
         return self._pieces
 
     def readable(self) -> bool:
@@ -98,7 +98,7 @@ class Unpacked(io.RawIOBase):
                 if not data:
                     data, begin = raw[begin : begin + _FED], begin + _FED
                 if packed is None:
-                    # A gzip member starts here. `cat a.gz b.gz` makes several; zeros can fill a block between them.
+                    # A gzip member starts here. `cat a.gz b.gz` makes several members, and zeros can pad them to blocks.
                     data = data.lstrip(b"\0") if made else data
                     if not data:
                         continue

@@ -1,6 +1,6 @@
-"""The events of one session, recorded by an engine, a relay or the log of another program.
+"""Recordings: the events of one session, recorded by an engine, a relay or another program's log.
 
-The file format is JSONL: a header line, one line per event, a closing line. A file that is cut after its header is readable.
+The file format is JSONL: a header line, one line per event, a closing line. A file truncated after its header is readable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from voicerace.files import path_of, write_bytes
 from voicerace.trace.event import (
     APP_TO_COMPONENT,
     COMPONENT_TO_APP,
+    COMPONENT_TO_FORWARDER,
     COMPONENT_TO_PROXY,
+    FORWARDER_LINKS,
+    FORWARDER_TO_COMPONENT,
     HOST_LINKS,
     LINKS,
     PROXY_TO_COMPONENT,
@@ -38,13 +41,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_PROXY", "CUT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "CUT", "FORWARDER_LINKS",
+    "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
     "PROXY_TO_UPSTREAM", "SCHEMA", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload",
     "Recording", "iter_recordings", "link", "read_recordings", "write_recordings",
 ]  # fmt: skip
 
 SCHEMA = 1
-CUT = "was cut after"  # part of the note about a dropped last line
+CUT = "was cut after"  # Part of the note about a dropped last line.
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,13 @@ class Recording:
     """The events on the observed links of one session.
 
     Attributes:
-        events: in the order of `Event.seq`.
-        provenance: configuration of the session: release, component, scenario, parameters, seed, targets by source hash.
-        clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings are comparable only on one clock.
-        observed: the observed links. The absence of events on another link has no meaning.
-        complete: False if the file was cut or the session was open when the recording stopped.
-        notes: for each line that a reader dropped, its number and length.
+        events: events in the order of `Event.seq`.
+        provenance: configuration of the session: release, component, scenario, parameters, seed, and the source hashes of the
+            programs.
+        clock: ``virtual``, ``monotonic`` or ``log``. Times of two recordings are comparable only if one clock measured both.
+        observed: observed links. On other links, missing events do not mean that there were none.
+        complete: False if the file was truncated or the session was open when the recording stopped.
+        notes: number and length of each line that a reader dropped.
     """
 
     events: tuple[Event, ...]
@@ -73,14 +78,24 @@ class Recording:
         cut = "" if self.complete else ", cut off"
         return f"<Recording {made or 'of unknown origin'}: {len(self.events)} events, {self.clock} clock{cut}>"
 
+    @property
+    def without_forwarder(self) -> Recording:
+        """The recording without the links between component and forwarder, as a session without a forwarder has it."""
+        if not set(self.observed).intersection(FORWARDER_LINKS):
+            return self
+        # The forwarder's first connection to the proxy is no reconnection.
+        first = next((each.seq for each in self.events if each.kind == "open" and each.link == COMPONENT_TO_PROXY), None)
+        kept = tuple(event for event in self.events if event.link not in FORWARDER_LINKS and event.seq != first)
+        return replace(self, events=kept, observed=tuple(each for each in self.observed if each not in FORWARDER_LINKS))
+
     def on(self, *links: Link | str) -> tuple[Event, ...]:
-        """Return the events on some links, in order.
+        """Return the events on the given links, in order.
 
         Args:
-            links: each a `Link`, a name (``proxy>upstream``) or a pair of names.
+            links: links, link names (``proxy>upstream``) or pairs of actor names.
 
         Raises:
-            InputError: there is no such link.
+            InputError: a link is unknown.
         """
         wanted = {link(each) for each in links}
         return tuple(event for event in self.events if event.link in wanted)
@@ -91,8 +106,8 @@ class Recording:
         The events of a log keep the order in which the proxy handled them, because the log's clock can jump.
 
         Args:
-            actor: for example ``proxy``.
-            events: some of the recording's events; None for all of them.
+            actor: name of the actor, for example ``proxy``.
+            events: events to sort. None sorts all events of the recording.
         """
         given = self.events if events is None else events
         if self.clock == "log":
@@ -103,7 +118,7 @@ class Recording:
         """Return whether the link from `sender` to `receiver` was observed.
 
         Raises:
-            InputError: there is no such link.
+            InputError: the link is unknown.
         """
         return link((sender, receiver)) in self.observed
 
@@ -129,7 +144,7 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path | str) -> Recording:
-        """Read the first recording of the JSONL file at `path`; see `read_recordings`."""
+        """Return the first recording in the JSONL file at `path`. See `read_recordings`."""
         for recording in read_recordings(path):
             return recording
         raise InputError(str(path), "holds no recording", "the first line of one is its header")
@@ -137,12 +152,12 @@ class Recording:
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with one row per event.
 
-        Columns: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON). Times are nullable
-        Int64 nanoseconds.
+        The columns are seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at and payload (JSON). Times are
+        nullable Int64 nanoseconds.
         """
-        import pandas as pd  # imported here because the import is slow
+        import pandas as pd  # Imported here because the import is slow.
 
-        text = pd.StringDtype("python")  # Arrow's text cannot hold a lone surrogate
+        text = pd.StringDtype("python")  # Arrow strings cannot contain a lone surrogate.
         records = [event.to_json() for event in self.events]
         payloads = [dump({key: each[key] for key in ("json", "binary", "text") if key in each}) for each in records]
         return pd.DataFrame(
@@ -164,27 +179,27 @@ def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
     """Write recordings in order into one JSONL file, compressed if its name ends in ``.gz``."""
     path = path_of("path", path)
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
-    # The gzip header gets no time stamp, so that equal recordings result in equal files.
+    # A gzip header without a time stamp makes the files of equal recordings equal.
     write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
-    """Read all recordings of the JSONL file at `path`, in order; see `iter_recordings`."""
+    """Return all recordings in the JSONL file at `path`, in order. See `iter_recordings`."""
     return list(iter_recordings(path))
 
 
 def iter_recordings(path: Path | str, progress: Progress | None = None) -> Iterator[Recording]:
-    """Yield the recordings of a JSONL file, compressed or not, in order.
+    """Yield the recordings in a JSONL file, compressed or not, in order.
 
-    A last line that was cut is dropped and reported in `Recording.notes`; `complete` is then False.
+    A truncated last line is dropped and reported in `Recording.notes`. An unfinished recording has `complete` False.
 
     Args:
-        path: the file.
-        progress: called with the number of bytes read and the size of the file.
+        path: path of the file.
+        progress: called with the number of bytes read and the size of the file in bytes.
 
     Raises:
-        InputError: the file cannot be read, does not begin with a header, a line before the last is invalid, or a compressed
-            file has more than `gzip_reader.UNPACKED_LIMIT` bytes.
+        InputError: the file cannot be read or does not start with a header, a line before the last line is invalid, or a
+            compressed file decompresses to more than `gzip_reader.UNPACKED_LIMIT` bytes.
     """
     reading = _Reading()
     ahead: tuple[int, str] | None = None
@@ -200,15 +215,15 @@ def iter_recordings(path: Path | str, progress: Progress | None = None) -> Itera
 
 
 class _Reading:
-    """The recording in progress while a JSONL file is read, and its events."""
+    """The state while a JSONL file is read: the current recording and its events so far."""
 
     def __init__(self) -> None:
         self.open: Recording | None = None
         self.events: list[Event] = []
-        self.ended = True  # True before the first header and after a closing line
+        self.ended = True  # True before the first header and after a closing line.
 
     def close(self) -> Iterator[Recording]:
-        """Yield the recording in progress with its events, if there is one, and clear the state."""
+        """Yield the current recording with its events, if there is one, and clear the state."""
         if self.open is not None:
             yield replace(self.open, events=tuple(self.events), complete=self.ended)
         self.open = None
@@ -234,7 +249,7 @@ class _Reading:
                 self.events.append(Event.from_json(record))
         except (ValueError, RecursionError) as error:
             if last and self.open is not None and not isinstance(error, InputError):
-                # A cut line after a closing line is the header of another recording, so this one stays complete.
+                # A truncated line after a closing line is another recording's header, so this recording stays complete.
                 note = f"line {number} {CUT} {len(line)} characters and is dropped"
                 self.open = replace(self.open, notes=(*self.open.notes, note))
             elif not isinstance(error, InputError):
@@ -246,7 +261,7 @@ class _Reading:
 
 
 def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
-    """Yield the lines of a file without line ends. A compressed file that was cut is read up to the cut."""
+    """Yield the lines of a file without line ends. A truncated compressed file is read up to its end."""
     rest: list[bytes] = []
     try:
         with Unpacked(path, progress, UNPACKED_LIMIT) as file:

@@ -1,6 +1,6 @@
-"""The folder of the reproduction's React app: its files, its npm packages, and the checkout of the component.
+"""Prepare the folder of the reproduction's React app: its files, its npm packages, and the checkout of the component.
 
-The app's sources are data of this package (`voicerace/repro_app`). A folder that exists is used as it is, so that a user can
+The app's sources are data of this package (`voicerace/repro_app`). An existing folder is used unchanged, so that a user can
 change the app and run it again.
 """
 
@@ -19,7 +19,7 @@ from voicerace.errors import InputError
 __all__ = ["BROWSERS", "Programs", "built_checkout", "install", "make_folder", "programs"]
 
 SOURCES: Final = Path(__file__).parents[2] / "repro_app"
-#: Names of Chromium, in the order in which they are looked for. `run.mjs` of the app has the same list.
+#: Names of Chromium's program, in the order in which `programs` looks for them. `run.mjs` of the app has the same list.
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _COMPONENT: Final = Path("dist/index.esm.js")
 _FORWARDER: Final = Path("src/attach-upgrade.js")
@@ -52,7 +52,7 @@ def programs() -> Programs:
 
 
 def built_checkout(directory: Path) -> Path:
-    """Return the absolute path of a checkout that holds the built component, the forwarder and its dependencies.
+    """Return the absolute path of a checkout with the built component, the forwarder and the forwarder's dependencies.
 
     Raises:
         InputError: one of them is missing.
@@ -69,10 +69,10 @@ def built_checkout(directory: Path) -> Path:
 
 
 def make_folder(folder: Path) -> bool:
-    """Write the app's files to `folder` and return True; return False if the folder holds an app already.
+    """Write the app's files to `folder` and return True; return False if the folder already contains an app.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder contains other files, or cannot be written.
     """
     if (folder / "run.mjs").is_file():
         return False
@@ -86,7 +86,7 @@ def make_folder(folder: Path) -> bool:
 
 
 def install(folder: Path, npm: str) -> bool:
-    """Install the packages of the lock file and return True; return False if they are installed.
+    """Install the packages of the lock file and return True; return False if they are already installed.
 
     Raises:
         InputError: npm failed.
@@ -115,7 +115,7 @@ def install(folder: Path, npm: str) -> bool:
 
 
 def _reason(output: str) -> str:
-    """Return the first line of npm's errors that is more than a code."""
+    """Return the first line of npm's errors that contains more than a code."""
     lines = [line.partition("error")[2].strip() for line in output.splitlines() if line.startswith("npm error")]
     told = [line for line in lines if line and not line.startswith(("code ", "errno ", "A complete log"))]
     return (told or lines or ["no reason given"])[0][:200]

@@ -1,9 +1,9 @@
-"""Runs the reproduction's React app in Chromium, records both sides of its proxy, and judges the sessions.
+"""Run the reproduction's React app in Chromium, record both sides of its proxy, and judge the sessions.
 
     browser -> the checkout's forwarder -> relay -> the checkout's proxy -> relay -> the mock
 
-`run.mjs` of the app starts forwarder and browser. It is the command of a `capture`, so its recordings, pairing and verdicts are
-those of `voicerace capture`.
+`run.mjs` of the app starts forwarder and browser. It is the command of a `capture`, so recordings, pairing and verdicts are
+made as in `voicerace capture`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from voicerace.units import ms, ns
 
 __all__ = ["ACT_MS", "CAUSES", "AppRun", "Expected", "expected", "play_app", "results"]
 
-#: Name of what the app does besides -> description.
+#: Name of the app's additional action -> description.
 CAUSES: Final[Mapping[str, str]] = {
     "none": "nothing else",
     "retry": "the app sends each result again after repeat_ms",
@@ -49,9 +49,9 @@ CAUSES: Final[Mapping[str, str]] = {
 ACT_MS: Final = 100
 _REALTIME: Final = "/v1/realtime?model=gpt-realtime"
 _LOG: Final = "app.jsonl"
-#: Time in ms added to the session's deadline, so that the browser leaves after it.
+#: Time in ms added to the session's deadline, so that the browser stays open beyond the deadline.
 _MARGIN_MS: Final = 1_000
-#: Least uncertainty in ms of the measured times. A relay does not see when a program beside it handles a message.
+#: Minimum uncertainty of the measured times in ms. A relay does not observe the time at which a program handles a message.
 _LEAST_ROOM_MS: Final = 4.0
 
 
@@ -61,8 +61,8 @@ class AppRun:
 
     Attributes:
         captured: the capture.
-        sessions: its sessions with a recording; one per connection of a component.
-        notes: what the app saw and did, ``{"at", "type", "text"}``.
+        sessions: the recorded sessions, one per connection of a component.
+        notes: the app's log of its callbacks and actions as ``{"at", "type", "text"}``.
     """
 
     captured: Captured
@@ -76,14 +76,14 @@ class AppRun:
 
 @dataclass(frozen=True)
 class Expected:
-    """The models' answer to the results of a run.
+    """Behaviour of the models for the results of a run.
 
     Attributes:
-        outcomes: outcomes in virtual time, if the host sends the same results at the same times. The first is that of the
-            measured times, the others those of times that differ by up to `room_ms`.
-        room_ms: uncertainty of the measured times in ms: how late programs handled messages in this run.
-        gap_ms: gap in ms that was measured and used.
-        results: number of results that the model of the component sends; None if it does not cover the cause.
+        outcomes: outcomes in virtual time, if the host sends the same results at the same times. The first uses the measured
+            times. The others use times that differ by up to `room_ms`.
+        room_ms: uncertainty of the measured times in ms: the delay with which programs handled messages in this run.
+        gap_ms: gap in ms that the models use: the last measured gap, else the session's.
+        results: number of results that the model of the component sends; None if the model does not cover the cause.
     """
 
     outcomes: tuple[str, ...]
@@ -103,7 +103,7 @@ def play_app(
     strict: bool = False,
     cause: str = "none",
 ) -> AppRun:
-    """Run the app once and return what was recorded.
+    """Run the app once and return its recorded sessions.
 
     Args:
         app: folder of the app with installed packages.
@@ -142,7 +142,7 @@ def play_app(
 
 
 def results(recording: Recording) -> list[GivenResult]:
-    """Return the results of the first call in a recording, in order; without a call all results, from the first one on."""
+    """Return the results of a recording's first call, timed from the call; without a call, all, timed from the first."""
     since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:
@@ -156,11 +156,11 @@ def results(recording: Recording) -> list[GivenResult]:
 
 
 def expected(session: SessionConfig, recording: Recording, *, strict: bool, cause: str) -> Expected | None:
-    """Return the models' answer to the results of a recording; None without a call and a result.
+    """Play the models with the results of a recording; return None without a call and a result.
 
     Args:
         session: handler and times of the run.
-        recording: the run. Its results and its gap are used.
+        recording: recording of the run, which gives the results and the gap.
         strict, cause: as in `play_app`.
     """
     found = _at_api(recording)
@@ -182,7 +182,7 @@ def expected(session: SessionConfig, recording: Recording, *, strict: bool, caus
 
 
 def _at_api(recording: Recording) -> list[GivenResult]:
-    """Return the results of the first call, with the times at which they reached the API, from the end of its arguments on."""
+    """Return the results of the first call, with their times at the API in ms since the call's arguments were complete."""
     since, call, found = None, None, []
     for event in recording.events:
         if not isinstance(event.payload, Mapping) or event.sent_ns is None:
@@ -196,7 +196,7 @@ def _at_api(recording: Recording) -> list[GivenResult]:
 
 
 def _proxy_delay_ms(recording: Recording) -> float:
-    """Return the longest time in ms from a result at the host's relay to its item at the API's relay."""
+    """Return the longest time in ms from a result at the host's relay to the result's item at the API's relay."""
     arrived = [e.received_ns for e in recording.events if e.type == "FunctionCallResponse" and e.received_ns is not None]
     passed = [
         event.sent_ns
@@ -225,7 +225,7 @@ def _notes(log: Path) -> list[Mapping[str, Any]]:
 
 @contextmanager
 def _variables(**values: str) -> Iterator[None]:
-    """Set environment variables for the command of a capture."""
+    """Set environment variables for a capture's command while the context is open."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""Serves the mock Realtime API in a thread, beside a capture that runs in the main thread."""
+"""Serve the mock Realtime API in a thread while a capture runs in the main thread."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from voicerace.trace.recording import UPSTREAM_LINKS
 
 __all__ = ["MockThread"]
 
-#: Maximum time in s to start and to stop the server.
+#: Maximum time in s to start the server, and to stop it.
 _PATIENCE_S = 10.0
 
 
 class MockThread:
-    """The mock on a free port of 127.0.0.1, while the context is open. Each connection is a session of its own.
+    """Serves the mock on a free port of 127.0.0.1 while the context is open. Each connection is a separate session.
 
     Args:
         session: the mock's plan, times and knobs.

@@ -1,9 +1,9 @@
 """Pair the recorded connections of a proxy into sessions. A proxy opens one upstream connection per host connection.
 
-Pairs are chosen by three criteria. Times: an upstream connection is opened while the host's connection is open, in the same
-order. Contents: a message on one connection has the same content as its cause, an earlier message on the other; user texts
-and results go from the host to the API, function calls from the API to the host. Delays: among pairs with equal contents,
-the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
+Pairs are chosen by three criteria. Times: upstream connections are opened in the order of the host connections, each while its
+host connection is open. Contents: a message on one connection has the content of its cause, an earlier message on the other
+connection. User texts and results go from the host to the API, function calls from the API to the host. Delays: among pairs
+with equal contents, the pair with the shorter delay between cause and effect is chosen. An uncertain pair has a note.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MISFIT: Final = "the contents of the host's and the upstream's connection do not
 
 
 class SharedContent(NamedTuple):
-    """Content of a message that the proxy forwards: a user text, or the id of a function call or of a result's call."""
+    """Content of a message that the proxy forwards: a user text, the id of a function call, or the call id of a result."""
 
     kind: str
     key: str
@@ -68,7 +68,7 @@ class _Fit(NamedTuple):
 
 
 def trace(path: Path, recording: Recording) -> Trace:
-    """Return the trace of a connection's recording."""
+    """Extract the properties of a connection from its recording."""
     opened = int(recording.provenance.get("opened_ns", 0))
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     ended = any(event.kind != "message" for event in recording.events)
@@ -82,7 +82,7 @@ def trace(path: Path, recording: Recording) -> Trace:
 
 
 def pair(traces: Sequence[Trace]) -> list[PairedSession]:
-    """Return the sessions in order of their start; an unmatched connection is a session of its own."""
+    """Return the sessions in order of their start. An unmatched connection is a separate session."""
     hosts = sorted((each for each in traces if each.side == "host"), key=lambda each: each.opened_ns)
     upstreams = sorted((each for each in traces if each.side == "upstream"), key=lambda each: each.opened_ns)
     tried = {(h, u): _fit(host, up) for h, host in enumerate(hosts) for u, up in enumerate(upstreams)}
@@ -112,7 +112,7 @@ def pair(traces: Sequence[Trace]) -> list[PairedSession]:
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally; None if it is certain."""
+    """Return why the pair of host `h` is uncertain: contents differ or another pairing fits equally. None if certain."""
     if h not in chosen:
         return None
     u = chosen[h]
@@ -129,12 +129,12 @@ def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fi
 
 
 def _fit(host: Trace, upstream: Trace) -> _Fit | None:
-    """Return how well two connections match; None if they cannot belong to one session."""
+    """Return the fit of two connections; None if they cannot belong to one session."""
     if not _overlap(host, upstream):
         return None
     effects = without = delay = 0
     causes: dict[SharedContent, list[int]] = defaultdict(list)
-    # A cause precedes an effect with the same time.
+    # Sort a cause before an effect with the same time.
     both = [(at, content.kind == "call", content) for at, content in host.contents]
     both += [(at, content.kind != "call", content) for at, content in upstream.contents]
     for at, is_effect, content in sorted(both):
@@ -162,7 +162,7 @@ def _contents(event: Event) -> Iterator[SharedContent]:
         case ("component", "InjectUserMessage"):
             yield SharedContent("text", str(payload.get("content")))
         case ("component", "Settings"):
-            # The proxy sends the history in Settings to the API as items.
+            # The proxy sends the history in Settings to the API as conversation items.
             for message in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
                 if _map(message).get("role") == "user":
                     yield SharedContent("text", str(_map(message).get("content")))
@@ -190,12 +190,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
-    """Join the recordings of a session's connections; times are counted from the opening of the first connection.
+    """Join the recordings of a session's connections. Times are counted from the opening of the first connection.
 
     Args:
         recordings: recordings of the connections, the host's first.
         number: number of the session, used in its name.
-        note: why the pairing is uncertain; None if it is certain.
+        note: reason why the pairing is uncertain; None if it is certain.
     """
     opened = [int(each.provenance.get("opened_ns", 0)) for each in recordings]
     first = min(opened)

@@ -1,4 +1,4 @@
-"""Run a command with relays that record its connections, then join the recordings into sessions and judge each session.
+"""Run a command with relays that record its connections, join the recordings into sessions, and judge each session.
 
 While the command runs, the folder contains one recording per connection. Afterwards it contains one recording per session.
 If the capture is killed, the recordings of the connections remain readable.
@@ -51,7 +51,7 @@ class WatchedSession:
     """One session of a capture.
 
     Attributes:
-        number: number of the session, from 1, in order of their start.
+        number: number of the session, from 1, in order of the sessions' start.
         file: file of the session's recording.
         verdict: verdict of the session.
         events: number of recorded events.
@@ -75,11 +75,12 @@ class Captured:
 
     Attributes:
         folder: folder of the capture.
-        status: exit status of the command, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
+        status: exit status of the command; 128 + N if signal N ended the command; 2 instead of 0 if the sessions cannot be
+            written.
         sessions: sessions in order of their start.
         added_ms: side -> ``median`` and ``p99`` of the latency in ms that the relay added, and the numbers of ``messages``
             and ``connections``.
-        unread: one text per file that could not be read or written, with the reason.
+        unread: reason for each file that could not be read or written, one text per file.
     """
 
     folder: Path
@@ -106,7 +107,7 @@ def capture(
         host: ``LISTEN=TARGET`` of the relay between component and proxy; None for no relay.
         upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay.
         out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
-        allow_origins: origins of web pages that may connect, in addition to those of this machine.
+        allow_origins: origins of web pages that may connect, in addition to origins on this machine.
         listening: function that is called with {side: URL} before the command starts.
         refused: function that is called with the reason when a relay refuses a web page or a host name.
 
@@ -135,7 +136,7 @@ def capture(
 
 
 def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
-    """Return the initial content of `run.json`, which contains neither the paths of URLs nor the command's arguments."""
+    """Return the initial content of `run.json` without the paths of URLs and the command's arguments."""
     at = {each.side: {"listen": f"{each.host}:{each.port}", "target": each.target} for each in specs}
     target = {"proxy" if each.side == "host" else "upstream": [{"name": each.target}] for each in specs}
     return {
@@ -159,7 +160,7 @@ def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _folder(out: Path | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """Create the capture's folder and yield it; remove it if the capture cannot start."""
+    """Create the capture's folder and yield its path. Remove the folder if the capture cannot start."""
     existed = out is not None and out.exists()
     with new_folder(out, info["parameters"]) as folder:
         _write_info(folder, info)
@@ -232,7 +233,7 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
         file = folder / RECORDINGS / f"session-{number:03d}.jsonl"
         write_text(file, "".join(line + "\n" for line in recording.lines()))
         for each in found.traces:
-            each.path.unlink()  # the session's file contains its events
+            each.path.unlink()  # the session's file contains this connection's events
         for side, times in added.items():
             actor = "component" if side == "host" else "upstream"
             times += added_ns(replace(recording, events=tuple(e for e in recording.events if actor in e.link)))
@@ -260,7 +261,7 @@ def _watched(number: int, file: Path, recording: Recording, found: PairedSession
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Untrusted payloads can have any structure. The other sessions are still judged.
+        # Untrusted payloads can have any structure. An error must not prevent the verdicts of the other sessions.
         why = f"the recording has messages that cannot be judged ({type(error).__name__})"
         verdict = Verdict("unknown", None, None, (), why)
     notes = list(recording.notes)
@@ -293,7 +294,7 @@ def _session_json(session: WatchedSession, recording: Recording) -> dict[str, An
 
 
 def _spread(times: Sequence[int]) -> dict[str, Any]:
-    """Return the number of times in ns, their median in ms, and their 99th percentile (nearest rank) in ms."""
+    """Return the number of `times` (ns), their median in ms, and their 99th percentile (nearest rank) in ms."""
     ordered = sorted(times)
     if not ordered:
         return {"messages": 0, "median": None, "p99": None}

@@ -1,7 +1,7 @@
-"""Tests as a client whether an API has the behaviour that the models assume, with one small experiment per fact.
+"""Tests, as a client, whether an API behaves as the models assume, with one small experiment per fact.
 
-So far the experiments ran against this project's mock, and against a stand-in that checks TLS, key and fields as strictly as
-the API reference requires. They never ran against OpenAI's API.
+So far the experiments ran against this project's mock, and against a stand-in that checks TLS, key and fields as strictly
+as the API reference requires. They have not run against OpenAI's API.
 """
 
 from voicerace.conformance.contract.result import Contract, FactResult

@@ -24,12 +24,12 @@ __all__ = ["AddressApi", "AskedEndpoint", "MockApi"]
 _REMOTE: Final = Patience(15.0, 2.0)
 #: Timeouts in seconds for the mock, in addition to its own times.
 _LOCAL: Final = Patience(5.0, 0.3)
-#: Number of draws of a time. Their maximum estimates the longest value.
+#: Number of draws of a random time. The maximum of the draws estimates the longest value.
 _DRAWS: Final = 20
 
 
 class AskedEndpoint(UpstreamEndpoint):
-    """Serves one connection with a mock upstream that has no plan (`AskedUpstream`)."""
+    """Serves one connection with a mock upstream without a plan (`AskedUpstream`)."""
 
     def _host(self, name: str, actor: Actor) -> ActorHost:
         times = self.session.times
@@ -62,12 +62,12 @@ class MockApi:
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self.server.__aexit__(None, error, None)
         for endpoint in self.endpoints:
-            # An exception in the mock is a bug, so it must not count as an answer.
+            # an exception in the mock is a bug, so it must not count as an answer
             if endpoint.actor_host is not None and endpoint.actor_host.broken is not None and error is None:
                 raise endpoint.actor_host.broken
 
     async def dial(self) -> ClientConnection:
-        # The endpoint's own recording is not kept, because an experiment records the client's side.
+        # the endpoint's recording is discarded, because an experiment records the client's side
         endpoint = AskedEndpoint(self.session, Recorder({}))
         self.endpoints.append(endpoint)
         return await open_connection(self.server.address + self.server.expect(endpoint))

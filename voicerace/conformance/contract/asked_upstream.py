@@ -1,4 +1,4 @@
-"""A mock upstream without a plan: the client's requests determine the content of each response, as on a real API."""
+"""A mock upstream without a plan: as on a real API, the client's request determines the content of each response."""
 
 from __future__ import annotations
 

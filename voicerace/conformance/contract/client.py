@@ -1,7 +1,7 @@
 """The client of an experiment: one connection to a Realtime API, its events, and functions that wait for events.
 
-Times are measured at the client's socket. Received events are never removed. A wait searches all received events, so it also
-finds an event that arrived before the wait. `ReceivedEvent.seq` gives the order of events.
+Times are measured at the client's socket. Received events are never removed. Functions that wait search all received
+events, so they also find an event that arrived earlier. `ReceivedEvent.seq` gives the order of events.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ConnectionGoneError(InconclusiveError):
 
 
 class Patience(NamedTuple):
-    """Timeouts in seconds: `answer_s` for an expected event, `quiet_s` for an event that should not arrive."""
+    """Timeouts in seconds: `answer_s` for an event that should arrive, `quiet_s` for an event that should not."""
 
     answer_s: float
     quiet_s: float
@@ -70,7 +70,7 @@ class ReceivedEvent:
 
     @property
     def message(self) -> Mapping[str, Any]:
-        """The payload if it is an object, else an empty object."""
+        """The payload if it is a JSON object, else an empty object."""
         return self.payload if isinstance(self.payload, Mapping) else {}
 
     @property
@@ -120,7 +120,7 @@ class Client:
     Args:
         connection: an open connection.
         recorder: recorder of all messages.
-        patience: timeouts of the waits.
+        patience: timeouts for expected and unexpected events.
 
     Attributes:
         heard: messages of the API, in order.
@@ -142,7 +142,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         if self._gone is None:
-            # The client closes the connection and ignores later messages.
+            # the client closes the connection and ignores later messages
             self._gone = ConnectionGoneError("the experiment is over", None)
             self.recorder.arrived(self.recorder.sent(PROXY_TO_UPSTREAM, "close", {"code": 1000}, "socket"))
         if self._reader is not None:
@@ -159,7 +159,7 @@ class Client:
         return f"contract_{kind}_{self._last_id}"
 
     async def send(self, event: Mapping[str, Any] | bytes) -> ReceivedEvent:
-        """Send an event and return it. An object without an `event_id` gets a new id.
+        """Send an event and return the sent message. An object without an `event_id` gets a new one.
 
         Raises:
             ConnectionGoneError: the connection has ended.
@@ -186,7 +186,7 @@ class Client:
         return next((each for each in self.heard if each.seq > first and want(each)), None)
 
     async def until(self, want: Matcher | str, since: ReceivedEvent | None = None) -> ReceivedEvent:
-        """Wait for an event after `since` and return it. An event that was already received counts.
+        """Wait for a matching event after `since` and return this event. An event that was already received counts.
 
         Raises:
             ReplyTimeoutError: the event did not arrive in time.
@@ -196,7 +196,7 @@ class Client:
         return await self._wait(wanted, str(wanted), since)
 
     async def answer(self, sent: ReceivedEvent, *wants: Matcher) -> ReceivedEvent:
-        """Wait for the answer to a sent event, which is a matching event or an error, and return it.
+        """Wait for the answer to a sent event, and return the answer: a matching event or an error.
 
         Only one sent event is unanswered at a time, so any error is the answer to this event.
 
@@ -250,7 +250,7 @@ class Client:
             self._over(closed)
 
     def _over(self, closed: ConnectionClosed) -> ConnectionGoneError:
-        """Record the end of the connection if that was not done before, and return the error to raise."""
+        """Record the end of the connection, unless it is recorded already. Return the error to raise."""
         if self._gone is None:
             if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
                 reason = why_closed(closed, "the API")

@@ -1,6 +1,6 @@
-"""Experiments with early requests: with a result before the end of the response, and next to a cancel.
+"""Experiments with early requests: after a result that may precede `response.done`, and directly after a cancel.
 
-The experiments do not wait for an answer between two sends, like a client with a race. Their answers give times in ms.
+Like a client with a race, the experiments do not wait for an answer between two sends. Their answers contain times in ms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CREATED: Final = named(realtime.RESPONSE_CREATED)
 async def result_and_create(client: Client) -> FactAnswer:
     """Send a result and a `response.create` on receipt of `response.function_call_arguments.done`.
 
-    The gap and the network determine whether the request arrives before the end of the response. The fact holds in both
+    The gap and the network determine whether the request arrives while the response is active. The fact holds in both
     cases if the API sends a refusal before `response.done`, or `response.created` after it.
     """
     active = await steps.begin(client, steps.CALL)
@@ -34,7 +34,7 @@ async def result_and_create(client: Client) -> FactAnswer:
     create = await client.send(_CREATE)
     answer = await client.answer(create, _CREATED)
     if realtime.error_of(answer.message).get("event_id") == output.message["event_id"]:
-        answer = await client.answer(answer, _CREATED)  # the API refused the result, which another fact tests
+        answer = await client.answer(answer, _CREATED)  # the API refused the result; another fact tests refused results
     done = await steps.finish(client, active)
     trace = (arguments, output, create, answer, done)
     margin_ms = ms(create.at_ns - done.at_ns)

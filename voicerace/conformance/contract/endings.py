@@ -1,4 +1,4 @@
-"""Experiments with the end of a response (cancelled or completed), and with a change of the voice after audio."""
+"""Experiments with cancelled and completed responses, and with a change of the voice after audio."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def cut_off_text_done(client: Client) -> FactAnswer:
     done = await steps.finish(client, active)
     text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
     if steps.status_of(done) != "cancelled":
-        await client.quiet(named(realtime.ERROR), sent)  # the next trial must not get the error that answers the cancel
+        await client.quiet(named(realtime.ERROR), sent)  # the next trial must not receive the error that answers this cancel
     if steps.status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
         return unknown("the text was complete before the cancel came", active, delta, sent, done)
     if text is None or text.seq > done.seq:

@@ -1,4 +1,4 @@
-"""Types of the contract: a fact, and the answer of an experiment."""
+"""Types of the contract: a fact, and an experiment's answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Known: TypeAlias = Literal["settled", "bounded", "open"]
 
 @dataclass(frozen=True)
 class FactAnswer:
-    """The answer of an experiment.
+    """An experiment's answer.
 
     Attributes:
         state: ``held``, ``broken``, or ``unknown`` if the experiment did not decide.
@@ -52,11 +52,11 @@ class Fact:
 
     Attributes:
         name: name in JSON, and stem of the recording's file name.
-        statement: behaviour of the mock without knobs, as a claim about the API.
+        statement: behaviour of the mock with default knobs, stated as a claim about the API.
         state: strength of the evidence without an experiment.
         where: heading of the fact's group in the table.
         experiment: function that tests the fact; None if there is none.
-        untried: reason why there is no experiment; empty if the fact has one or is computed from all recordings.
+        untried: reason why there is no experiment; empty if there is one, or if the fact is computed from all recordings.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Experiments with client messages: items, results of calls, audio and binary frames."""
+"""Experiments with client messages: items, results, audio and binary frames."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ async def item_active(client: Client) -> FactAnswer:
 
 @steps.repeated
 async def output_at_arguments_done(client: Client) -> FactAnswer:
-    """Send the result as early as possible. If the API refuses it, send it again at later events until it is accepted."""
+    """Send the result as early as possible.
+
+    If the API refuses the result, send it again at later events until it is accepted.
+    """
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
     sent, answer = await steps.send_result(client, arguments)

@@ -1,4 +1,4 @@
-"""Experiments with the order of a response's events.
+"""Experiments on the order of a response's events.
 
 Consecutive deltas count as one event. The order of `conversation.item.done` and `response.output_item.done` is a separate
 fact. `call_order` and `text_order` only check that `conversation.item.done` is between the end of the content and
@@ -27,7 +27,7 @@ _TEXT: Final = (
     realtime.RESPONSE_CREATED, _OUTPUT_ADDED, realtime.ITEM_ADDED, "response.content_part.added", realtime.TEXT_DELTA,
     realtime.TEXT_DONE, "response.content_part.done", _OUTPUT_DONE, realtime.RESPONSE_DONE,
 )  # fmt: skip
-#: Type of an event that ends a call's item -> short name in an answer.
+#: Type of an event that ends a call's item -> its short name in an answer.
 _ENDS: Final = {
     realtime.ARGUMENTS_DONE: "arguments.done",
     realtime.ITEM_DONE: "item.done",

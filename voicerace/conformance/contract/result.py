@@ -1,4 +1,4 @@
-"""The result of a contract run: one row per fact, the measured times and the recordings. Converts it to JSON and files."""
+"""The result of a contract run (facts, measured times, recordings), with conversion to JSON and files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FactResult:
     Attributes:
         fact: row of the table.
         state: ``held``, ``broken`` or ``unknown``.
-        seen: the observation, or the reason why there is none.
+        seen: the observation, or the reason why there is no observation.
         trace: the events of the fact's recording that decide the state.
     """
 
@@ -51,7 +51,7 @@ class Contract:
         sessions: number of connections that opened.
         rows: one row per fact, in the table's order: open, bounded, settled.
         times: name of a time -> statistics in ms.
-        recordings: name of a fact, or ``call_N`` for a session that only measures times -> recording.
+        recordings: name -> recording. The name is a fact's, or ``call_N`` for a session that only measures times.
     """
 
     upstream: str

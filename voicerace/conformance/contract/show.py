@@ -17,7 +17,7 @@ _OF_THE_MOCK: Final = (
 
 
 def contract_lines(found: Contract) -> Iterator[str]:
-    """Yield the lines of the table of facts, the counts and the times."""
+    """Yield lines with the table of facts, the counts and the times."""
     width = max(len(row.fact.statement) for row in found.rows)
     yield f"{_HEAD[0]:<{width}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
     for row in found.rows:
@@ -37,7 +37,7 @@ def contract_lines(found: Contract) -> Iterator[str]:
 
 
 def trace_lines(found: Contract) -> Iterator[str]:
-    """Yield the lines of the events that decide each tested fact, with times in ms since the start of the session."""
+    """Yield one line per event that decides a tested fact, with its time in ms since the session's start."""
     for row in found.rows:
         if not row.trace:
             continue

@@ -1,4 +1,4 @@
-"""Experiments with the slot: accepted and refused requests, the end of the slot, and responses outside the slot."""
+"""Experiments on the slot: accepted and refused requests, the time at which it is free again, and responses outside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Common steps of experiments: set up a session, send user text, request a response, and decide a race.
+"""Common steps of experiments: set up a session, send user text, request a response, and repeat a race.
 
 Every sent field is valid for the GA client events of the `openai` package (3.54), because an API can refuse unknown fields.
 Server VAD is off in every session, because its own responses would change the answers.
@@ -24,7 +24,7 @@ __all__ = [
 
 _Given = ParamSpec("_Given")
 _Trial: TypeAlias = Callable[Concatenate[Client, _Given], Awaitable[FactAnswer]]
-#: User texts that cause a long reply, a short reply and a function call.
+#: User texts that cause, in this order, a long reply, a short reply and a function call.
 LONG: Final = "Count from one to one hundred, in words, one number a line."
 SHORT: Final = "Say the word hello, and nothing else."
 CALL: Final = "What is the weather in Lisbon?"
@@ -39,9 +39,9 @@ _WEATHER: Final[Mapping[str, Any]] = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 _TIME: Final[Mapping[str, Any]] = {**_WEATHER, "name": "get_time", "description": "The local time in a city."}
-#: Maximum number of trials of an experiment that must win a race against the network.
+#: Maximum number of attempts at an experiment that must win a race against the network.
 _TRIES: Final = 3
-#: Time between two requests while the API refuses them after response.done.
+#: Time in seconds between two requests while the API refuses requests after response.done.
 _SLOT_AGAIN_S: Final = 0.1
 
 
@@ -65,12 +65,12 @@ async def ask(client: Client, event: Mapping[str, Any], want: Matcher) -> Receiv
 
 
 def update(**fields: Any) -> realtime.Message:
-    """Return a `session.update` with these fields of the session."""
+    """Return a `session.update` with `fields` in its session."""
     return realtime.update_session({"type": "realtime", **fields})
 
 
 async def set_up(client: Client, modality: Literal["text", "audio"] = "text") -> ReceivedEvent:
-    """Wait for the session, send its settings, and return `session.created`.
+    """Wait for `session.created`, send the session's settings, and return the `session.created` event.
 
     The settings are the modality, one tool and no server VAD.
     """
@@ -94,7 +94,7 @@ async def say(client: Client, text: str) -> ReceivedEvent:
 
 
 async def begin(client: Client, text: str) -> ReceivedEvent:
-    """Send a user text, request its reply (a function call if the text is `CALL`), and return `response.created`.
+    """Send a user text, request a reply (a function call if the text is `CALL`), and return `response.created`.
 
     Raises:
         InconclusiveError: no response began.
@@ -130,8 +130,8 @@ async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[
 
     Args:
         client: the connection.
-        calls: whether the response must call a function. If False, it must not.
-        tools: functions that replace those of the session for this response.
+        calls: whether the response must call a function. If False, the response must not call one.
+        tools: functions that replace the session's functions in this response.
 
     Raises: as `begin`.
     """
@@ -141,7 +141,7 @@ async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[
     while True:
         sent = await client.send(event)
         answer = await client.answer(sent, named(realtime.RESPONSE_CREATED))
-        # The API can refuse requests for some time after response.done, which another fact tests.
+        # the API can refuse requests for some time after response.done; another fact tests this time
         if not realtime.is_refusal(answer.message) or asyncio.get_running_loop().time() > until:
             break
         await asyncio.sleep(_SLOT_AGAIN_S)
@@ -190,7 +190,7 @@ def status_of(done: ReceivedEvent) -> str:
 
 
 def while_active(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> bool:
-    """Return whether the API sent an event before the end of a response."""
+    """Return whether the API sent `event` before the response's `response.done`."""
     done = client.find(named(realtime.RESPONSE_DONE, response=created.response_id))
     return done is None or event.seq < done.seq
 

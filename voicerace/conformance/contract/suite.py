@@ -1,4 +1,4 @@
-"""Runs the contract: opens one connection per experiment and some for the times, and returns one answer per fact.
+"""Runs the contract: opens one connection per experiment, and some to measure times. Returns one answer per fact.
 
 If a connection fails, the answer of its experiment is unknown, and the run continues. If the first connection does not open,
 the run ends.
@@ -34,7 +34,7 @@ __all__ = ["CALLS_ELSEWHERE", "check_contract", "sessions_needed"]
 _REPEATS: Final = {"mock": 5}
 CALLS_ELSEWHERE: Final = 3
 _AT_ONCE: Final = {"mock": 8}
-#: Number of last messages in the trace of an experiment without an answer.
+#: Number of messages in the trace of an experiment without an answer. The trace contains the last messages.
 _LAST: Final = 6
 
 
@@ -67,18 +67,21 @@ def check_contract(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Contract:
-    """Test facts on an API and return the result. In a notebook, where an event loop is running, call it in a thread.
+    """Test facts on an API and return the result.
+
+    In a notebook, where an event loop is running, call this function in a thread.
 
     Args:
         target: the mock, or an API at an address.
         session: configuration with the mock's knobs and times.
         facts: names of the facts to test; by default all.
-        repeats: number of function calls made only for the times; by default 5 with the mock and 3 with an API.
+        repeats: number of function calls only for measuring times; by default 5 with the mock and 3 with an API.
         max_sessions: maximum number of sessions; required for an API that costs money.
         at_once: number of concurrent sessions; by default 8 with the mock. With an API the default is 1, so that sessions
             do not disturb each other's times or exceed rate limits.
         patience: timeouts; by default derived from the mock's times, and 15 s with an API.
-        folder: folder for the recordings. Each recording is written when its session ends, so an interrupted run keeps them.
+        folder: folder for the recordings. Each recording is written when its session ends, so an interrupted run keeps the
+            finished recordings.
         progress: called with the numbers of finished sessions and of all sessions.
 
     Raises:
@@ -178,7 +181,7 @@ class _Run:
 
 
 async def _one_call(client: Client) -> FactAnswer:
-    """Request a function call, send its result, and request the reply. The recording is used to measure times."""
+    """Request a function call, send its result, and request the reply. Times are measured in the recording."""
     await set_up(client)
     created = await begin(client, CALL)
     arguments = await first_call(client, created)

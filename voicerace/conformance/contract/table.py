@@ -1,12 +1,12 @@
-"""Lists the facts that the models assume, each with its experiment or the reason why it has none.
+"""Facts that the models assume, each with its experiment or the reason why there is no experiment.
 
-The order is open, bounded, settled. A fact is `settled` if two or more recordings of the API in GA names (``data/api``) show
-it and none contradicts it. It is `bounded` if one recording shows it, or if recordings or published logs leave few
-possibilities. It is `open` if it is documented, reported or assumed, but no recording decides it. Each fact that is not
+The order is open, bounded, settled. A fact is `settled` if two or more recordings of the API in GA names (``data/api``)
+show it and no recording contradicts it. It is `bounded` if one recording shows it, or if recordings or published logs leave
+few possibilities. It is `open` if it is documented, reported or assumed, but no recording decides it. Each fact that is not
 settled and has an experiment has a page in docs/open-facts.
 
-A statement is the behaviour of the mock without knobs. A new knob or fact of the mock needs a new row, because the tests
-compare each knob with the answers that it must change.
+A statement describes the mock's behaviour with default knobs. A new knob or fact of the mock needs a new row, because the
+tests compare each knob with the answers that it must change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voicerace.conformance.contract.facts import Fact
 
 __all__ = ["DONE_BEFORE_RESULT", "FACTS", "TOOL_MS"]
 
-#: Duration in ms of the shortest tool that is claimed to end before response.done; source: docs/open-facts/gap.md.
+#: Shortest tool time in ms that an integrator claims to end before response.done. Source: docs/open-facts/gap.md.
 TOOL_MS: Final = 300
 #: Name of the fact that is computed from all measured gaps, without an experiment of its own.
 DONE_BEFORE_RESULT: Final = "done_before_result"

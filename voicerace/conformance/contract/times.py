@@ -1,4 +1,4 @@
-"""Computes statistics of the times in all experiments, and the fact whether response.done arrives before a result."""
+"""Statistics of the times in all experiments, and the fact whether response.done arrives before a result."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def _spread(values: list[float], with_rtt: bool) -> Spread:
 
 
 def done_before_result(gap: Spread) -> FactAnswer:
-    """Return the answer whether response.done arrives before the result of a tool of `TOOL_MS`, from the measured gaps.
+    """Decide from the measured gaps whether response.done arrives before the result of a tool of `TOOL_MS`.
 
-    The round trip has no influence on the answer, because it only delays the result. One gap of `TOOL_MS` or more shows that
+    The round trip does not affect the answer, because it only delays the result. One gap of `TOOL_MS` or more shows that
     a result can arrive first.
     """
     if gap.count < _LEAST or gap.most is None:

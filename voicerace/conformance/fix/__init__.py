@@ -1,1 +1,1 @@
-"""The fix of a checkout: edits of its proxy, component and forwarder, the patch, and the draft of an issue with evidence."""
+"""The fix for a checkout: edits of its proxy, component and forwarder, the patch, the evidence, and a draft issue."""

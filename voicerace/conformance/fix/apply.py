@@ -1,7 +1,7 @@
-"""Applies the fix to a copy of a checkout: edits of the proxy, the component and the forwarder, and the patch.
+"""Applies the fix to a copy of a checkout: edits the proxy, the component and the forwarder, and makes a patch.
 
-The edits run under Node.js with the checkout's TypeScript compiler. They are located by the structure of the source, and a
-source without the expected structure is refused with the place.
+The edits run under Node.js with the checkout's TypeScript compiler. They find their positions by the source's structure. If
+the structure differs from the expected one, the error names the position.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from voicerace.errors import InputError
 
 __all__ = ["MODULES", "PARTS", "Fix", "apply", "patch_of"]
 
-#: Folder of the edit programs and of the modules that they put beside the edited sources.
+#: Folder with the edit programs, and with the modules that they add beside the edited sources.
 MODULES: Final = Path(__file__).parent / "node"
-#: Part -> (edit program, (edited file, added file or none)). Files are relative to the checkout's root.
+#: Part -> (edit program, (edited file, added file if any)). Paths are relative to the checkout's root.
 PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "proxy": (
         "proxy.mjs",
@@ -36,7 +36,7 @@ PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "forwarder": ("forwarder.mjs", ("packages/voice-agent-backend/src/attach-upgrade.js",)),
 }
-#: Status of an edit program that refuses a source.
+#: Exit status of an edit program that refuses a source.
 _REFUSED: Final = 3
 #: Folders that are linked instead of copied, because they are large and not edited.
 _LINKED: Final = ("node_modules",)
@@ -50,8 +50,8 @@ class Fix:
     Attributes:
         directory: root of the fixed copy.
         source: hash of the proxy's source before the fix (`engine.live.source.source_hash`).
-        changed: part -> the files of the part that differ; empty if the checkout has the behaviour already.
-        patch: text of the patch, for `git apply` in the root of the checkout.
+        changed: part -> the changed files of the part; empty if the checkout already has the behaviour.
+        patch: text of the patch, for `git apply` in the checkout's root.
     """
 
     directory: Path
@@ -61,7 +61,7 @@ class Fix:
 
     @property
     def lines(self) -> tuple[int, int]:
-        """Numbers of added and removed lines of the patch."""
+        """(Number of added lines, number of removed lines) in the patch."""
         body = [line for line in self.patch.splitlines() if not line.startswith(("+++", "---"))]
         return sum(line.startswith("+") for line in body), sum(line.startswith("-") for line in body)
 
@@ -74,8 +74,8 @@ def apply(checkout: Path, out: Path) -> Fix:
         out: a new or empty folder.
 
     Raises:
-        InputError: the checkout has no proxy, no compiler or another structure; there is no Node.js; `out` is not empty, or
-            is inside the checkout.
+        InputError: the checkout has no proxy, no compiler or an unexpected structure; Node.js is missing; `out` is not
+            empty, or is inside the checkout.
     """
     root = _root(checkout)
     node = shutil.which("node")
@@ -94,7 +94,7 @@ def apply(checkout: Path, out: Path) -> Fix:
 
 
 def patch_of(old: Path, new: Path) -> Iterator[str]:
-    """Yield the lines of a patch from the files of one folder to those of another, for the files that the fix can change."""
+    """Yield the lines of a patch from folder `old` to folder `new`, for the files that the fix can change."""
     for name in sorted(name for _, files in PARTS.values() for name in files):
         before, after = _text(old / name), _text(new / name)
         if before == after:
@@ -111,7 +111,7 @@ def patch_of(old: Path, new: Path) -> Iterator[str]:
 
 
 def _root(checkout: Path) -> Path:
-    """Return the root of the repository that contains a proxy's package."""
+    """Return the root of the repository that contains the proxy's package."""
     package = package_of(checkout)
     root = package.parent.parent
     component = root / PARTS["component"][1][0]

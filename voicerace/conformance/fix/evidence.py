@@ -1,4 +1,4 @@
-"""The evidence for a fix: sessions of the acceptance check and of findings before and after it, and its cost in latency."""
+"""The evidence for a fix: sessions of the acceptance check and findings before and after it, and the added latency."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.model.catalog.releases import FIXED
 
 __all__ = ["DRAWS", "Cost", "Evidence", "Played", "all_findings", "cost_of", "evidence_of"]
 
-#: Number of drawn sessions for the cost in latency.
+#: Number of drawn sessions from which the added latency is computed.
 DRAWS: Final = 200
 
 
@@ -99,7 +99,7 @@ def evidence_of(
 
 
 def cost_of(release: str, draws: int = DRAWS) -> Cost:
-    """Return the cost in latency of the fix, with the times recorded at the real API (handler `return`, scenario `single`)."""
+    """Return response latencies before and after the fix, with recorded times (handler `return`, scenario `single`)."""
 
     def latencies(tag: str) -> list[float | None]:
         sessions = (SessionConfig.of(release=tag, profile=RECORDED, seed=seed) for seed in range(draws))

@@ -1,4 +1,4 @@
-"""The draft of the follow-up issue for the maintainers, in Markdown."""
+"""The draft of a follow-up issue for the proxy's maintainers, in Markdown."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from voicerace.model.catalog.gate_rules import RULES
 
 __all__ = ["follow_up"]
 
-#: Part of a fix -> its effect.
+#: Part of a fix -> effect of its change.
 _PARTS: Final = {
     "proxy": "proxy: a gate decides when `response.create` is sent; user text waits until the session is configured",
     "component": "component: one result per call, whichever function sends it; the default answer waits 20 s",
     "forwarder": "forwarder: messages that arrive before its connection to the proxy is open are kept",
 }
-# The result is Markdown, not HTML.
+# no HTML escaping, because the result is Markdown
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,

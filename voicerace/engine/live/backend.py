@@ -48,6 +48,9 @@ class Backend:
             installed, or the proxy did not listen. In that case, the message contains the last line of the proxy's output.
     """
 
+    #: Name of the program in errors.
+    what = "proxy"
+
     def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:
         self.directory = directory
         self.package = package_of(directory)
@@ -77,21 +80,16 @@ class Backend:
     def __enter__(self) -> Self:
         node = shutil.which("node")
         if node is None:
-            raise InputError("proxy", "no node on the PATH", "a checkout's proxy needs Node.js 20")
+            raise InputError(self.what, "no node on the PATH", "a checkout's programs need Node.js 20")
         if not (self.package / "node_modules" / "tsx").exists():
-            raise InputError("proxy", "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
+            raise InputError(self.what, "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
         self.port = free_port()
         self._log = self._log_path.open("ab") if self._log_path else tempfile.TemporaryFile()
         environment = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
         environment |= dict.fromkeys(_EMPTY, "")
-        environment |= {
-            "OPENAI_API_KEY": PLACEHOLDER_KEY,
-            "OPENAI_PROXY_PORT": str(self.port),
-            "OPENAI_REALTIME_URL": self.upstream_url,
-            "LOG_LEVEL": "debug",
-        }
+        environment |= self._variables()
         self._child = subprocess.Popen(  # noqa: S603 - the program is the one the user names
-            [node, "--import", "tsx", "scripts/openai-proxy/run.ts"],
+            [node, *self._arguments()],
             cwd=self.package,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -108,6 +106,19 @@ class Backend:
 
     def __exit__(self, *_: object) -> None:
         self._end()
+
+    def _arguments(self) -> list[str]:
+        """Return the arguments for Node.js."""
+        return ["--import", "tsx", "scripts/openai-proxy/run.ts"]
+
+    def _variables(self) -> dict[str, str]:
+        """Return the program's own environment variables."""
+        return {
+            "OPENAI_API_KEY": PLACEHOLDER_KEY,
+            "OPENAI_PROXY_PORT": str(self.port),
+            "OPENAI_REALTIME_URL": self.upstream_url,
+            "LOG_LEVEL": "debug",
+        }
 
     async def end(self) -> None:
         """End the process without blocking the event loop, even if the caller is cancelled.
@@ -132,7 +143,7 @@ class Backend:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.05)
-        raise InputError("proxy", f"it did not listen within {self.patience_s:g} s", f"its last output: {self._last_line()}")
+        raise InputError(self.what, f"it did not listen within {self.patience_s:g} s", f"its last output: {self._last_line()}")
 
     def _last_line(self) -> str:
         if self._log is None or self._log_path is not None:
@@ -161,7 +172,7 @@ class Backend:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
+    """Return a TCP port of this machine that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

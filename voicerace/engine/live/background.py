@@ -12,18 +12,29 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from voicerace.engine.live.clock import new_loop, side_by_side
-from voicerace.engine.live.play import Live
 from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import Recording
 
-__all__ = ["Share", "play", "play_all", "play_shares"]
+__all__ = ["Engine", "Share", "play", "play_all", "play_shares"]
 
 _Key = TypeVar("_Key")
+
+
+class Engine(Protocol):
+    """An engine that plays sessions while its context is open."""
+
+    async def __aenter__(self) -> Engine: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def play(self, session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording: ...
+
+
 #: (function that makes an engine, sessions for that engine), with each session as (key chosen by the caller, configuration).
-Share: TypeAlias = tuple[Callable[[], Live], Sequence[tuple[_Key, SessionConfig]]]
+Share: TypeAlias = tuple[Callable[[], Engine], Sequence[tuple[_Key, SessionConfig]]]
 #: Thread switch interval of Python in seconds. The default of 5 ms would be a measurable delay.
 _SWITCH_S: Final = 0.0005
 #: Time in seconds between the starts of sessions. A start takes about 10 ms of processor time, so simultaneous starts would
@@ -31,14 +42,16 @@ _SWITCH_S: Final = 0.0005
 _START_SPACING_S: Final = 0.02
 
 
-def play(live: Callable[[], Live], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
+def play(
+    live: Callable[[], Engine], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None
+) -> Recording:
     """Play one session and return its recording. See `play_all` for the arguments."""
     with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
         return next(played)[1]
 
 
 def play_all(
-    live: Callable[[], Live],
+    live: Callable[[], Engine],
     sessions: Iterable[tuple[_Key, SessionConfig]],
     at_once: int = 1,
     unfinished: Callable[[Recording], None] | None = None,
@@ -129,7 +142,7 @@ async def _shares(
 
 
 async def _work(
-    live: Callable[[], Live],
+    live: Callable[[], Engine],
     sessions: Sequence[tuple[_Key, SessionConfig]],
     at_once: int,
     put: Callable[[tuple[_Key, Recording]], None],

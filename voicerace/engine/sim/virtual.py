@@ -19,12 +19,15 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import RANK, RENEWED, Actor, Effects, SetTimer
+from voicerace.model.actors.actor import ENDS_AT_FORWARDER, RANK_WITH_FORWARDER, RENEWED, Actor, Effects, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.user import User
 from voicerace.trace.recording import (
     COMPONENT_TO_APP,
+    COMPONENT_TO_FORWARDER,
     COMPONENT_TO_PROXY,
+    FORWARDER_LINKS,
+    FORWARDER_TO_COMPONENT,
     LINKS,
     PROXY_TO_COMPONENT,
     PROXY_TO_UPSTREAM,
@@ -40,6 +43,7 @@ __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
 #: Links whose messages the user observes: when they are sent, or when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
+_SEEN_LEAVING_WITH_FORWARDER = frozenset({COMPONENT_TO_FORWARDER, PROXY_TO_UPSTREAM})
 _SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
 #: Maximum number of steps of a session, more than any scenario needs. Stops models that loop.
 _MAX_STEPS = 200_000
@@ -50,11 +54,9 @@ class _Channel:
     """Link of a running session.
 
     Attributes:
-        link: name of the link.
-        sender: actor that sends.
-        receiver: actor that receives.
-        delay_ns: delay of each message in ns.
-        wire: whether a schedule can set the delay of each message.
+        link, sender, receiver: its name and its ends. `sender` is the receiver's name for the sender.
+        delay_ns: delay of a message.
+        wire: a schedule can set the delay of each message.
         priority: see `_priority`.
         deliver: the receiver's method for a message.
         seen_leaving: whether the user observes messages when they are sent.
@@ -79,11 +81,12 @@ _Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 
 def _priority(receiver: str, sender: str | None) -> int:
-    """Return the position in a round: by receiver, then by sender. A timer has no sender and comes before messages."""
-    return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
+    """Position within a round: by receiver; then its timers (no sender), then messages by sender."""
+    rank = RANK_WITH_FORWARDER
+    return 100 * rank[receiver] + (0 if sender is None else 10 + rank[sender])
 
 
-_TIMER_PRIORITY = {name: _priority(name, None) for name in RANK}
+_TIMER_PRIORITY = {name: _priority(name, None) for name in RANK_WITH_FORWARDER}
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ class VirtualEngine(Interpreter):
         self._heap: list[_Due] = []
         self._number = 0
         self._cause = -1
+        #: Whether the forwarder's present connection to the proxy was opened.
+        self._connected = False
         self._timers: dict[tuple[str, str], int] = {}
         #: Number of the first message of each link on the current connection. Earlier messages are dropped when they arrive.
         self._since: dict[Link, int] = {}
@@ -129,9 +134,10 @@ class VirtualEngine(Interpreter):
         self._done: list[_Due] = []
         self._held: list[_Due] = []
         self._seen: set[int] = set()
+        self._forwarder = "forwarder" in self.actors
         self._channels = self._all_channels()
         self._reader = Reader.of(session.times, session.seed)
-        self._to_host = self._channels["proxy"]["component"]
+        self._to_host = self._channels["forwarder" if self._forwarder else "proxy"]["component"]
         if schedule is None and session.cursor is not None:
             self._cursor: ScheduleCursor | None = session.cursor
         else:
@@ -148,20 +154,28 @@ class VirtualEngine(Interpreter):
             PROXY_TO_UPSTREAM: upstream // 2,
             UPSTREAM_TO_PROXY: upstream - upstream // 2,
         }
-        channels: dict[str, dict[str, _Channel]] = {name: {} for name in RANK}
+        if self._forwarder:
+            # The forwarder runs beside the proxy, so the network is between component and forwarder.
+            delays_ns[COMPONENT_TO_FORWARDER] = delays_ns.pop(COMPONENT_TO_PROXY)
+            delays_ns[FORWARDER_TO_COMPONENT] = delays_ns.pop(PROXY_TO_COMPONENT)
+        channels: dict[str, dict[str, _Channel]] = {name: {} for name in RANK_WITH_FORWARDER}
         watched = self._observe is not None
-        for link in LINKS:
-            sender, receiver = link
-            channels[sender][receiver] = _Channel(
-                link, sender, receiver, delays_ns.get(link, 0), link in delays_ns, _priority(receiver, sender),
-                self.actors[receiver].message, watched and link in _SEEN_LEAVING, watched and link in _SEEN_ARRIVING,
+        leaving = _SEEN_LEAVING_WITH_FORWARDER if self._forwarder else _SEEN_LEAVING
+        for link in self._links:
+            ends = ENDS_AT_FORWARDER.get(link) if self._forwarder else None
+            sender, receiver, name, to = ends or (*link, *link)
+            channels[sender][to] = _Channel(
+                link, name, receiver, delays_ns.get(link, 0), link in delays_ns, _priority(receiver, sender),
+                self.actors[receiver].message, watched and link in leaving, watched and link in _SEEN_ARRIVING,
             )  # fmt: skip
         return channels
 
     def run(self) -> Recording:
         """Run the session to its end and return its recording."""
-        for name in RANK:
-            self.apply(name, self.actors[name].start())
+        for name in RANK_WITH_FORWARDER:
+            # With a forwarder, proxy and upstream start when its connection to the proxy opens.
+            if name in self.actors and not (self._forwarder and name in RENEWED):
+                self.apply(name, self.actors[name].start())
         heap, done = self._heap, self._done
         while heap or self._held:
             if not heap:
@@ -175,7 +189,11 @@ class VirtualEngine(Interpreter):
             self._process(due)
             if len(done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
-        return Recording(tuple(self._log), self.session.provenance(), clock="virtual", observed=LINKS)
+        return Recording(tuple(self._log), self.session.provenance(), clock="virtual", observed=self._links)
+
+    @property
+    def _links(self) -> tuple[Link, ...]:
+        return (*LINKS, *FORWARDER_LINKS) if self._forwarder else LINKS
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
@@ -183,7 +201,7 @@ class VirtualEngine(Interpreter):
         found = []
         for time, _, _, number, cause, channel, what in self._done:
             if channel is not None:
-                found.append((number, time, channel.link.receiver, str(channel.link), cause))
+                found.append((number, time, channel.receiver, str(channel.link), cause))
             else:
                 found.append((number, time, what[0], f"timer {what[1].partition(':')[0]}", cause))
         return found
@@ -257,19 +275,31 @@ class VirtualEngine(Interpreter):
         channel.open = False
 
     def open(self, actor: str, to: str) -> None:
-        """Renew the proxy and the upstream. Unlike a real connection, the new connection opens at once."""
-        if self._reader is not None:
+        """Renew the proxy and the upstream. The connection opens at once, unlike a real one.
+
+        With a forwarder, the component's connection renews the forwarder. The forwarder's own connection starts the others.
+        """
+        if self._reader is not None and actor == "component":
             self._reader.reconnected()
+        if actor == "forwarder" and not self._connected:
+            self._connected = True
+            self._log.append(Event(len(self._log), COMPONENT_TO_PROXY, "open", self.now_ns, self.now_ns, {}))
+            for name in RENEWED:
+                self.apply(name, self.actors[name].start())
+            return
         link = self._channels[actor][to].link
         self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
-        self._since |= dict.fromkeys(WIRES, len(self._log))
-        self._timers = {key: number for key, number in self._timers.items() if key[0] not in RENEWED}
-        for name in RENEWED:
+        wires = (*WIRES, *FORWARDER_LINKS) if self._forwarder else WIRES
+        renewed = (*RENEWED, "forwarder") if self._forwarder else RENEWED
+        self._since |= dict.fromkeys(wires, len(self._log))
+        self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
+        for name in renewed:
             self.actors[name] = self.actors[name].renew()
-        for sender, receiver in WIRES:
-            channel = self._channels[sender][receiver]
-            channel.open, channel.deliver = True, self.actors[receiver].message
-        for name in RENEWED:
+        for channel in (each for sender in self._channels.values() for each in sender.values()):
+            if channel.link in wires:
+                channel.open, channel.deliver = True, self.actors[channel.receiver].message
+        self._connected = False
+        for name in renewed if not self._forwarder else ("forwarder",):
             self.apply(name, self.actors[name].start())
 
     def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from voicerace.model.catalog.releases import A, I, R, T
+from voicerace.model.catalog.releases import A, I, ProxyRelease, R, T
 from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Payload
 
@@ -17,6 +17,9 @@ __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
 #: Letter in the release table of each type of upstream event that can release a request.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
+#: Inputs at which the reference gate can send a request that waited, and those of them that free the slot.
+_GATED: Final = frozenset({R, I, "item", "refusal", "gate", "other"})
+_FREED: Final = frozenset({R, "refusal", "gate"})
 _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 
 
@@ -38,17 +41,19 @@ class Attribution:
     """Attributes the requests of the proxy.
 
     Attributes:
-        reasons: inputs that the proxy is handling, in order. A recording can contain several inputs at the same time.
-        sent: kind of the last message that the proxy sent upstream while handling these inputs.
-        results: number of the app's own results by call id.
-        waiting: kinds of the results that have no request yet.
-        texts: number of user texts that have no request yet.
+        reason: the input that the proxy is handling.
+        sent: the last message sent upstream while handling it.
+        results: call id -> number of the app's own results.
+        waiting: kinds of the results without a request yet.
+        texts: number of user texts without a request yet.
         passed: letter of the last release event in this turn.
         missed: value of `passed` when the newest result came. A proxy that waits for another such event can wait forever.
         result: kind of the newest result.
+        asked: writer of the last request, which the reference gate repeats after a refusal.
+        refused: whether that request was refused.
     """
 
-    reasons: tuple[str, ...] = ()
+    reason: str = ""
     sent: str = ""
     results: dict[str, int] = field(default_factory=dict)
     waiting: tuple[str, ...] = ()
@@ -56,9 +61,11 @@ class Attribution:
     passed: str = ""
     missed: str = ""
     result: str = ""
+    asked: str = ""
+    refused: bool = False
 
-    def handles(self, sender: str, payload: Payload, *, together: bool = False) -> None:
-        """Record that the proxy received a message. `together`: at the same time as the previous message."""
+    def handles(self, sender: str, payload: Payload) -> None:
+        """Record that the proxy received a message."""
         reason = "other"
         kind = payload.get("type") if isinstance(payload, dict) else None
         if sender == "component":
@@ -74,9 +81,9 @@ class Attribution:
         elif kind in _ITEMS and isinstance(payload, dict):
             output = realtime.item_of(payload).get("type") == "function_call_output"
             reason = I if kind == realtime.ITEM_DONE and output else "item"
-        self.reasons = (*self.reasons, reason) if together else (reason,)
-        if not together:
-            self.sent = ""
+        elif isinstance(payload, dict) and realtime.is_refusal(payload):
+            reason, self.refused = "refusal", True
+        self.reason, self.sent = reason, ""
 
     def _result(self, call_id: str, *, default: bool) -> None:
         if default:
@@ -89,13 +96,19 @@ class Attribution:
 
     def timer_ended(self, timer: str) -> None:
         """Record the end of a timer of the proxy, or the close of a connection."""
-        self.reasons, self.sent = (timer,), ""
+        self.reason, self.sent = timer, ""
 
-    def sends(self, payload: Payload, releasing: frozenset[str]) -> CreateOrigin | None:
-        """Record a message to the upstream and return its origin if it is a request.
+    def explains(self, release: ProxyRelease) -> bool:
+        """Return whether the input that the proxy is handling, or the message sent before, can be the cause of a request."""
+        return (
+            (self.sent == "function_call_output" and "result" in release.create_on)
+            or self.sent == "commit"
+            or bool(self.waiting and self.reason in (release.create_on if release.gate is None else _FREED))
+            or bool(self.texts and self.reason in (I, "item"))
+        )
 
-        `releasing`: release events of the proxy for requests after a result (`create_on`).
-        """
+    def sends(self, payload: Payload, release: ProxyRelease) -> CreateOrigin | None:
+        """Record a message to the upstream and return its origin if it is a request of a proxy of this release."""
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:
             output = kind == realtime.ITEM_CREATE and isinstance(payload, dict)
@@ -103,19 +116,38 @@ class Attribution:
             self.sent = str(item.get("type")) if output else "commit" if kind == input_audio.COMMIT else "other"
             return None
         before, self.sent = self.sent, "create"
-        if before == "function_call_output" and "result" in releasing:
+        origin = self._origin(before, release)
+        self.asked, self.refused = origin.writer, False
+        return origin
+
+    def _origin(self, before: str, release: ProxyRelease) -> CreateOrigin:
+        if before == "function_call_output" and "result" in release.create_on:
             self.waiting = ()
             return CreateOrigin(self.result, "result")
         if before == "commit":
             return CreateOrigin("user audio", "audio_quiet")
-        released = next((each for each in self.reasons if each in releasing or each == "recovery"), None)
-        if self.waiting and released is not None and not (before == "create" and released == I):
+        if self.waiting and self.reason in _releasing(release) and not (before == "create" and self.reason == I):
             writer, self.waiting = "+".join(sorted(set(self.waiting))), ()
-            return CreateOrigin(writer, released)
+            return CreateOrigin(writer, self.reason)
+        if self.refused and release.gate is not None and self.asked:
+            return CreateOrigin(self.asked, self.reason)
         self.texts = 0
-        return CreateOrigin("user text", next((each for each in self.reasons if each in (I, "item")), "item"))
+        return CreateOrigin("user text", self.reason if self.reason == I else "item")
+
+    def key(self, release: ProxyRelease) -> tuple[object, ...]:
+        """Return the part that the origins of later requests, or of missing ones, depend on."""
+        # A release that can delay the request after a result: the event before the result matters.
+        passed = self.passed if release.defers else ""
+        missing = (self.waiting, self.missed, self.result) if self.waiting else ()
+        repeated = (self.asked, self.refused) if release.gate is not None else ""
+        return self.texts > 0, passed, missing, repeated
 
     def next_turn(self) -> None:
         """Start a new turn: clear calls and events, and keep waiting requests."""
         self.results = {}
         self.passed = self.missed = ""
+
+
+def _releasing(release: ProxyRelease) -> frozenset[str]:
+    """Return the inputs at which a proxy sends the request for a result that waits."""
+    return release.create_on | (_GATED if release.gate is not None else {"recovery"})

@@ -41,9 +41,12 @@ BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "frame_ms": (100, 100),
     "mic_tail_ms": (100, 100),
     "vad_ms": (200, 600),
-    "idle_timeout_ms": (5_000, 30_000),
     "deadline_ms": (30_000, 30_000),
 }
+#: Times that a session has only if an interval is given.
+_OPTIONAL: Final = ("item_done_ms",)
+#: A slot is freed later than response.done only in sessions whose time is positive. A schedule has each value.
+_LAGS: Final = "slot_lag_ms"
 _FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
 #: Name of the wire's interval, by neighbour of the proxy.
 _WIRE: Final = {"component": "host_ms", "upstream": "upstream_ms"}
@@ -79,6 +82,7 @@ class Bounds:
             if least > most:
                 raise InputError("bounds", f"{name}={value} is no interval", "name=low:high, in ms, low first")
             found[name] = (least, most)
+        found = {name: each for name, each in found.items() if name in texts or name not in _OPTIONAL}
         return cls({**found, **{name: _us(value, value) for name, value in _FIXED.items()}})
 
     def timer(self, after: str) -> Interval:
@@ -88,11 +92,16 @@ class Bounds:
         return self.by_name[_WIRE[receiver if sender == "proxy" else sender]]
 
     def within(self, times: Times) -> Times:
-        """Return the session's times, clipped to the bounds, for use where a schedule has no value."""
+        """Return the session's times, clipped to the bounds. They apply where a schedule has no value."""
+        for name in _OPTIONAL:
+            if name in self.by_name:
+                times = times.with_ns(name, self.by_name[name][0] * 1000)
         for name in times.values:
             if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
                 low, high = self.by_name[name]
                 times = times.with_ns(name, min(max(times.ns(name, 0, 0), low * 1000), high * 1000))
+        if times.never_positive(_LAGS) and (most := self.by_name[_LAGS][1]) > 0:
+            times = times.with_ns(_LAGS, most * 1000)
         return times
 
     def to_json(self) -> dict[str, list[float]]:

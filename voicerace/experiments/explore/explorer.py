@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -14,6 +15,7 @@ from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.memo import Memo
 from voicerace.experiments.explore.search import Ending, Reached, Search
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
@@ -55,7 +57,7 @@ class StoryStats:
     bounds: Mapping[str, Any]
 
 
-#: Number of random walks that search for visible messages.
+#: Number of random walks that look for visible messages after a search of more than so many states.
 _SCOUTS: Final = 100
 
 
@@ -112,18 +114,24 @@ def explore(
         jobs: number of processes, -1 for one per core. The result does not depend on it.
         cached: whether to use and fill `result_cache`. A cached `StoryStats.seconds` is the duration of the first exploration.
     """
-    sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
-    explore_one = partial(_explore_one, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
+    groups: dict[str, list[str]] = {}
+    for story, handler in wanted:
+        groups.setdefault(story, []).append(handler)
+    sessions = [
+        [session_of(story, handler, release, component, workaround) for handler in handlers]
+        for story, handlers in groups.items()
+    ]
+    explore_group = partial(_explore_group, sessions, list(groups), bounds, limit, tick if jobs == 1 else None)
     named = [release, component, workaround, [str(each) for each in bounds], limit]
-    requests = {number: ["explore", *named, *pair] if cached else None for number, pair in enumerate(wanted)}
-    results: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
-    for number, (row, new) in cached_map(explore_one, requests, Executor(jobs)):
-        results[number] = row, new
-        if tick is not None and (cached or jobs != 1):
-            tick(f"{row.story} {row.handler}", row.states)
-    found = ExplorationResult(sessions[0].release.tag if sessions else release)
-    for number in sorted(results):
-        row, new = results[number]
+    requests = {number: ["explore", *named, *each] if cached else None for number, each in enumerate(groups.items())}
+    results: dict[int, list[tuple[StoryStats, dict[Signature, Finding]]]] = {}
+    for number, explored_ in cached_map(explore_group, requests, Executor(jobs)):
+        results[number] = explored_
+        for row, _ in explored_:
+            if tick is not None and (cached or jobs != 1):
+                tick(f"{row.story} {row.handler}", row.states)
+    found = ExplorationResult(sessions[0][0].release.tag if sessions else release)
+    for row, new in (each for number in sorted(results) for each in results[number]):
         found.stats.append(row)
         for sign, finding in new.items():
             known = found.findings.get(sign)
@@ -132,19 +140,32 @@ def explore(
     return found
 
 
-def _explore_one(
-    sessions: Sequence[SessionConfig],
+def _explore_group(
+    sessions: Sequence[Sequence[SessionConfig]],
     stories: Sequence[str],
     bounds: Sequence[str],
     limit: int,
     tick: Callable[[str, int], None] | None,
     number: int,
+) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
+    """Explore one scenario with each handler style. Messages that are visible with one are so with the next from the start."""
+    visible: set[tuple[Link, Hashable]] = set()
+    return [_explore_one(session, stories[number], bounds, limit, tick, visible) for session in sessions[number]]
+
+
+def _explore_one(
+    session: SessionConfig,
+    story: str,
+    bounds: Sequence[str],
+    limit: int,
+    tick: Callable[[str, int], None] | None,
+    visible: set[tuple[Link, Hashable]],
 ) -> tuple[StoryStats, dict[Signature, Finding]]:
-    """Explore one scenario."""
-    began, story = time.monotonic(), stories[number]
+    """Explore one scenario with one handler style."""
+    began = time.monotonic()
     limits = Bounds.of(bounds, STORIES[story].bounds)
-    session = replace(sessions[number], times=limits.within(sessions[number].times))
-    stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
+    session = replace(session, times=limits.within(session.times))
+    stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
@@ -173,22 +194,44 @@ def _explore_one(
 
 
 def explored(
-    session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
+    session: SessionConfig,
+    bounds: Bounds,
+    limit: int,
+    tick: Callable[[int], None] | None = None,
+    visible: set[tuple[Link, Hashable]] | None = None,
 ) -> tuple[Stepper, Search, Reached]:
-    """Explore a session, and restart with one more visible message until no assumption about invisible messages is wrong."""
-    visible: set[tuple[Link, Hashable]] = set()
-    scouts = False
-    while True:
-        stepper = Stepper(session, visible)
-        search = Search(stepper, bounds, limit, tick)
-        try:
-            if scouts:
-                Search(stepper, bounds, limit).scout(_SCOUTS)
-            scouts = False
-            return stepper, search, search.run()
-        except Visible:
-            # After a long run, random walks first search for further visible messages.
-            scouts = scouts or len(search.edges) > _SCOUTS
+    """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong.
+
+    Args:
+        session: configuration of the session.
+        bounds: the intervals.
+        limit: maximum number of states.
+        tick: called repeatedly with the number of states.
+        visible: messages to treat as visible from the start; the search adds those that it finds.
+    """
+    visible = set() if visible is None else visible
+    memo = Memo(session)
+    scouts = 0
+    collects = gc.isenabled()
+    gc.disable()  # A search makes millions of objects and no garbage. The collector would look at all of them repeatedly.
+    try:
+        while True:
+            stepper = Stepper(session, visible, memo)
+            search = Search(stepper, bounds, limit, tick)
+            try:
+                if scouts:
+                    Search(stepper, bounds, limit).scout(scouts, len(visible))
+                scouts = 0
+                return stepper, search, search.run()
+            except Visible:
+                # After a long search, random walks look for more visible messages before the next one.
+                if len(search.edges) > _SCOUTS:
+                    scouts = _SCOUTS
+                    del search
+                    gc.collect()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def confirmed(stepper: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:

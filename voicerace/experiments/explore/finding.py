@@ -26,6 +26,9 @@ _EVENTS: Final = {
     "recovery": "the 20 s timer",
     "audio_quiet": "400 ms of silence",
     "server": "the end of speech",
+    "refusal": "the refusal of the request before it",
+    "gate": "the end of the gate's pause after a refusal",
+    "not applied": "the host never gets SettingsApplied, and the API replies",
 }
 _ENDS: Final = {
     **{name: row.ending for name, row in TABLE.items() if row.ending},

@@ -12,17 +12,25 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.state_store import LATE_US, Move, Named, StateStep, StateStore, StoredState
 from voicerace.experiments.explore.stepper import Stepper
-from voicerace.experiments.explore.zone import START, Advance, Matrix, advance, at_most, covered, less_than, picked, tightened
+from voicerace.experiments.explore.zone import START, Advance, Matrix, advance, at_most, less_than, picked, tightened
+from voicerace.experiments.explore.zone_batch import Pool, Stack, covered_pairs, earliest, latest, picked_stack
 from voicerace.trace.recording import Link
 
-__all__ = ["Edge", "Ending", "Reached", "Search"]
+__all__ = ["Edge", "Ending", "Reached", "Search", "zone_after"]
+
+#: Number of nodes whose steps are made together, and of pairs of zones that are compared together.
+_BATCH: Final = 1024
+_PAIRS: Final = 8192
 
 
 class Edge(NamedTuple):
@@ -55,13 +63,11 @@ class Reached:
     """Result of a search.
 
     Attributes:
-        states: number of nodes kept.
-        met: number of nodes made, including known nodes.
-        places: number of states without times.
-        complete: whether every order was explored. False if the limit stopped the search.
-        stuck: number of nodes without a next step, because the next event would have to be at the time of the last event. Other
-            nodes cover both orders of these events, if the bounds allow them.
-        endings: endings, shortest path first.
+        states: number of nodes kept. `met`: number of nodes made. `places`: number of states without times.
+        complete: every order was explored; False if the limit stopped the search.
+        stuck: number of nodes without a next step: the next event would have to be at the same time as the last one. Other
+            nodes cover both orders; if the bounds allow only equal times, the node has steps without time between them.
+        endings: the endings, shortest first.
     """
 
     states: int = 0
@@ -72,18 +78,37 @@ class Reached:
     endings: list[Ending] = field(default_factory=list)
 
 
+@dataclass(slots=True)
 class _Node:
-    """State with a zone."""
+    """A state with a zone.
 
-    __slots__ = ("dead", "depth", "follows", "number", "state", "zone")
+    Attributes:
+        state: the state.
+        row: row of its zone in the pool of this size.
+        depth: number of steps to it.
+        number: number of its edge.
+        follows: the link that may follow at the same time.
+        parent: the node before it, and the move from there.
+        dead: a later node covers it.
+    """
 
-    def __init__(self, state: StoredState, zone: Matrix, depth: int, number: int, follows: Link | None) -> None:
-        self.state = state
-        self.zone = zone
-        self.depth = depth
-        self.number = number
-        self.follows = follows
-        self.dead = False
+    state: StoredState
+    row: int
+    depth: int
+    number: int
+    follows: Link | None
+    parent: tuple[_Node, int, Move] | None
+    dead: bool = False
+
+
+class _Candidate(NamedTuple):
+    """A step to a state that may be known. `number`: index of the choice at the parent."""
+
+    parent: _Node
+    number: int
+    move: Move
+    apart: bool
+    follows: Link | None
 
 
 class Search:
@@ -102,6 +127,7 @@ class Search:
         self.tick = tick
         self.edges: list[Edge] = []
         self.reached = Reached()
+        self._pools: dict[int, Pool] = {}
         self._seen: dict[StoredState, list[_Node]] = {}
         self._queue: deque[_Node] = deque()
         self._ended: set[tuple[int, bool]] = set()
@@ -113,17 +139,20 @@ class Search:
             Visible: a message assumed to be invisible is visible. The caller must start a new search.
         """
         first = self.store.start()
-        self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Edge(-1, None), None)
+        zone = picked(START, Advance((0,), (0,)), first.kept)
+        self.edges.append(Edge(-1, None))
+        node = _Node(first.to, self._pool(len(zone)).add(np.array([zone]))[0], 0, 0, None, None)
+        self.reached.met = 1
+        self._seen[first.to] = [node]
+        self._queue.append(node)
         while self._queue:
-            node = self._queue.popleft()
-            if node.dead:
-                continue
             if len(self.edges) >= self.limit:
                 self.reached.complete = False
                 break
-            if self.tick is not None and node.number % 1000 == 0:
+            if self.tick is not None:
                 self.tick(len(self.edges))
-            self._expand(node)
+            taken = [self._queue.popleft() for _ in range(min(_BATCH, self.limit - len(self.edges), len(self._queue)))]
+            self._expand([node for node in taken if not node.dead])
         self.reached.states, self.reached.places = len(self.edges), len(self.store.known)
         return self.reached
 
@@ -144,79 +173,183 @@ class Search:
         draws = random.Random(seed)
         for _ in range(walks):
             first = self.store.start()
-            node = _Node(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, None)
-            while not node.state.ended:
-                following = [
-                    _Node(move.to, zone, 0, 0, step.follows)
-                    for _, step, advanced in self._steps(node)
-                    for move in step.moves
-                    if (zone := self._zone(node.zone, advanced, step, move)) is not None
-                ]
+            state, zone, follows = first.to, picked(START, Advance((0,), (0,)), first.kept), None
+            while not state.ended:
+                following = []
+                for choice, moment, least in state.choices:
+                    apart = choice != follows and not (zone[0][moment] == 0 and zone[moment][0] == 0)
+                    advanced = advance(zone, state.due, moment, least, apart=apart)
+                    if advanced is not None:
+                        step = self.store.step(state, choice)
+                        moved = ((move, zone_after(zone, advanced, step, move), step.follows) for move in step.moves)
+                        following += [(move.to, after, next_) for move, after, next_ in moved if after is not None]
                 if not following:
                     break
-                node = draws.choice(following)
+                state, zone, follows = draws.choice(following)
 
-    # -- one node ----------------------------------------------------------------------------------------------------
+    # -- a batch of nodes --------------------------------------------------------------------------------------------
 
-    def _expand(self, node: _Node) -> None:
-        moved = False
-        for edge, step, advanced in self._steps(node):
-            moved = True
-            self._follow(node, step, edge, advanced)
-        if not moved:
+    def _pool(self, size: int) -> Pool:
+        pool = self._pools.get(size)
+        if pool is None:
+            pool = self._pools[size] = Pool(size)
+        return pool
+
+    def _expand(self, nodes: Sequence[_Node]) -> None:
+        """Make the steps from each node."""
+        by_size: dict[int, list[_Node]] = {}
+        for node in nodes:
+            by_size.setdefault(node.state.size, []).append(node)
+        found: dict[int, tuple[list[_Candidate], list[Stack]]] = {}
+        for size, each in by_size.items():
+            for candidate, zones in self._steps(self._pool(size), each):
+                candidates, stacks = found.setdefault(zones.shape[1], ([], []))
+                candidates += candidate
+                stacks.append(zones)
+        for size, (candidates, stacks) in found.items():
+            self._add(size, candidates, np.concatenate(stacks))
+
+    def _steps(self, pool: Pool, nodes: Sequence[_Node]) -> Iterator[tuple[list[_Candidate], Stack]]:
+        """Yield the possible next steps of nodes of one size, with the zones after them."""
+        zones = pool.take([node.row for node in nodes])
+        after = latest(zones, np.stack([node.state.limits for node in nodes]))
+        counts = [len(node.state.choices) for node in nodes]
+        rows = np.repeat(np.arange(len(nodes)), counts)
+        jobs = np.concatenate([node.state.jobs for node in nodes])
+        follows = np.fromiter(
+            (choice[0] == node.follows for node in nodes for choice in node.state.choices), dtype=np.bool_, count=len(rows)
+        )
+        moments, least = jobs[:, 0], jobs[:, 1]
+        at_now = (zones[rows, 0, moments] == 0) & (zones[rows, moments, 0] == 0)
+        apart = ~(follows | at_now)
+        before = earliest(zones[rows], moments, least, apart)
+        possible: NDArray[np.bool_] = np.logical_and.reduce(before + after[rows] >= 0, axis=1)
+        stuck = np.bincount(rows[possible], minlength=len(nodes)) == 0
+        for position in np.flatnonzero(stuck).tolist():
             self.reached.stuck += 1
+            # If other orders do not cover this one, the events are at the same time.
+            tied = [index for index in range(counts[position]) if self._is_tied(nodes[position], index)]
+            begin = int(np.searchsorted(rows, position))
+            for index in tied:
+                one = [begin + index]
+                apart[one] = False
+                before[one] = earliest(zones[rows[one]], moments[one], least[one], apart[one])
+                possible[one] = (before[one] + after[rows[one]] >= 0).all(axis=1)
+        by_kept: dict[int, tuple[list[int], list[tuple[int, ...]], list[_Candidate]]] = {}
+        first = np.cumsum([0, *counts[:-1]]).tolist()
+        chosen = np.flatnonzero(possible).tolist()
+        for job, row, apart_ in zip(chosen, rows[possible].tolist(), apart[possible].tolist(), strict=True):
+            node = nodes[row]
+            index = job - first[row]
+            choice = node.state.choices[index][0]
+            step = node.state.steps.get(choice) or self.store.step(node.state, choice)
+            if step.turn_key is not None and (step.turn_key, False) not in self._ended:
+                self.edges.append(Edge(node.number, choice, apart_))
+                self._end(len(self.edges) - 1, node.depth + 1, step.turn_key, last=False)
+            if step.watch is None:
+                [move] = step.moves
+                jobs_, kept, candidates = by_kept.setdefault(len(move.kept), ([], [], []))
+                jobs_.append(job)
+                kept.append(move.kept)
+                candidates.append(_Candidate(node, index, move, apart_, step.follows))
+                continue
+            advanced = Advance(tuple(after[row].tolist()), tuple(before[job].tolist()))
+            matrix = tuple(map(tuple, zones[row].tolist()))
+            for move in step.moves:
+                zone = zone_after(matrix, advanced, step, move)
+                if zone is not None:
+                    yield [_Candidate(node, index, move, apart_, step.follows)], np.array([zone], dtype=np.int64)
+        for jobs_, kept, candidates in by_kept.values():
+            at = rows[jobs_]
+            yield candidates, picked_stack(zones[at], before[jobs_], after[at], np.array(kept, dtype=np.intp))
 
-    def _steps(self, node: _Node) -> Iterator[tuple[Edge, StateStep, Advance]]:
-        """Yield (edge, step, advance) of each possible next step."""
-        state, zone = node.state, node.zone
-        for choice, moment, least in state.choices:
-            apart = choice != node.follows and not _at_now(zone, moment)
-            advanced = advance(zone, state.due, moment, least, apart=apart)
-            if advanced is not None:
-                yield Edge(node.number, choice, apart), self.store.step(state, choice), advanced
+    def _is_tied(self, node: _Node, index: int) -> bool:
+        """Return whether a choice of a stuck node can only be at the time of the event before, in no other order.
 
-    def _follow(self, node: _Node, step: StateStep, edge: Edge, advanced: Advance) -> None:
-        if step.turn_key is not None and (step.turn_key, False) not in self._ended:
-            self.edges.append(edge)
-            self._end(len(self.edges) - 1, node.depth + 1, step.turn_key, last=False)
-        for move in step.moves:
-            zone = self._zone(node.zone, advanced, step, move)
-            if zone is not None:
-                self._add(move.to, zone, node.depth + 1, edge._replace(late=move.late), step.follows)
-
-    @staticmethod
-    def _zone(before: Matrix, advanced: Advance, step: StateStep, move: Move) -> Matrix | None:
-        """Return the zone after a move, or None if it is empty."""
-        if step.watch is None:
-            return picked(before, advanced, move.kept)
-        matrix = picked(before, advanced, (*move.kept, step.watch))
-        last = len(matrix) - 1
-        cut = (last, 0, less_than(-LATE_US)) if move.late else (0, last, at_most(LATE_US))
-        part = tightened(matrix, *cut)
-        return None if part is None else tuple(row[:-1] for row in part[:-1])
+        It is the next message of the same link, or the bounds allow only equal times: the durations of both events are exact,
+        and in no time of the node before was the other order possible.
+        """
+        if node.parent is None:
+            return False
+        parent, last, move = node.parent
+        choice, moment, least = node.state.choices[index]
+        before, set_at, exact = parent.state.choices[last]
+        if isinstance(choice, Link) and choice == before:
+            return True
+        if exact != parent.state.due[last][1] or least != node.state.due[index][1] or moment == 0:
+            return False
+        zone = self._pool(parent.state.size).take([parent.row])[0]
+        return bool(zone[set_at, move.kept[moment]] <= 2 * (least - exact))
 
     # -- nodes -------------------------------------------------------------------------------------------------------
 
-    def _add(self, state: StoredState, zone: Matrix, depth: int, edge: Edge, follows: Link | None) -> None:
-        """Add a node unless a known node covers it."""
-        self.reached.met += 1
-        nodes = self._seen.setdefault(state, [])
-        least, most = state.least, state.most
-        for each in nodes:
-            if covered(zone, each.zone, least, most):
-                return
-        for each in nodes:
-            if covered(each.zone, zone, least, most):
-                each.dead = True
-        nodes[:] = [each for each in nodes if not each.dead]
-        number = len(self.edges)
-        self.edges.append(edge)
-        node = _Node(state, zone, depth, number, follows)
-        nodes.append(node)
-        if state.ended:
-            self._end(number, depth, state.history_key, last=True)
-        else:
-            self._queue.append(node)
+    def _add(self, size: int, candidates: Sequence[_Candidate], zones: Stack) -> None:
+        """Add a node for each candidate that no known node covers."""
+        self.reached.met += len(candidates)
+        groups: dict[StoredState, dict[bytes, int]] = {}
+        for position, candidate in enumerate(candidates):
+            groups.setdefault(candidate.move.to, {}).setdefault(zones[position].tobytes(), position)
+        pool = self._pool(size)
+        covered_by, covers = self._compared(pool, groups, zones)
+        accepted: list[tuple[int, _Node]] = []
+        pair = 0
+        for state, group in groups.items():
+            nodes: list[_Node | None] = list(self._seen.get(state, ()))
+            for position in group.values():
+                pairs = range(pair, pair + len(nodes))
+                pair += len(nodes)
+                others = [(each, k) for each, k in zip(nodes, pairs, strict=True) if each is not None and not each.dead]
+                if any(covered_by[k] for _, k in others):
+                    nodes.append(None)
+                    continue
+                for each, k in others:
+                    if covers[k]:
+                        each.dead = True
+                parent, index, move, apart, follows = candidates[position]
+                node = _Node(state, -1, parent.depth + 1, len(self.edges), follows, (parent, index, move))
+                self.edges.append(Edge(parent.number, parent.state.choices[index][0], apart, move.late))
+                nodes.append(node)
+                accepted.append((position, node))
+                if state.ended:
+                    self._end(node.number, node.depth, state.history_key, last=True)
+                else:
+                    self._queue.append(node)
+            self._seen[state] = [each for each in nodes if each is not None and not each.dead]
+        if accepted:
+            rows = pool.add(zones[[position for position, _ in accepted]])
+            for row, (_, node) in zip(rows, accepted, strict=True):
+                node.row = row
+
+    def _compared(self, pool: Pool, groups: dict[StoredState, dict[bytes, int]], zones: Stack) -> tuple[list[bool], list[bool]]:
+        """Compare each new zone with the known zones of its state, and with the new ones before it.
+
+        Returns:
+            For each pair, whether the other zone covers the new one, and whether the new one covers the other.
+        """
+        known: list[int] = []
+        new: list[int] = []
+        other: list[int] = []
+        which: list[int] = []
+        count = len(zones)
+        for number, (state, group) in enumerate(groups.items()):
+            others = list(range(count + len(known), count + len(known) + len(nodes := self._seen.get(state, ()))))
+            known += [node.row for node in nodes]
+            for position in group.values():
+                new += [position] * len(others)
+                which += [number] * len(others)
+                other += others
+                others.append(position)
+        if not new:
+            return [], []
+        both = np.concatenate([zones, pool.take(known)])
+        least, most = np.stack([state.least for state in groups]), np.stack([state.most for state in groups])
+        covered_by, covers = np.empty(len(new), dtype=np.bool_), np.empty(len(new), dtype=np.bool_)
+        for begin in range(0, len(new), _PAIRS):
+            part = slice(begin, begin + _PAIRS)
+            one, two, limits = both[new[part]], both[other[part]], which[part]
+            covered_by[part] = covered_pairs(one, two, least[limits], most[limits])
+            covers[part] = covered_pairs(two, one, least[limits], most[limits])
+        return covered_by.tolist(), covers.tolist()
 
     def _end(self, node: int, depth: int, key: int, *, last: bool) -> None:
         if (key, last) not in self._ended:
@@ -224,6 +357,12 @@ class Search:
             self.reached.endings.append(Ending(node, depth, key, last))
 
 
-def _at_now(zone: Matrix, moment: int) -> bool:
-    """Return whether a moment is now. An event that was set now can follow at the same time."""
-    return zone[0][moment] == 0 and zone[moment][0] == 0
+def zone_after(before: Matrix, advanced: Advance, step: StateStep, move: Move) -> Matrix | None:
+    """Return the zone after a move, or None if it is empty."""
+    if step.watch is None:
+        return picked(before, advanced, move.kept)
+    matrix = picked(before, advanced, (*move.kept, step.watch))
+    last = len(matrix) - 1
+    cut = (last, 0, less_than(-LATE_US)) if move.late else (0, last, at_most(LATE_US))
+    part = tightened(matrix, *cut)
+    return None if part is None else tuple(row[:-1] for row in part[:-1])

@@ -1,13 +1,14 @@
 """Reads the signature of each finding from a recording: outcome, holder, writer, releasing event, number of results.
 
-Explorations, replays and recordings from sockets share this module. A signature's outcome is that of a tool turn or one of two
-outcomes of a session: ``wedged`` (the last user input got no reply) or ``unconfigured`` (the host got `SettingsApplied`, but no
-`session.update` was sent).
+Explorations, replays and recordings from sockets use the same function. It adds two outcomes of a session to those of a tool
+turn: ``wedged``, the last user input got no reply, and ``unconfigured``, no session.update was sent although
+the host got SettingsApplied, or because its Settings were lost.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -64,8 +65,8 @@ def signatures(
         return tuple(dict.fromkeys(map(reader.turn, bad)))
     found = [reader.turn(turn) for turn in bad]
     applied = any(e.link.sender == "proxy" and e.type == "SettingsApplied" for e in recording.events)
-    if verdict.session_updates == 0 and applied:
-        found.append(Signature("unconfigured", "", "Settings", "", 0))
+    if verdict.session_updates == 0 and (applied or reader.index.ledger.responses):
+        found.append(Signature("unconfigured", "", "Settings", "" if applied else "not applied", 0))
     if verdict.wedged:
         found.append(reader.wedged())
     return tuple(dict.fromkeys(found))
@@ -75,6 +76,43 @@ def _handled(sent_ns: int, arrivals: Sequence[int]) -> int:
     """Return when the input arrived that a proxy on a real clock handled when it sent a message, or `sent_ns` if unknown."""
     before = bisect_right(arrivals, sent_ns)
     return arrivals[before - 1] if before and sent_ns - arrivals[before - 1] <= _HANDLING_NS else sent_ns
+
+
+def _in_order(arrived: list[Event], sent: Sequence[Event]) -> list[Event]:
+    """Return messages that arrived at one time in the order in which the virtual engine lets the proxy handle them.
+
+    Those of the upstream come first, except the answers to a message that the proxy `sent` at this time.
+    """
+
+    def position(event: Event) -> tuple[int, bool, int]:
+        return sum(each.seq < event.seq for each in sent), event.link.sender != "upstream", event.seq
+
+    return arrived if len(arrived) < 2 else sorted(arrived, key=position)
+
+
+def _handle(gate: Attribution, arrived: deque[Event]) -> None:
+    event = arrived.popleft()
+    gate.handles(event.link.sender, event.payload)
+
+
+def _handle_cause(gate: Attribution, arrived: deque[Event], sent: Event, release: ProxyRelease) -> None:
+    """Handle messages that arrived at one time up to the one that the proxy answered with `sent`."""
+    if sent.type == realtime.RESPONSE_CREATE:
+        while arrived and not gate.explains(release):
+            _handle(gate, arrived)
+        return
+    payload = sent.payload if isinstance(sent.payload, dict) else {}
+    item = realtime.item_of(payload) if sent.type == realtime.ITEM_CREATE else {}
+    call_id = item.get("call_id") if item.get("type") == "function_call_output" else None
+    answered = "FunctionCallResponse" if call_id is not None else "InjectUserMessage" if item.get("role") == "user" else ""
+    wanted = [
+        position
+        for position, event in enumerate(arrived)
+        if event.type == answered
+        and (call_id is None or (isinstance(event.payload, dict) and event.payload.get("id") == call_id))
+    ]
+    for _ in range(wanted[0] + 1 if wanted else 1 if not answered and gate.sent == "" and arrived else 0):
+        _handle(gate, arrived)
 
 
 class _Reader:
@@ -109,18 +147,21 @@ class _Reader:
             sent_at.setdefault(handled, []).append(event)
             before = event.type
         for now in sorted({*came, *sent_at}):
-            arrived = came.get(now, [])
-            for index, event in enumerate(arrived):
-                gate.handles(event.link.sender, event.payload, together=index > 0)
             sent = sent_at.get(now, [])
+            arrived = deque(_in_order(came.get(now, []), sent))
             if sent and not arrived:
                 audio = any(each.type in (input_audio.COMMIT, input_audio.APPEND) for each in sent)
-                gate.timer_ended("audio_quiet" if audio else "recovery")
+                gate.timer_ended("audio_quiet" if audio else "recovery" if release.gate is None else "gate")
+            elif arrived:
+                gate.timer_ended("")  # an earlier input is no cause
             for event in sent:
-                if (origin := gate.sends(event.payload, release.create_on)) is not None:
+                _handle_cause(gate, arrived, event, release)
+                if (origin := gate.sends(event.payload, release)) is not None:
                     self.origins[event.seq] = origin
                 elif gate.sent == "function_call_output":
                     self.missed[event.seq] = (gate.result, gate.missed)
+            while arrived:
+                _handle(gate, arrived)
 
     # -- one finding -------------------------------------------------------------------------------------------------
 

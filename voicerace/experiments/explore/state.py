@@ -15,7 +15,7 @@ from voicerace.experiments.explore.keys import Base, ledger_key
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import WIRES, Link, Payload
 
-__all__ = ["Choice", "History", "InFlightMessage", "State", "Timer"]
+__all__ = ["AtHost", "Choice", "History", "InFlightMessage", "State", "Timer", "Turn"]
 
 #: Next event: the link whose next message arrives, or (actor, name, duration) of the timer that ends.
 Choice = Link | tuple[str, str, str]
@@ -50,40 +50,49 @@ class Timer(NamedTuple):
 
 
 @dataclass
-class History:
-    """Events of a turn at the upstream, and the values that distinguish findings.
+class Turn:
+    """The events of a turn at the upstream.
 
     Attributes:
         ledger: requests, responses and results of the turn.
         origins: origin of each request of the ledger.
         late: indices of the requests that came long after the event that released them.
-        host_errors: number of refusals sent to the host.
-        applied: whether `SettingsApplied` was sent to the host.
-        open_at_texts: for each user text, the unfinished entries of the ledger when the text arrived at the proxy
-            (`keys.open_key`). They decide whether the text joins the turn.
-        gate: attributes the requests of the proxy.
+        fed: number of messages that changed the ledger; they are its keys.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
     origins: list[CreateOrigin | None] = field(default_factory=list)
     late: tuple[int, ...] = ()
-    host_errors: int = 0
+    fed: int = 0
+
+    def key(self, base: Base) -> Hashable:
+        """Return the part that a verdict or the signature of a finding depends on. `base`: ids assigned before the turn."""
+        return ledger_key(self.ledger, base), tuple(self.origins), self.late
+
+
+class AtHost(NamedTuple):
+    """What was seen on the host link.
+
+    Attributes:
+        refused: whether a refusal was sent to the host.
+        applied: SettingsApplied was sent to the host.
+        replied: a response began in an earlier turn.
+        open_at_texts: for each user text, what was unfinished when it arrived at the proxy (`keys.open_key`). A verdict
+            decides by it whether the text joins the turn.
+    """
+
+    refused: bool = False
     applied: bool = False
+    replied: bool = False
     open_at_texts: tuple[Hashable, ...] = ()
-    gate: Attribution = field(default_factory=Attribution)
 
-    def key(self, base: Base, *, defers: bool) -> Hashable:
-        """Return the part of the history that a verdict or the signature of a finding depends on.
 
-        Args:
-            base: ids assigned before the turn.
-            defers: whether the release can delay the request after a result. If so, the event before the result matters.
-        """
-        gate = self.gate
-        missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
-        passed = gate.passed if defers else ""
-        at_host = self.host_errors > 0, self.applied, self.open_at_texts
-        return ledger_key(self.ledger, base), tuple(self.origins), self.late, at_host, gate.texts > 0, passed, missing
+class History(NamedTuple):
+    """The values that distinguish findings: the events of the turn, the gate that attributes requests, and the host link."""
+
+    turn: Turn
+    gate: Attribution
+    host: AtHost = AtHost()
 
 
 @dataclass
@@ -107,7 +116,7 @@ class State:
     queues: dict[Link, tuple[InFlightMessage, ...]]
     timers: dict[tuple[str, str], Timer]
     closed: frozenset[Link] = frozenset()
-    history: History = field(default_factory=History)
+    history: History = field(default_factory=lambda: History(Turn(), Attribution()))
     history_key: int = -1
     base: Base = field(default_factory=Base)
     watch: int | None = None

@@ -12,12 +12,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from voicerace.analysis.rules import LATE_NS
 from voicerace.experiments.explore.bounds import Bounds, Interval
-from voicerace.experiments.explore.keys import timer_key
-from voicerace.experiments.explore.state import Choice, State
+from voicerace.experiments.explore.keys import Base, timer_key
+from voicerace.experiments.explore.state import Choice, InFlightMessage, State, Timer
 from voicerace.experiments.explore.stepper import PATIENCE, Stepper
-from voicerace.experiments.explore.zone import NEW
+from voicerace.experiments.explore.zone import FREE, NEW
+from voicerace.experiments.explore.zone_batch import Stack
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
@@ -67,11 +70,11 @@ class StoredState:
     """Represents all states with one key.
 
     Attributes:
-        state: the first of these states, or None once all its steps are known.
-        choices: (name, moment of setting or sending, minimum duration in µs) of each possible next event.
-        due: (moment, maximum duration in µs) of each pending message and timer.
-        least: longest minimum duration in µs of the events set at each moment.
-        most: longest maximum duration in µs of the events set at each moment.
+        state: the first of these states; None after every step from it is known.
+        choices: possible next events: name, moment at which it was set, minimum duration in µs.
+        due: moment and maximum duration in µs of each of them.
+        jobs, limits: `choices` and `due` for `zone_batch`.
+        least, most: longest minimum and longest maximum duration in µs of the events set at each moment.
         history_key: key of the history of the turn.
         ended: whether nothing is pending.
         steps: known effects by choice.
@@ -80,11 +83,18 @@ class StoredState:
     state: State | None
     choices: tuple[tuple[Named, int, int], ...]
     due: tuple[tuple[int, int], ...]
-    least: tuple[int, ...]
-    most: tuple[int, ...]
+    jobs: Stack
+    limits: Stack
+    least: Stack
+    most: Stack
     history_key: int
     ended: bool
     steps: dict[Named, StateStep] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of moments."""
+        return len(self.limits)
 
 
 class StateStore:
@@ -96,6 +106,8 @@ class StateStore:
         self.known: dict[int, StoredState] = {}
         self._probed: set[tuple[object, ...]] = set()
         self._tried: set[tuple[object, ...]] = set()
+        self._texts: dict[tuple[str, Base], tuple[str, ...]] = {}
+        self._unfolded: tuple[State | None, list[tuple[InFlightMessage, State, State]]] = (None, [])
 
     def start(self) -> Move:
         """Return the initial state.
@@ -124,7 +136,6 @@ class StateStore:
         before = stored.state
         if before is None:
             raise RuntimeError(f"{choice} is not a choice of the stored state")
-        self._probe(before)
         actual_choice = actual(before, choice)
         self._in_any_order(before, actual_choice)
         state = self.stepper.step(before, actual_choice)
@@ -149,23 +160,33 @@ class StateStore:
         """
         if choice == UPSTREAM_TO_PROXY or _at_upstream(choice):
             return
-        stepper, state = self.stepper, before
-        for flight in before.queues[UPSTREAM_TO_PROXY]:
-            if flight.moment is not None:
-                break
+        stepper = self.stepper
+        for flight, state, after in self._one_by_one(before):
             event_key: tuple[object, ...] = (choice,)
             if isinstance(choice, Link):
                 head = state.next_of(choice)
                 event_key = (choice, head and (head.key, head.origin), len(state.queues[choice]))
-            pair = (*(state.keys[each] for each in _NEAR), state.history_key, flight.key, event_key)
-            after = stepper.step(state, UPSTREAM_TO_PROXY, one=True)
+            history = state.history.gate.key(stepper.session.release), state.history.host
+            pair = (*(state.keys[each] for each in _NEAR), history, flight.key, event_key)
             if pair not in self._tried:
                 first = stepper.step(after, choice)
                 second = stepper.step(stepper.step(state, choice), UPSTREAM_TO_PROXY, one=True)
                 if self.named(first) != self.named(second):
                     stepper.mark_visible(UPSTREAM_TO_PROXY, flight)
                 self._tried.add(pair)
-            state = after
+
+    def _one_by_one(self, before: State) -> list[tuple[InFlightMessage, State, State]]:
+        """Return the invisible messages of the upstream before its next visible one, with the states around each."""
+        if self._unfolded[0] is not before:
+            found, state = [], before
+            for flight in before.queues[UPSTREAM_TO_PROXY]:
+                if flight.moment is not None:
+                    break
+                after = self.stepper.step(state, UPSTREAM_TO_PROXY, one=True)
+                found.append((flight, state, after))
+                state = after
+            self._unfolded = before, found
+        return self._unfolded[1]
 
     def _probe(self, state: State) -> None:
         """Deliver the messages of each link on which all messages are invisible, to check that they have no effect."""
@@ -175,7 +196,7 @@ class StateStore:
             for wire in WIRES:
                 flights = state.queues[wire]
                 if flights and all(flight.moment is None for flight in flights):
-                    key = (wire, *state.keys.values(), state.history_key, *(flight.key for flight in flights))
+                    key = (wire, *(state.keys[each] for each in _NEAR), *(flight.key for flight in flights))
                     if key in self._probed:
                         continue
                     self._probed.add(key)
@@ -216,10 +237,15 @@ class StateStore:
         if state.watch is not None:
             spans(state.watch, (LATE_US, LATE_US))
         ended = not state.timers and all(state.next_of(wire) is None for wire in WIRES)
-        if ended:
-            self._probe(state)
-        history_key = state.history_key
-        return StoredState(None if ended else state, tuple(choices), tuple(due), tuple(least), tuple(most), history_key, ended)
+        self._probe(state)
+        limits = [FREE] * size
+        for moment, longest in due:
+            limits[moment] = min(limits[moment], 2 * longest)
+        jobs = [(moment, shortest) for _, moment, shortest in choices]
+        return StoredState(
+            None if ended else state, tuple(choices), tuple(due), np.array(jobs or np.empty((0, 2)), dtype=np.int64),
+            np.array(limits), np.array(least), np.array(most), state.history_key, ended,
+        )  # fmt: skip
 
     def named(self, state: State) -> tuple[list[int], int]:
         """Return the pending moments in the order of the key, and the state's key."""
@@ -232,13 +258,26 @@ class StateStore:
                 elif wire.sender == "upstream":
                     parts.append(flight.key)
             parts.append(len(parts))
-        named = [(actor, tuple(map(str, _key_of(state, name))), timer) for (actor, name), timer in state.timers.items()]
-        for actor, key, timer in sorted(named, key=lambda each: each[:2]):
+        named = [(actor, self._text_of(state, name), timer) for (actor, name), timer in state.timers.items()]
+        for actor, key, timer in sorted(named, key=_actor_and_key):
             parts.append((actor, key, timer.after, order.setdefault(timer.moment, len(order))))
         if state.watch is not None:
             parts.append(("watch", order.setdefault(state.watch, len(order))))
         parts.append(state.closed)
         return list(order), self.stepper.number(tuple(parts))
+
+    def _text_of(self, state: State, name: str) -> tuple[str, ...]:
+        """Return the key of a timer as text, which can be sorted."""
+        if name.startswith("ack:"):
+            return tuple(map(str, _key_of(state, name)))
+        found = self._texts.get((name, state.base))
+        if found is None:
+            found = self._texts[name, state.base] = tuple(map(str, _key_of(state, name)))
+        return found
+
+
+def _actor_and_key(timer: tuple[str, tuple[str, ...], Timer]) -> tuple[str, tuple[str, ...]]:
+    return timer[:2]
 
 
 def actual(state: State, choice: Named) -> Choice:
@@ -262,10 +301,10 @@ def _key_of(state: State, name: str) -> tuple[Hashable, ...]:
 def _rename(state: State, names: dict[int, int]) -> None:
     """Replace the moments of a state by the moments in `names`."""
     state.queues = {
-        wire: tuple(f if f.moment is None else f._replace(moment=names[f.moment]) for f in flights)
+        wire: tuple([f if f[3] is None else InFlightMessage(f[0], f[1], f[2], names[f[3]], f[4], f[5]) for f in flights])
         for wire, flights in state.queues.items()
     }
-    state.timers = {which: timer._replace(moment=names[timer.moment]) for which, timer in state.timers.items()}
+    state.timers = {which: Timer(timer[0], names[timer[1]], timer[2]) for which, timer in state.timers.items()}
     state.watch = None if state.watch is None else names[state.watch]
 
 
@@ -282,8 +321,8 @@ def turned(stepper: Stepper, before: State, state: State) -> int | None:
 
 
 def settled(stepper: Stepper, state: State, *, late: bool) -> State:
-    """Record that a response has begun, late or in time. An informed response ends the watch."""
-    if _informed(state.history.ledger):
+    """Note that a response has begun, late or not. An informed one ends the watch."""
+    if _informed(state.history.turn.ledger):
         state.watch = None
     return stepper.late(state) if late else state
 
@@ -291,7 +330,7 @@ def settled(stepper: Stepper, state: State, *, late: bool) -> State:
 def _turn_is_over(before: State, state: State) -> bool:
     """Return whether the user has just sent an input and nothing of the previous turn is unfinished."""
     said = state.states["user"].said
-    if said < 2 or said == before.states["user"].said or not _settled(state.history.ledger):
+    if said < 2 or said == before.states["user"].said or not _settled(state.history.turn.ledger):
         return False
     for wire in WIRES:
         for flight in state.queues[wire]:

@@ -20,27 +20,30 @@ message is visible if:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Hashable
 from typing import Any
 
 from voicerace.engine.session import SessionConfig
-from voicerace.experiments.explore.attribution import CreateOrigin
-from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
-from voicerace.experiments.explore.state import Choice, History, InFlightMessage, State, Timer
+from voicerace.experiments.explore.attribution import Attribution, CreateOrigin
+from voicerace.experiments.explore.keys import SHOWN_TIMERS
+from voicerace.experiments.explore.memo import Memo
+from voicerace.experiments.explore.state import AtHost, Choice, History, InFlightMessage, State, Timer, Turn
 from voicerace.experiments.explore.zone import NEW
 from voicerace.model.actors.actor import RANK, RENEWED, SetTimer
 from voicerace.model.actors.effects import Interpreter
-from voicerace.model.actors.stateful import copied
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
-from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
+from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, WIRES, Link, Payload
 
 __all__ = ["Stepper", "Visible"]
 
 _HOST = ("component", "app", "user")
-#: (actor, name) of the user's deadline timer, which can run across turns.
+#: Messages that every exploration of every release finds to be visible.
+_VISIBLE = frozenset(
+    {(PROXY_TO_COMPONENT, "SettingsApplied")}
+    | {(UPSTREAM_TO_PROXY, kind) for kind in (realtime.SESSION_UPDATED, realtime.RESPONSE_DONE, realtime.ARGUMENTS_DONE)}
+)
+#: The user's deadline, which runs from turn to turn.
 PATIENCE = ("user", "deadline")
 
 
@@ -52,32 +55,28 @@ class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
-        session: configuration from which the actors are made.
-        visible: (link, key) of the visible messages, to which `mark_visible` adds.
+        session: configuration with the actors.
+        visible: link and key of the visible messages; `mark_visible` adds to it.
+        memo: known calls of this session; by default none are known.
     """
 
-    def __init__(self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None) -> None:
+    def __init__(
+        self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None, memo: Memo | None = None
+    ) -> None:
         self.session = session
-        #: Actors in their initial states. A step uses copies with its own states.
-        self.actors: dict[str, Any] = dict(session.actors())
+        self.memo = Memo(session) if memo is None else memo
         self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Component timers that have no effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
-        self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._idle = self._idle - {"playback", "text_done"}
-            self._keys["component"] = shown_key
-            self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         self.sent: dict[Link, int] = {}
         self.timer_counts: dict[tuple[str, str], int] = {}
-        self._numbers: dict[Hashable, int] = {}
         self._seq = 0
         # Attributes of the step in progress.
         self._state: State
         self._touched: set[str] = set()
-        #: Actors used in this step, with their states.
-        self._called: dict[str, Any] = {}
         self._had_effect = False
         self._local: list[tuple[int, int, int, int, Link, Payload]] = []
         self._round = 0
@@ -88,10 +87,11 @@ class Stepper(Interpreter):
         """Return the state after all connections have opened."""
         self.sent, self.timer_counts = dict.fromkeys(WIRES, 0), {}
         state = State({}, {}, dict.fromkeys(WIRES, ()), {})
-        state.states = {name: actor.state for name, actor in self.actors.items()}
+        state.states = {name: actor.state for name, actor in self.memo.actors.items()}
+        state.history = self.memo.first
         self._begin(state)
         for name in RANK:
-            self.apply(name, self._actor(name).start())
+            self._call(name, "start")
         self._settle_host()
         return self._end(state)
 
@@ -119,49 +119,42 @@ class Stepper(Interpreter):
             actor, name, _ = choice
             del state.timers[actor, name]
             if actor == "proxy":
-                self._history().gate.timer_ended(name)
-            self.apply(actor, self._actor(actor).timer(name))
+                self._note(gate=self.memo.timer_ended(state.history.gate, name))
+            self._call(actor, "timer", name)
             self._settle_host()
         return self._end(state)
 
     def _begin(self, state: State) -> None:
-        self._state, self._touched, self._called, self._local, self._round = state, set(), {}, [], 0
+        self._state, self._touched, self._local, self._round = state, set(), [], 0
 
     def _end(self, state: State) -> State:
         for actor in self._touched:
             if actor == "history":
-                state.history_key = self._history_key(state)
+                state.history_key = self.memo.history_key(state.history, state.base)
             else:
                 state.keys[actor] = self._key(actor)
         if len(state.keys) < len(state.states):
             state.keys = {actor: self._key(actor) for actor in state.states}
-            state.history_key = self._history_key(state)
+            state.history_key = self.memo.history_key(state.history, state.base)
         if UPSTREAM_TO_PROXY in state.closed:
             state.timers = {which: timer for which, timer in state.timers.items() if which[0] != "upstream"}
         if state.states["component"].closed and state.states["user"].left:
             state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in _HOST}
         return state
 
-    def _history_key(self, state: State) -> int:
-        return self.number(("history", state.history.key(state.base, defers=self.session.release.defers)))
-
     def number(self, key: Hashable) -> int:
-        """Return a number for a key. Equal keys have equal numbers."""
-        return self._numbers.setdefault(key, len(self._numbers))
+        """Return a number for a key, equal for equal keys."""
+        return self.memo.number(key)
 
     def _key(self, actor: str) -> int:
-        return self.number((actor, self._keys[actor](self._state.states[actor], self._state.base)))
+        return self.memo.actor_key(actor, self._state.states[actor], self._state.base)
 
     def new_turn(self, state: State) -> None:
         """Remove the history of the ended turn from a state."""
         counts = state.states["upstream"].counts
         state.base = state.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
-        gate = copied(state.history.gate)
-        gate.next_turn()
-        configured, applied = state.history.ledger.session_updates[-1:], state.history.applied
-        state.history = History(gate=gate, applied=applied)
-        state.history.ledger.session_updates = configured
         self._begin(state)
+        state.history = self.memo.next_turn(state.history)
         self._touched = {*state.states, "history"}
         state.watch = None
         self._end(state)
@@ -170,8 +163,7 @@ class Stepper(Interpreter):
         """Return a copy of the state in which the request for the response that has just begun was late."""
         other = state.copy()
         self._begin(other)
-        history = self._history()
-        history.late = (*history.late, len(history.ledger.creates) - 1)
+        self._note(turn=self.memo.late(state.history.turn))
         return self._end(other)
 
     # -- a message ---------------------------------------------------------------------------------------------------
@@ -183,19 +175,19 @@ class Stepper(Interpreter):
             state.closed |= {Link(link.receiver, link.sender)}
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if link.receiver == "proxy":
-                self._history().gate.timer_ended("closed")
-            self.apply(link.receiver, self._actor(link.receiver).closed(link.sender, code))
+                self._note(gate=self.memo.timer_ended(state.history.gate, "closed"))
+            self._call(link.receiver, "closed", (link.sender, code))
             self._settle_host()
             return
         payload: Any = flight.payload
         if link.receiver == "upstream":
             self._feed("proxy", payload, flight.origin)
         elif link.receiver == "proxy":
-            history = self._history()
-            history.gate.handles(link.sender, payload)
+            self._note(gate=self.memo.handled(state.history.gate, link.sender, payload))
             if link.sender == "component" and flight.kind == "InjectUserMessage":
-                # The user observes the upstream link at the proxy, so the user's ledger has the events known to the proxy.
-                history.open_at_texts = (*history.open_at_texts, open_key(state.states["user"].ledger, state.base))
+                # The user observes the upstream link at the proxy, so its ledger is the proxy's.
+                host, unfinished = state.history.host, self.memo.open_key(state.states["user"].ledger, state.base)
+                self._note(host=host._replace(open_at_texts=(*host.open_at_texts, unfinished)))
         self._deliver(link, payload)
         self._settle_host()
         if flight.moment is None and self._is_visible(link):
@@ -212,11 +204,13 @@ class Stepper(Interpreter):
 
     def _is_visible(self, link: Link) -> bool:
         """Return whether an invisible message had an effect."""
-        host = link.receiver == "component"
-        return self._had_effect or (host and any(self._key(actor) != self._state.keys[actor] for actor in _HOST[:2]))
+        if self._had_effect or link.receiver != "component":
+            return self._had_effect
+        changed = [actor for actor in _HOST[:2] if actor in self._touched]
+        return any(self._key(actor) != self._state.keys[actor] for actor in changed)
 
     def _deliver(self, link: Link, payload: Payload) -> None:
-        self.apply(link.receiver, self._actor(link.receiver).message(link.sender, payload))
+        self._call(link.receiver, "message", link.sender, payload)
         if link.sender == "upstream" or link.receiver == "app":
             self._show(link, payload)
 
@@ -230,24 +224,19 @@ class Stepper(Interpreter):
 
     def _show(self, link: Link, payload: Payload) -> None:
         """Let the user observe a message between other actors."""
-        self._seq += 1
-        effects = self._actor("user").observe(link.sender, link.receiver, payload, self._seq)
-        if effects:
-            self.apply("user", effects)
+        self._call("user", "observe", tuple(link), payload)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    def _actor(self, name: str) -> Any:
-        """Return an actor with its state in this step. The first use copies the state."""
-        if (actor := self._called.get(name)) is None:
+    def _call(self, name: str, method: str, text: Hashable = None, payload: Payload | None = None) -> None:
+        """Call an actor in its state of this step, and carry out the effects."""
+        before = self._state.states[name]
+        state, effects, *_ = self.memo.call(name, before, method, text, payload)
+        if state is not before:
+            self._state.states[name] = state
             self._touched.add(name)
-            actor = self._with_state(name, copied(self._state.states[name]))
-        return actor
-
-    def _with_state(self, name: str, state: Any) -> Any:
-        self._state.states[name] = state
-        self._called[name] = self.actors[name].with_state(state)
-        return self._called[name]
+        if effects:
+            self.apply(name, effects)
 
     def cancel_timer(self, actor: str, name: str) -> None:
         if self._state.timers.pop((actor, name), None) is not None:
@@ -261,9 +250,9 @@ class Stepper(Interpreter):
         state.closed = state.closed - {link for link in state.closed if "proxy" in link}
         state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in RENEWED}
         for name in RENEWED:
-            self._with_state(name, self._actor(name).renewed_state())
+            self._call(name, "renewed_state")
         for name in RENEWED:
-            self.apply(name, self._actor(name).start())
+            self._call(name, "start")
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         which = (actor, timer.name)
@@ -283,18 +272,20 @@ class Stepper(Interpreter):
             return
         origin: CreateOrigin | None = None
         if link.receiver == "upstream":
-            origin = self._history().gate.sends(payload, self.session.release.create_on)
+            gate, origin = self.memo.sent(self._state.history.gate, payload)
+            self._note(gate=gate)
         elif actor == "upstream":
             self._feed("upstream", payload, None)
         elif link.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
-                self._history().host_errors += 1
+                self._note(host=self._state.history.host._replace(refused=True))
             elif payload.get("type") == "SettingsApplied":
-                self._history().applied = True
-        kind = kind_of(payload)
+                self._note(host=self._state.history.host._replace(applied=True))
+        kind, key = self.memo.message(payload, self._state.base)
         sure = link.receiver == "upstream" or link.sender == "component"
-        key = message_key(payload, self._state.base) if sure or link == UPSTREAM_TO_PROXY else kind
-        visible = sure or (link, key) in self.visible
+        if not sure and link != UPSTREAM_TO_PROXY:
+            key = kind
+        visible = sure or (link, kind) in _VISIBLE or (link, key) in self.visible
         self._had_effect |= visible
         self._put_in_flight(link, payload, kind, key, origin, visible=visible)
         if link.receiver in ("upstream", "proxy") and link.sender in ("proxy", "component"):
@@ -322,26 +313,17 @@ class Stepper(Interpreter):
 
     # -- the history -------------------------------------------------------------------------------------------------
 
-    def _history(self) -> History:
-        if "history" not in self._touched:
+    def _note(self, turn: Turn | None = None, gate: Attribution | None = None, host: AtHost | None = None) -> None:
+        """Change a part of the history in this step."""
+        old = self._state.history
+        if gate is not old[1]:
+            self._state.history = History(turn or old[0], gate or old[1], host or old[2])
             self._touched.add("history")
-            self._state.history = copied(self._state.history)
-        return self._state.history
 
     def _feed(self, sender: str, payload: Payload, origin: CreateOrigin | None) -> None:
-        """Add a message of the upstream link to the ledger when the upstream sends or receives it."""
-        history = self._history()
-        ledger, released = history.ledger, _releases(history.ledger)
-        self._seq += 1
-        ledger.feed(sender, payload, self._seq)
-        if len(ledger.creates) > len(history.origins):
-            history.origins.append(origin)
-        if _releases(ledger) != released and any(output.own for output in ledger.outputs):
-            self._state.watch = NEW
-
-
-def _releases(ledger: Ledger) -> tuple[int, int, int]:
-    """Return how many events could release a request after a result: (results, confirmations, ended responses)."""
-    own = [output for output in ledger.outputs if output.own]
-    confirmed = sum(output.confirmed is not None for output in own)
-    return len(own), confirmed, sum(response.done is not None for response in ledger.responses.values())
+        """Add a message of the upstream link to the ledger when it is at the upstream."""
+        turn, releases = self.memo.feed(self._state.history.turn, sender, payload, origin)
+        if turn is not self._state.history.turn:
+            self._note(turn=turn)
+            if releases:
+                self._state.watch = NEW

@@ -91,7 +91,7 @@ def retraced(stepper: Stepper, path: Sequence[Edge], bounds: Bounds) -> TimedTra
         add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
         # A batch on a link with an exact delay arrives at once.
         before_it = trace.steps[-2] if len(trace.steps) > 1 else None
-        together = before_it is not None and before_it[2:4] == (choice, set_in) and interval[0] == interval[1]
+        together = before_it is not None and before_it.choice == choice and interval[0] == interval[1]
         if (previous := last_at.get(location)) is not None and previous != set_in and not together:
             add(_Constraint(previous, moment, 0, 1))
         last_at[location] = moment
@@ -138,7 +138,8 @@ def _dropped(trace: TimedTrace, before: State, state: State, choice: Choice, mom
             most = bounds.timer(timer.after)[1]
             trace.unfinished[(*which, timer.number)] = most
             if which[0] not in ("upstream", "app") or which == PATIENCE or which in state.timers:
-                trace.constraints.append(_Constraint(moment, timer.moment, most))
+                # It would have ended later: at the same time, a replay would have its end first.
+                trace.constraints.append(_Constraint(moment, timer.moment, most, 1))
 
 
 def dated(state: State, moment: int) -> State:

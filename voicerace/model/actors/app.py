@@ -1,7 +1,7 @@
 """The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, microphone and text field.
 
-The handler style (`model.catalog.handlers`) determines how the app answers a call. The duration of the tool is `tool_ms`,
-with one value per call in the order of the requests. The component decides whether it sends a result.
+The handler style (`model.catalog.handlers`) determines how the app answers a call. The tool takes `tool_ms`, which has one
+value per call in the order of the calls. The component decides whether it sends the result to the proxy.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["DATA", "GO_ON", "App", "AppState", "ToolEnd"]
 
-#: End of a tool: a result, an error that the app reports, a rejected promise, or no end.
+#: How a tool ends: with a result, with an error that the app reports, with a rejected promise, or never.
 ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 
-#: User text of a workaround that asks for a reply again.
+#: User text that a workaround sends to request a missing reply again.
 GO_ON: Final = "Please go on."
-#: First part of a workaround's user text that contains the tool's result.
+#: Prefix of the user text in which a workaround sends the tool's result.
 DATA: Final = "Result of"
 #: Result that a workaround sends before the tool ends.
 PLACEHOLDER: Final = {"result": {"status": "still running; say that you are looking it up"}}
@@ -39,10 +39,10 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 @dataclass
 class AppState:
     """Attributes:
-    calls: (name, arguments) of each requested call, by call id, in the order of the requests.
-    microphone: sound that the microphone records, or ``off``.
-    held: for each call whose result the app delays, whether its tool has ended; by call id.
-    listens_for_words: whether the app sends `GO_ON` after a time without an utterance of the agent.
+    calls: (name, arguments) of each function call, by call id, in the order received.
+    microphone: whether the microphone is off, or records speech or silence.
+    held: whether the tool has ended, by call id, for each call whose result the app delays.
+    listens_for_words: whether the app sends `GO_ON` unless the agent speaks before the timer ``silence::0`` expires.
     """
 
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -56,9 +56,9 @@ class App(StatefulActor[AppState]):
 
     Args:
         handler: handler style.
-        tool_end: end of each tool.
-        repeats: number of times that each result is sent again through the ref, every `repeat_ms`.
-        workaround: workaround for the race that the app uses, or None.
+        tool_end: how each tool ends.
+        repeats: number of repetitions of each result through the ref, one every `repeat_ms`.
+        workaround: workaround for the race, or None.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class App(StatefulActor[AppState]):
         return (self._by_ref(call_id), *self._repeat(call_id, int(count) + 1))
 
     def _frame(self) -> Effects:
-        """Send the next frame while the microphone is on."""
+        """Send the next audio frame if the microphone is on, and set the timer for the frame after it."""
         if self.state.microphone == "off":
             return ()
         return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
@@ -147,12 +147,12 @@ class App(StatefulActor[AppState]):
         return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
 
     def _release(self, calls: list[str]) -> Effects:
-        """Stop delaying the results of calls, and send the results of the calls whose tool has ended."""
+        """Stop delaying the results of `calls`, and send each result whose tool has ended."""
         ended = [call_id for call_id in calls if self.state.held.pop(call_id)]
         return [effect for call_id in ended for effect in self._tool_ended(call_id)]
 
     def _callback(self, payload: dict[str, Any]) -> Effects:
-        """Handle a callback of the component that the workaround uses."""
+        """Handle a component callback that the workaround uses."""
         match payload:
             case {"type": "onAgentStateChange", "state": "idle"} if self.workaround and self.workaround.holds == "idle":
                 calls = list(self.state.held)
@@ -165,7 +165,7 @@ class App(StatefulActor[AppState]):
         return ()
 
     def _listen(self, after: str) -> Effects:
-        """If the workaround asks again, send `GO_ON` after the duration `after`, unless the agent speaks earlier."""
+        """If the workaround requests a missing reply again, send `GO_ON` after `after` unless the agent speaks earlier."""
         if self.workaround is None or not self.workaround.asks_again:
             return ()
         self.state.listens_for_words = True
@@ -200,5 +200,5 @@ class App(StatefulActor[AppState]):
         return {"result": {"temperature_c": 21}} if self.tool_end == "result" else {"error": "the weather service is down"}
 
     def _repeat(self, call_id: str, count: int) -> list[Effect]:
-        """Schedule repetition `count` (from 1) of a result."""
+        """Schedule repetition `count` (from 1) of a result, if `count` is at most `repeats`."""
         return [SetTimer(f"repeat:{call_id}:{count}", "repeat_ms", count - 1)] if count <= self.repeats else []

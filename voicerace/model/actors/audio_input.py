@@ -1,8 +1,8 @@
-"""User audio in the mock upstream: the input audio buffer, server VAD by the audio's energy, and the idle timeout.
+"""User audio in the mock upstream: the input audio buffer, energy-based server VAD, and the idle timeout.
 
 At the end of speech the server commits the audio and starts a response without a `response.create`
 (docs/protocol-facts.md#who-can-take-the-slot). Speech starts with the first loud audio and ends after `vad_ms` of silence.
-The padding and the threshold of the API's VAD are not modelled. They would shift start and end by constants.
+The API's VAD also has a padding and a threshold. They are not modelled, because they shift start and end by constants.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRANSCRIPT: Final = "What is the weather in Lisbon?"
 
 
 class InputAudio(Responses):
-    """The user items and the input audio of one Realtime session."""
+    """Handles the user items and the input audio of one Realtime session."""
 
     def _error(self, code: str | None, message: str, cause: Mapping[str, Any], *, param: str | None = None) -> None:
         cause_id = cause.get("event_id")
@@ -90,7 +90,7 @@ class InputAudio(Responses):
     # -- server VAD --------------------------------------------------------------------------------------------------
 
     def _detect_speech(self, pcm: bytes) -> None:
-        """Apply server VAD to new audio: start speech if it is loud, and start the silence timer if it is not."""
+        """Apply server VAD to new audio. Loud audio starts speech. Other audio starts the silence timer during speech."""
         state = self.state
         if not input_audio.is_loud(pcm):
             if state.speech and not state.pausing:
@@ -108,7 +108,7 @@ class InputAudio(Responses):
                 self._cut_off(speaking, "cancelled", "turn_detected")
 
     def _speech_over(self) -> None:
-        """End the speech: commit it, and start a response if the session requests one."""
+        """End the speech: commit its audio, and start a response unless `create_response` is false."""
         state = self.state
         item_id, state.speech, state.pausing = state.speech, "", False
         self._send(input_audio.speech_stopped(self._id("event"), item_id, state.appended // _BYTES_PER_MS))
@@ -117,8 +117,17 @@ class InputAudio(Responses):
         if detection.get("create_response") is not False:
             self._server_begins()
 
+    def _server_turn(self) -> None:
+        """Start a response as server VAD does at the end of speech, without audio from the client."""
+        state = self.state
+        item_id, now = self._id("item"), state.appended // _BYTES_PER_MS
+        self._send(input_audio.speech_started(self._id("event"), item_id, now))
+        self._send(input_audio.speech_stopped(self._id("event"), item_id, now))
+        self._commit(item_id)
+        self._server_begins()
+
     def _server_begins(self) -> None:
-        """Start a response without a request if the slot is free, else apply `Knobs.server_turn_taken`."""
+        """Start a response without a `response.create` if the slot is free, else apply `Knobs.server_turn_taken`."""
         if self.state.slot == "free":
             self._slot("server_begins")
             self._begin(self._next_plan({}))
@@ -131,7 +140,7 @@ class InputAudio(Responses):
             return
         item_id, now = self._id("item"), self.state.appended // _BYTES_PER_MS
         self._send(input_audio.timeout_triggered(self._id("event"), item_id, now, now))
-        # Recorded: the server adds a system item and confirms it at once before it commits the buffer.
+        # Recordings show that the server adds and confirms a system item before it commits the buffer.
         nudge = self._id("item")
         self.state.acks[nudge] = {"id": nudge, "status": "completed", **realtime.system_item(_NUDGE)}
         self._confirm(nudge)
@@ -140,11 +149,15 @@ class InputAudio(Responses):
 
     def _done(self, response: MockResponse, status: str, reason: str | None = None) -> None:
         super()._done(response, status, reason)
+        calls = any(output.kind == "call" for output in response.plan.outputs)
+        if self.server_turns and calls and not self.state.server_turned:
+            self.state.server_turned = True
+            self._out.append(SetTimer("turn", "server_turn_ms"))
         if response.in_band and self.state.slot == "free":
             self._slot_is_free()
 
     def _slot_is_free(self) -> None:
-        """Start a delayed response of the server, or else the idle timeout."""
+        """Start the server's delayed response, if there is one, else the idle timeout."""
         if self.state.server_waits:
             self.state.server_waits = False
             self._server_begins()

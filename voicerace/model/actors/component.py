@@ -2,11 +2,11 @@
 
 If the handler returns nothing before it has called the passed `sendResponse`, or if its promise resolves to nothing, the
 component sends its default error as the result at once. `sendFunctionCallResponse` of its ref does not count as an answer.
-The callbacks are in the table `model.catalog.callbacks`, the differences between releases in `model.catalog.components`.
+`model.catalog.callbacks` lists the callbacks, and `model.catalog.components` the differences between releases.
 `tests/component` compares both with the running component.
 
-Simplifications: Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the connection at once,
-not after a second. `start()`, which reopens a closed connection, is not modelled.
+Simplifications: without a forwarder, Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the
+connection at once, not after a second. `start()`, which reopens a closed connection, is not modelled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ WEATHER = {
 #: Types of the proxy's messages that count as activity for the idle timeout.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
-    "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+    "settings", "first settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle",
+    "awaits", "text",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ class _Shown:
     user_speaks: bool = False
 
     def copied(self) -> _Shown:
-        """Return a copy. This is faster than `copy.copy`."""
+        """Return a copy, faster than `copy.copy`."""
         return _Shown(self.agent, self.playing, self.user_speaks)
 
 
@@ -58,12 +59,12 @@ class ComponentState:
     calls: name of each call that was passed to the app, by call id.
     answered: ids of the calls that count as answered.
     shown: states that callbacks report to the app.
-    voice: agent state derived from the user's voice: idle, listening, or thinking, which is final.
+    voice: agent state derived from the user's voice: first idle, then listening, then thinking.
     sounds: whether the device plays audio.
     announced: whether "speaking" was reported for the current playback.
-    hears: whether microphone audio is passed on, which starts after Settings.
+    hears: whether microphone audio is forwarded to the proxy. It is false until `settings_wait_ms` after Settings.
     closed: whether the connection is closed.
-    text: user text that reopened the connection and is sent after Settings; else None.
+    text: user text that reopened the connection and is not sent yet, or None.
     idle: state of the idle timeout.
     """
 
@@ -83,12 +84,13 @@ class Component(StatefulActor[ComponentState]):
     """One instance of voice-agent-react, connected to the OpenAI proxy.
 
     Args:
-        release: the row of the component's release.
+        release: settings of the component's release.
         greeting: value of `agentOptions.greeting`.
         context: messages of earlier conversation, each ``{"role", "content"}``.
         idle_timeout: whether to close the connection after `component_idle_ms` without activity.
-        late_settings: whether to send Settings `settings_ms` late, and again after the same time. No release of the
+        late_settings: whether to send Settings `settings_ms` late, and again `settings_ms` later. No release of the
             component does this (data/README.md), but another host can.
+        settings_after_open: whether to send the first Settings only `settings_open_ms` later, as the running component does.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class Component(StatefulActor[ComponentState]):
         *,
         idle_timeout: bool = False,
         late_settings: bool = False,
+        settings_after_open: bool = False,
     ) -> None:
         super().__init__(ComponentState())
         self.release = release
         self.greeting = greeting
         self.context = tuple(context)
         self.late_settings = late_settings
+        self.settings_after_open = settings_after_open
         self.idle = Idle(release, self.state.idle) if idle_timeout else None
         self._rows = callbacks.rows_of(release.tag)
         self._noticed = callbacks.noticed_types(release.tag)
@@ -117,8 +121,9 @@ class Component(StatefulActor[ComponentState]):
     # -- the actor ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
-        if self.late_settings:
-            return (SetTimer("settings", "settings_ms"),)
+        if self.late_settings or self.settings_after_open:
+            timer = ("settings", "settings_ms") if self.late_settings else ("first settings", "settings_open_ms")
+            return (SetTimer(*timer),)
         return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settings(self) -> Send:
@@ -137,7 +142,7 @@ class Component(StatefulActor[ComponentState]):
         if sender == "proxy" and self.idle is None and isinstance(payload, dict):
             kind = payload.get("type")
             if isinstance(kind, str) and kind not in self._noticed:
-                return ()  # Most messages neither cause a callback nor change the state.
+                return ()  # Fast path: most messages neither cause a callback nor change the state.
         before = self.state.shown.copied()
         if sender == "app":
             if isinstance(payload, bytes):
@@ -163,8 +168,9 @@ class Component(StatefulActor[ComponentState]):
             case "settings":
                 again = SetTimer("settings again", "settings_ms")
                 return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
-            case "settings again":
-                return (self._settings(),)
+            case "first settings" | "settings again":
+                wait = SetTimer("microphone", "settings_wait_ms")
+                return (self._settings(), wait) if name == "first settings" else (self._settings(),)
             case "microphone":
                 self.state.hears = True
             case "playback":
@@ -207,7 +213,7 @@ class Component(StatefulActor[ComponentState]):
             self.state.hears = True
 
     def _no_object(self, text: str | None) -> None:
-        """Report a parse error for `null` and for invalid JSON. Ignore other JSON that is not an object."""
+        """Report a parse error if `text` is invalid JSON or `null`. Ignore other JSON that is not an object."""
         try:
             nothing = json.loads(text or "") is None
         except ValueError:
@@ -319,7 +325,7 @@ class Component(StatefulActor[ComponentState]):
             case "stop":
                 self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
             case "offline":
-                # The app does not call this. It represents a browser that has lost its network.
+                # The app does not call `offline`. This case represents a browser that has lost its network connection.
                 self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
 
     def _inject(self, text: str) -> None:
@@ -331,7 +337,7 @@ class Component(StatefulActor[ComponentState]):
     # -- without a connection ----------------------------------------------------------------------------------------
 
     def _while_closed(self, call: dict[str, Any]) -> Effects:
-        """Reopen the connection for a user text. Drop other messages to the proxy, as the component's `sendJSON` does."""
+        """Reopen the connection for a user text. Drop other messages to the proxy, like the component's `sendJSON`."""
         before = self.state.shown.copied()
         if call["type"] != "injectUserMessage":
             self._from_app(call)
@@ -344,18 +350,18 @@ class Component(StatefulActor[ComponentState]):
         return [Open("proxy"), *self._all_effects(), *timers]
 
     def _opened(self) -> None:
-        """Send the app's Settings on a reopened connection. The component does not add earlier conversation."""
+        """Send the app's Settings on a reopened connection. The component does not add the earlier conversation to them."""
         if self.release.warns_of_context and not self.context:
             self._call_back("onContextWarning")
         self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
-        """Answer a call that has no answer yet. Skip the default error if the release does not send it."""
+        """Answer a call that has no answer yet. Skip the default error if the release does not send one."""
         if call_id not in self.state.answered and (not default or self.release.default_error):
             self._answer(call_id, content)
 
     def _answer(self, call_id: str, content: str | None) -> None:
-        """Send a result. If `content` is None, because the app gave neither result nor error, omit the field."""
+        """Send a result. Omit the field `content` if it is None: the app gave neither a result nor an error."""
         self.state.answered.add(call_id)
         result = agent.function_call_response(call_id, self.state.calls[call_id], content or "")
         self._out.append(Send("proxy", result if content is not None else {k: v for k, v in result.items() if k != "content"}))
@@ -372,7 +378,7 @@ class Component(StatefulActor[ComponentState]):
         return shown.agent in ("idle", "listening") and not shown.playing and not shown.user_speaks
 
     def _reported(self, before: _Shown) -> list[Effect]:
-        """Add reports of the states that differ from `before` to the effects of the message, and return all effects."""
+        """Report the states that differ from `before` to the app. Return all collected effects in order."""
         shown = self.state.shown
         if shown.agent != before.agent:
             self._call_back("onAgentStateChange", state=shown.agent)

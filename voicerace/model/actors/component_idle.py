@@ -1,11 +1,11 @@
 """The component's idle timeout: the component closes the connection with code 1000 after ten seconds without activity.
 
-A session's timeout is off by default, because an app can set `agentOptions.idleTimeoutMs` to any value. The rules differ by
-release (`model.catalog.components.Idle`). `tests/component` compares each rule with the running component.
+The timeout is off by default in a session, because an app can set `agentOptions.idleTimeoutMs` to any value. The rules
+differ by release (`model.catalog.components.Idle`). `tests/component` compares each rule with the running component.
 
-Simplifications: with ``forgets`` and ``message`` the component resets the agent's state at a poll every 200 ms, and this
-model resets it at once. With ``runs_on``, an AgentAudioDone right after AgentDone restarts the component's timeout only if
-React has rendered between the two messages, and it always restarts the model's timeout.
+Simplifications: with ``forgets`` and ``message`` the component resets the agent's state at a poll every 200 ms, but this
+model resets it at once. With ``runs_on``, an AgentAudioDone right after AgentDone always restarts the model's timeout. It
+restarts the component's timeout only if React has rendered between the two messages.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["Idle", "IdleState"]
 class IdleState:
     """Attributes:
     user_seen: whether any activity has happened. The timeout does not run before the first activity.
-    busy: whether the last observed state blocks the timeout.
+    busy: whether the last observed state of the session blocks the timeout.
     counts: whether the timeout runs.
     running: ids of the unanswered calls. A result through the ref does not count as an answer.
-    awaits: whether a result was sent and no message has arrived since.
+    awaits: whether no message has arrived since the last result was sent.
     """
 
     user_seen: bool = False
@@ -44,12 +44,12 @@ class Idle:
         self._out: list[Effect] = []
 
     def effects(self) -> list[Effect]:
-        """Return and clear the effects that were collected since the last call of this method."""
+        """Return and clear the collected effects."""
         out, self._out = self._out, []
         return out
 
     def changed(self, *, agent_rests: bool, silent: bool, agent_acts: bool) -> None:
-        """Handle a changed state of the agent, the playback or the user.
+        """Handle a change in the state of the agent, the playback or the user.
 
         Args:
             agent_rests: whether the agent is idle or listening.
@@ -64,7 +64,7 @@ class Idle:
         self._update(rests=rests)
 
     def activity(self, *, rests: bool) -> None:
-        """Restart the timeout unless the session is active. Called for user text and for reported activity of the agent."""
+        """Handle a user text or reported agent activity. Restart the timeout unless the session is active."""
         self.state.user_seen = True
         if self._assumes_rest(rests):
             self.state.busy = False
@@ -77,7 +77,7 @@ class Idle:
         self.state.user_seen = True
 
     def message(self, *, rests: bool) -> None:
-        """Handle a JSON message of the proxy."""
+        """Handle a JSON message from the proxy."""
         if self.release.idle != "forgets":
             self._stop_awaiting()
             self._update(rests=self._assumes_rest(rests))
@@ -89,7 +89,7 @@ class Idle:
         self._block(stops=True)
 
     def call_answered(self, call_id: str, *, rests: bool) -> None:
-        """Handle an answer to a call by the passed function, by the promise, or by the default error."""
+        """Handle an answer to a call: through `sendResponse`, by the promise, or by the default error."""
         if call_id not in self.state.running:
             return
         self.state.running.discard(call_id)
@@ -102,12 +102,12 @@ class Idle:
         self._update(rests=self._assumes_rest(rests))
 
     def waited(self, *, rests: bool) -> None:
-        """Handle the timer `awaits`, which expires if no message arrives within half a second after the last result."""
+        """Handle the expired timer `awaits`: no message arrived within `agent_reply_wait_ms` after the last result."""
         self.state.awaits = False
         self._update(rests=rests)
 
     def _assumes_rest(self, rests: bool) -> bool:
-        """Return whether the component treats the session as at rest, which ``forgets`` and ``message`` always do."""
+        """Return whether the component treats the session as at rest. With ``forgets`` and ``message`` it always does."""
         return rests or self.release.idle in ("forgets", "message")
 
     def _update(self, *, rests: bool) -> None:

@@ -1,4 +1,4 @@
-"""Computes values that the component derives: arguments of a callback, and the text of a result."""
+"""Computes the arguments of the component's callbacks and the text of its results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["content_of", "json_of", "named", "values"]
 
 
 def named(kind: str, payload: Mapping[str, Any]) -> str:
-    """Return the key of a message in the table `model.catalog.callbacks`."""
+    """Return a message's key in the tables of `model.catalog.callbacks`."""
     if kind == "ConversationText":
         return f"{kind} {payload.get('role')}"
     if kind == "Error" and (payload.get("code") in QUIET_CODES or QUIET_TEXT in str(payload.get("description", ""))):
@@ -21,7 +21,7 @@ def named(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the values that the callback of a message can receive, by name."""
+    """Return the values that a message's callback can receive, by name."""
     match kind:
         case "ConversationText":
             text = payload.get("content")
@@ -45,7 +45,7 @@ def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _heard(transcript: Mapping[str, Any]) -> str:
-    """Return the text of a Transcript message, from the first field that contains text."""
+    """Return the text of a Transcript message from the first field that contains text, or an empty string."""
     channel = transcript.get("channel")
     for holder in (channel if isinstance(channel, Mapping) else {}, transcript):
         for first in (holder.get("alternatives") or ())[:1]:
@@ -55,7 +55,7 @@ def _heard(transcript: Mapping[str, Any]) -> str:
 
 
 def content_of(response: Mapping[str, Any]) -> str:
-    """Return the text of a result for a response object: its error, else its result, else the object, as JSON."""
+    """Return a result's text: the JSON of the response's error, else of its `result`, else of the response itself."""
     if response.get("error"):
         return json_of({"error": response["error"]})
     return json_of(response.get("result", response))

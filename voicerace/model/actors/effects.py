@@ -1,4 +1,4 @@
-"""The loop that carries out the effects of actors, shared by all engines."""
+"""The loop with which all engines carry out the effects of actors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Interpreter"]
 
 
 class Interpreter:
-    """Base class of the engines, which calls one method per effect. By default these methods do nothing."""
+    """Base class of the engines. `apply` calls one method per effect. By default these methods do nothing."""
 
     def apply(self, actor: str, effects: Iterable[Effect]) -> None:
-        """Carry out effects of the actor named `actor`, in order."""
+        """Carry out the effects that the actor named `actor` returned, in order."""
         for effect in effects:
             if isinstance(effect, Send):
                 self.send(actor, effect.to, effect.payload)
@@ -31,7 +31,7 @@ class Interpreter:
         """Send a message to the neighbour `to`."""
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        """Start a timer, and replace a timer of the same actor with the same name."""
+        """Start a timer. Replace the actor's pending timer of the same name, if there is one."""
 
     def cancel_timer(self, actor: str, name: str) -> None:
         """Stop a timer if it runs."""

@@ -1,8 +1,8 @@
 """JavaScript's rules for values that were parsed from JSON.
 
 The proxies do not check the types of the fields that they read. If a field is null, a number or an object instead of text,
-the language's rules determine whether the proxy uses it, skips it, or throws. This module implements the rules that the
-proxies' models need. ``python -m tests.drawn`` compares them with running proxies.
+JavaScript's rules determine whether the proxy uses it, skips it, or throws. This module implements the rules that the proxy
+models need. ``python -m tests.drawn`` compares the models with running proxies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class ThrownError(Exception):
-    """The proxy's code throws a TypeError or SyntaxError, which it catches."""
+    """The proxy's code throws a TypeError or SyntaxError. The proxy catches it."""
 
 
 class _Undefined(Enum):
@@ -46,7 +46,7 @@ _INDEX_MAX: Final = 2**32 - 2
 def at(value: Any, *names: str) -> Any:
     """Return `value?.a?.b` for the names ``a`` and ``b``."""
     for name in names:
-        # The check for `dict` is ten times faster than the check for the abstract class, and most values are dicts.
+        # Most values are dicts, and the check for `dict` is ten times faster than the check for the abstract class.
         value = value.get(name, UNDEFINED) if isinstance(value, (dict, Mapping)) else UNDEFINED
     return value
 
@@ -86,12 +86,12 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def key(value: Any) -> Hashable | None:
-    """Return a value as a key of a Map or Set, where 5 and "5" differ; None for an object, which equals only itself."""
+    """Return a key for a value in a Map or Set, in which 5 and "5" differ. Return None for an object or array."""
     return None if isinstance(value, (Mapping, list, tuple)) else (is_number(value), type(value) is bool, value)
 
 
 def defined(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object without its undefined fields, as `JSON.stringify` omits them."""
+    """Return an object without its undefined fields, which `JSON.stringify` omits."""
     return {name: value for name, value in fields.items() if value is not UNDEFINED}
 
 
@@ -103,12 +103,12 @@ def trim(text_: str) -> str:
 
 
 def trimmed(value: Any) -> str:
-    """Return `value.trim()`. Raise ThrownError if `value` is not text."""
+    """Return `value.trim()`. Raise ThrownError if `value` is not a string."""
     return trim(text(value))
 
 
 def text(value: Any) -> str:
-    """Return a value on which the proxy calls a method of text. Raise ThrownError if it is not text."""
+    """Return a value on which the proxy calls a string method. Raise ThrownError if the value is not a string."""
     if not isinstance(value, str):
         raise ThrownError("not a function")
     return value
@@ -130,7 +130,7 @@ def string(value: Any) -> str:
 
 
 def base64_bytes(encoded: str) -> bytes:
-    """Return `Buffer.from(encoded, "base64")`: skip characters outside base64, stop at =, and drop an incomplete byte."""
+    """Return `Buffer.from(encoded, "base64")`: skip characters outside base64, stop at "=", and drop an incomplete byte."""
     digits = bytes(ord(each) & 0xFF for each in encoded).translate(bytes.maketrans(b"-_", b"+/"))
     digits = _NO_BASE64.sub(b"", digits.split(b"=", 1)[0])
     digits = digits[:-1] if len(digits) % 4 == 1 else digits
@@ -154,7 +154,7 @@ def _no_json(word: str) -> None:
 
 
 def _double(digits: str) -> float:
-    """Return the double that `digits` denotes, as an int if JavaScript writes it without a fraction."""
+    """Return `digits` as a double, or as the equal int if JavaScript writes the double without a fraction."""
     if len(digits) < 16 and digits.isdecimal():
         return int(digits)
     value = float(digits)

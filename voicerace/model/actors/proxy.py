@@ -1,7 +1,7 @@
-"""The proxy, voice-agent-backend: one actor for every release, configured by a row of `model.catalog.releases`.
+"""The proxy, voice-agent-backend: one actor for all releases, configured by a `ProxyRelease` of `model.catalog.releases`.
 
-The actor has one method per event and one branch per setting of the row. It does not depend on the name of a release.
-`voicerace conformance` compares the actor with the running proxy, message by message and in the order of each link.
+The actor has one method per event and one branch per setting. It does not depend on the name of a release.
+`voicerace conformance` compares the actor with the running proxy message by message, in the order of each link.
 `proxy_audio` handles user audio. `proxy_sender` sends the messages to the host and the requests to the API.
 
 Sources: docs/release-facts.md; `server.ts` and `translator.ts` of each tag.
@@ -26,11 +26,7 @@ __all__ = ["Proxy", "ProxyState"]
 
 
 class Proxy(ProxySender):
-    """Model of one host connection and its upstream connection.
-
-    Args:
-        release: the row of the proxy's release.
-    """
+    """Model of one host connection and its upstream connection, for the proxy release `release`."""
 
     def __init__(self, release: ProxyRelease) -> None:
         super().__init__(release)
@@ -44,7 +40,7 @@ class Proxy(ProxySender):
                 if self._passes_unknown and isinstance(payload, dict):
                     kind = payload.get("type")
                     if isinstance(kind, str) and kind not in self._handled:
-                        # Faster than `_event`, with the same effect, because these events are the most frequent.
+                        # Fast path for the most frequent events. `_event` would have the same effect.
                         return (Send("component", payload),)
                 self._from_upstream(payload)
         elif self.state.upstream_open:
@@ -104,7 +100,7 @@ class Proxy(ProxySender):
             message = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
             self._host_message(javascript.field(message, "type"), message if isinstance(message, Mapping) else {}, payload)
         except ThrownError:
-            # The proxy handles a message as audio if its handler throws, even after the handler has sent something.
+            # If the handler throws, the proxy treats the message as audio, even if the handler has already sent messages.
             self._user_audio(_raw(payload))
 
     def _host_message(self, kind: Any, fields: Mapping[str, Any], payload: Payload) -> None:
@@ -116,7 +112,7 @@ class Proxy(ProxySender):
             case "InjectUserMessage":
                 self._user_text(fields)
             case _ if self.release.other_json_raw:
-                # The proxy passes its Buffer to `ws`, which sends a Buffer as a binary frame.
+                # The proxy passes the message to `ws` as a Buffer, and `ws` sends a Buffer as a binary frame.
                 self._upstream(_raw(payload))
             case "KeepAlive":
                 pass
@@ -124,9 +120,9 @@ class Proxy(ProxySender):
                 self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
-        """Send session.update for the first Settings, and only confirm later Settings.
+        """Send session.update for the first Settings. Only confirm later Settings.
 
-        With `settings_wait`, also only confirm Settings while the flag or the mark is set.
+        With `settings_wait`, also only confirm Settings that arrive while the flag or the mark is set.
         """
         state = self.state
         if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
@@ -144,7 +140,7 @@ class Proxy(ProxySender):
         state.greeting = translate_session.greeting(settings)
 
     def _result(self, response: Mapping[str, Any]) -> None:
-        """Send the result's item, then request a response at once, or set the mark if the release defers the request."""
+        """Send the result's item. Then request a response, or set the mark if the release defers the request."""
         self._upstream(realtime.create_item(translate.output_item(response, self.release)))
         if self.release.gate is not None:
             self._gated(lambda gate: gate.result(str(response.get("id"))))
@@ -171,7 +167,7 @@ class Proxy(ProxySender):
             self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
-        """Append a frame that is not JSON as audio, or queue it until session.updated."""
+        """Append a frame as audio, or queue it until session.updated."""
         audio = self.state.audio
         if frame and not self.state.ready:
             audio.kept += (frame,)
@@ -182,7 +178,7 @@ class Proxy(ProxySender):
                 self._process_ends()
 
     def committed(self) -> Effects:
-        """Apply an observed commit and its request to the state (`captures.derive`: logs do not contain the audio)."""
+        """Apply an observed commit and its request to the state. `captures.derive` needs this: logs do not contain audio."""
         self.state.audio.pending = 0
         self.state.audio.committed = True
         self._response_started("audio")
@@ -202,12 +198,12 @@ class Proxy(ProxySender):
             self._event(kind, fields, payload)
             if self.release.gate is not None:
                 if kind == realtime.RESPONSE_DONE:
-                    # In a response without output text or audio, for example a cancelled one, nothing else clears the flag.
+                    # No other event clears the flag after a response without text and audio, for example a cancelled one.
                     self.state.flag = False
                     self._out += proxy_audio.response_done(self.state.audio, self.release)
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
-            # The event is not JSON, or its handler threw. Effects from before the throw remain.
+            # The event is not JSON, or its handler threw. Effects before the throw remain.
             self._unparsed(payload)
 
     def _event(self, kind: Any, event: Mapping[str, Any], payload: Payload) -> None:
@@ -224,7 +220,7 @@ class Proxy(ProxySender):
             self._unhandled(kind, event)
 
     def _unhandled(self, kind: Any, event: Mapping[str, Any]) -> None:
-        """Handle an event without a handler, in releases that drop known events and that report or log unknown events."""
+        """Handle an event without a handler in releases that drop known events and report or log unknown events."""
         if kind == realtime.RESPONSE_CREATED:
             if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
                 self._response_started("server")
@@ -236,7 +232,7 @@ class Proxy(ProxySender):
                 self._host(agent.error(description, "unmapped_upstream_event"))
 
     def _pass_on(self, payload: Payload) -> None:
-        """Pass an event on unchanged, always as a text frame."""
+        """Forward an event to the host unchanged, always as a text frame."""
         self._host(payload if isinstance(payload, (dict, Mapping)) else payload_of(_raw(payload).decode("utf-8", "replace")))
 
     def _unparsed(self, payload: Payload) -> None:
@@ -262,14 +258,14 @@ class Proxy(ProxySender):
         for message in queued:
             self._user_text(message)
         try:
-            # The frames before a frame that cannot be appended are sent, so the effects are added one at a time.
+            # Effects are added one at a time to keep those of the frames before a frame that cannot be appended.
             for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
                 self._out.append(effect)
         except proxy_audio.CannotAppendError as error:
             raise ThrownError("the proxy takes this for an error of the event") from error
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
-        """Handle release event T. Releases that report text from any event (`reply_text`) do so before they clear the flag."""
+        """Handle release event T. With `reply_text` ``any``, the text is reported before the flag is cleared."""
         state = self.state
         if self.release.reply_text == "any":
             self._agent_started()
@@ -300,7 +296,7 @@ class Proxy(ProxySender):
                 self._reply_text(text)
 
     def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
-        """Return a text field. Raise ThrownError for another type, because these releases log the field as text first."""
+        """Return the text field `name`. Raise ThrownError if it is not text, because the proxy's log call then throws."""
         return javascript.text(or_else(at(event, name), ""))
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:
@@ -343,7 +339,7 @@ class Proxy(ProxySender):
         self._release_event(R)
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """Send an error to the host. Depending on the row, hide a refusal, or delay an idle timeout while the flag is set."""
+        """Send an error to the host. Some releases hide a refusal, or delay an idle timeout while the flag is set."""
         error = translate.host_error(event, self.release.error_code_from)
         idle = translate.is_idle_timeout(event, self.release.error_code_from)
         if idle and self.release.idle_timeout_waits and self.state.flag:
@@ -360,10 +356,10 @@ class Proxy(ProxySender):
         self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
 
     def _item(self, event: Mapping[str, Any]) -> None:
-        """Handle an added or confirmed item: apply release event I, send the request for user text, report assistant text."""
+        """Handle an added or confirmed item: apply release event I, request a response to user text, report assistant text."""
         item = at(event, "item")
         if self.release.unknown_event != "raw":
-            javascript.string(at(item, "id"))  # The proxy logs the id, which may throw.
+            javascript.string(at(item, "id"))  # The proxy converts the id to text for its log, which can throw.
         if event["type"] == realtime.ITEM_DONE and at(item, "type") == "function_call_output":
             self._release_event(I)
         if self.state.text_waits and not self.state.mark:
@@ -372,7 +368,7 @@ class Proxy(ProxySender):
         if self.release.unknown_event != "raw" and (text := translate.text_of_item(item)):
             self._item_text(at(item, "id"), text)
 
-    #: Handlers of upstream events, by type. `_event` also passes some of the events on to the host.
+    #: Handlers of upstream events, by type. `_event` also forwards some of the events to the host.
     _upstream_events: ClassVar[Mapping[str, Callable[[Proxy, Mapping[str, Any]], None]]] = {
         realtime.SESSION_UPDATED: _session_updated,
         realtime.TEXT_DONE: _text_done,
@@ -395,6 +391,6 @@ class Proxy(ProxySender):
 
 
 def _raw(payload: Payload) -> bytes:
-    """Return a message as the bytes of its WebSocket frame, because the proxy does not distinguish text and binary."""
+    """Return the bytes of a message's WebSocket frame. The proxy does not distinguish text and binary frames."""
     frame = frame_of(payload)
     return frame if isinstance(frame, bytes) else frame.encode()

@@ -1,6 +1,6 @@
 """The proxy's rules for user audio: what it appends, when it commits, and which frame ends its process.
 
-Each rule is a function that changes the state and yields effects. The proxy requests a response after a commit. Source:
+Each rule is a function that changes the state and yields effects. After each commit the proxy requests a response. Source:
 docs/release-facts.md#user-audio. `voicerace conformance` compares every rule with the running proxies (cases ``audio-…``).
 """
 
@@ -27,9 +27,9 @@ __all__ = [
 COMMIT_BYTES: Final = 4_800
 #: Maximum size of one append in bytes, from the API reference. The proxies do not split a larger frame.
 APPEND_MAX: Final = 15 * 2**20
-#: Number of input samples (16 kHz) per output sample (24 kHz).
+#: Input samples (16 kHz) per output sample (24 kHz).
 _STEP: Final = 16_000 / 24_000
-#: Maximum number of samples (0.5 s) of a frame whose resampled form is cached.
+#: Maximum length, in input samples, of a frame whose resampled form is cached: 0.5 s at 16 kHz.
 _SHORT: Final = 8_000
 #: Maximum number of characters of a transcript in the proxy's log.
 _LOGGED: Final = 60
@@ -38,24 +38,24 @@ _LOGGED: Final = 60
 class CannotAppendError(Exception):
     """The proxy's code throws for a frame.
 
-    After session.updated the exception is not caught and ends the process with all its sessions. While the proxy handles
-    session.updated and appends the queued frames, it treats the exception as an error of session.updated.
+    After session.updated the proxy does not catch the exception, which ends the process with all its sessions. While the
+    proxy handles session.updated and appends the queued frames, it treats the exception as an error of session.updated.
     """
 
 
 @dataclass
 class AudioState:
-    """The state of the user's audio for one connection. Names in parentheses are variables of the proxy's source.
+    """The state of the user's audio for one connection. Names in parentheses are variables in the proxy's source.
 
     Attributes:
         kept: frames queued until session.updated (`pendingAudioQueue`).
-        vad: whether the server detects the end of speech, so that the proxy does not commit (`micInputUsesOpenAIServerVad`).
+        vad: whether the server detects the end of speech and commits, not the proxy (`micInputUsesOpenAIServerVad`).
         pending: number of bytes appended since the last commit (`pendingAudioBytes`), unused with `vad`.
         committed: whether the first commit was sent (`hasCompletedFirstUserAudioCommit`).
         most_set: whether the timer of the rule `most` runs (`audioCommitMaxCoalesceTimer`).
-        sample: last input sample of the resampler.
+        sample: last input sample that the resampler used, or None before the first frame.
         position: distance from `sample` to the next output sample, in input samples.
-        words: transcript so far of each item, by item id (`transcriptionDeltaAccumulator`).
+        words: transcript so far, by item id (`transcriptionDeltaAccumulator`).
     """
 
     kept: tuple[bytes, ...] = ()
@@ -84,7 +84,7 @@ def flush(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[E
     """Append the frames queued until session.updated, and restart the commit timers if audio is pending.
 
     Raises:
-        CannotAppendError: a frame is lost. The frames after it stay in `kept`, and no timer starts.
+        CannotAppendError: a frame cannot be appended and is lost. Later frames stay in `kept`, and no timer starts.
     """
     while state.kept:
         frame, *rest = state.kept
@@ -102,7 +102,10 @@ def timer_expired(state: AudioState, name: str) -> None:
 
 
 def can_commit(state: AudioState, release: ProxyRelease, *, flag: bool) -> bool:
-    """Return whether the proxy may commit the pending audio. The mark has no effect (docs/release-facts.md#user-audio)."""
+    """Return whether the proxy may commit the pending audio, whether or not the mark is set.
+
+    Source: docs/release-facts.md#user-audio.
+    """
     return not state.vad and not flag and state.pending >= _commit_bytes(state, release)
 
 
@@ -122,13 +125,13 @@ def flag_cleared(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
 
 
 def response_done(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
-    """Restart the commit timers for pending audio, in fixed releases without the rule `flag`."""
+    """Restart the commit timers for pending audio. Used by fixed releases without the rule `flag`."""
     if "flag" not in release.commit_on and state.pending:
         yield from _wait(state, release, flag=False)
 
 
 def close(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """Pad the pending audio so that it can be committed when the host disconnects, unless the flag is set."""
+    """Pad the pending audio to the minimum commit size when the host disconnects, unless the flag is set."""
     if "close" in release.commit_on and state.pending and not state.vad and not flag:
         yield from _pad(state, _commit_bytes(state, release))
 
@@ -141,7 +144,7 @@ def stop(state: AudioState) -> Iterator[Effect]:
 
 
 def transcript(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> Any:
-    """Return the text that a transcription event reports: its piece, the item's text so far, or the final transcript.
+    """Return the text that the host gets for a transcription event: the piece, the item's text so far, or the final text.
 
     Raises:
         ThrownError: the final transcript is neither text nor an array.
@@ -184,7 +187,7 @@ def _wait(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[E
 
 
 def _append(state: AudioState, release: ProxyRelease, frame: bytes) -> Send | None:
-    """Return the message that appends a frame; None if the frame is too short for one output sample."""
+    """Return the message that appends a frame, or None if the frame is too short for one output sample."""
     pcm = _resampled(state, frame) if release.resampled else frame
     if len(pcm) > APPEND_MAX:
         raise CannotAppendError(f"{len(pcm)} bytes in one append")
@@ -205,7 +208,7 @@ def _pad(state: AudioState, size: int) -> Iterator[Effect]:
 def _resampled(state: AudioState, frame: bytes) -> bytes:
     """Resample 16-bit samples from 16 to 24 kHz by linear interpolation. Keep the last input sample for the next frame.
 
-    The position is a sum of doubles, as in the proxy. With exact thirds some frames would have one sample more or less.
+    The position is a sum of doubles, as in the proxy. Exact thirds would give one sample more or less in some frames.
     """
     if len(frame) % 2:
         raise CannotAppendError(f"{len(frame)} bytes are not samples of 16 bits")
@@ -228,5 +231,5 @@ def _interpolated(samples: tuple[int, ...], position: float) -> tuple[bytes, int
     return struct.pack(f"<{len(found)}h", *found), samples[left], position - left
 
 
-#: The cache is effective because all sessions of a sweep send the same few frames.
+# The cache is effective because all sessions of a sweep send the same few frames.
 _interpolated_cached = lru_cache(maxsize=256)(_interpolated)

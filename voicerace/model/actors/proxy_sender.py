@@ -1,7 +1,7 @@
 """Sends the proxy's messages: reports to the host, and `response.create` and commits of user audio to the API.
 
-Several upstream events can contain the same text or imply the same report. The proxy sends each only once. Only the
-reference row has a gate (`model.actors.reference_gate`), which replaces all other rules for requests.
+Several upstream events can contain the same text or imply the same report. The proxy sends each text and report only once.
+In the reference and in fixed releases a gate (`model.actors.reference_gate`) replaces all other rules for requests.
 Source: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["ProxySender"]
 
 
 class ProxySender(StatefulActor[ProxyState]):
-    """The sending methods of the proxy's model. The subclass `Proxy` calls them when it handles an event."""
+    """The sending methods of the proxy model. The subclass `Proxy` calls them when it handles an event."""
 
     def __init__(self, release: ProxyRelease) -> None:
         super().__init__(ProxyState())
@@ -39,7 +39,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self._out.append(Send("upstream", payload))
 
     def _item_text(self, item_id: Any, text: str) -> None:
-        """Send the assistant text of an item to the host, unless it was sent for this item or is the last text sent."""
+        """Send an item's assistant text to the host, unless the item's text was already sent or equals the last text."""
         state, known = self.state, key(item_id) if truthy(item_id) else None
         if known is not None:
             if known in state.items_sent:
@@ -75,7 +75,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self.state.waiting_error = None
 
     def _create(self, writer: str) -> None:
-        """Send `response.create`, and set the flag if the release does so for `writer` (`result`, `text` or `audio`)."""
+        """Request a response. Set the flag if the release sets it for `writer` (`result`, `text` or `audio`)."""
         if self.release.gate is not None:
             self._gated(lambda gate: gate.user_input(writer))
             return
@@ -83,7 +83,7 @@ class ProxySender(StatefulActor[ProxyState]):
         self._response_started(writer)
 
     def _gated(self, notify: Callable[[Gate], int]) -> None:
-        """Call the reference gate with `notify`, and send the number of requests that the call returns."""
+        """Call `notify` with the gate, if the release has one. Send as many requests as it returns."""
         if self.release.gate is not None:
             for _ in range(notify(Gate(self.release.gate, self.state.gate))):
                 self._upstream(realtime.create_response(realtime.CREATE_ID))
@@ -117,7 +117,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self._release_create()
 
     def _commit_audio(self) -> None:
-        """Commit the pending audio and request a response, if a commit is allowed. The mark has no effect."""
+        """Commit the pending audio and request a response, if a commit is allowed. The mark does not prevent this."""
         if proxy_audio.can_commit(self.state.audio, self.release, flag=self.state.flag):
             self._out += proxy_audio.commit(self.state.audio)
             self._create("audio")

@@ -1,4 +1,4 @@
-"""The state of one connection of the proxy."""
+"""The state of one proxy connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ProxyState"]
 
 @dataclass
 class ProxyState:
-    """The state of one connection. Names in parentheses are variables of the proxy's source.
+    """The state of one host connection. Names in parentheses are variables in the proxy's source.
 
     Attributes:
         flag: whether the proxy treats a response as in progress (`responseInProgress`).
@@ -25,21 +25,21 @@ class ProxyState:
         ready: whether session.updated arrived (`hasSentSettingsApplied`).
         host_open: whether the connection to the host is open.
         upstream_open: whether the connection to the API is open.
-        greeting: greeting, to be sent at session.updated.
-        context_items: earlier conversation, to be sent at session.updated.
-        queued_text: user texts, to be sent at session.updated.
-        had_context: whether Settings had earlier conversation, so that no greeting is sent.
+        greeting: greeting to send at session.updated, or None.
+        context_items: items of the earlier conversation to send at session.updated.
+        queued_text: InjectUserMessage messages to handle at session.updated.
+        had_context: whether Settings contained earlier conversation. If so, no greeting is sent.
         started: whether AgentStartedSpeaking was sent for the current response.
         done: whether AgentDone was sent for the current response.
         audio_came: whether audio of the current response was sent to the host.
         text_went: whether assistant text was sent to the host since the last request.
-        last_text: last assistant text that was sent since the last request, trimmed.
+        last_text: last assistant text sent since the last request, trimmed, or None.
         deltas: concatenated text deltas since the last request.
         items_sent: ids of the items whose text was sent to the host.
-        waiting_error: idle_timeout error that is withheld while the flag is set.
+        waiting_error: idle_timeout error that is withheld while the flag is set, or None.
         audio: state of the user's audio.
-        gate: state of the reference gate, used only by rows with a gate.
-        gate_waits: whether the timer of a paused gate runs.
+        gate: state of the reference gate, used only by releases with a gate.
+        gate_waits: whether the timer ``gate`` of a paused gate runs.
     """
 
     flag: bool = False

@@ -1,10 +1,12 @@
 """The reference gate: decides when a proxy may send `response.create`, so that the proxy does not cause a bad outcome.
 
-The gate follows the slot by the server's events and ids. It queues results and user inputs that need a response until a
-request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed, which shows that the rule is needed.
+The gate tracks the slot by the server's events and ids. It queues results and user inputs that need a response until a
+request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed to test that it is needed.
 
-No gate can prevent two cases. If the component sends its default error before the result, the reply is not based on the
-result. If the server starts a response by itself (server VAD), a request in flight at that time is refused.
+No gate can prevent three cases. If the component sends its default error before the result, the reply is not based on the
+result. If the server starts a response by itself (server VAD), a request in flight at that time is refused. If the API refuses
+a result before the response.done of its call (`Knobs.function_output`, a claim), the result is lost: the gate decides about
+requests only, and the proxy passes on a result when it comes and does not keep it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["Gate", "GateState"]
 
-#: Entry for user text in `GateState.unconfirmed`, whose other entries are call ids of results.
+#: Entry for user text in `GateState.unconfirmed`. The other entries are call ids of results.
 _TEXT = "user text"
 
 
@@ -27,19 +29,19 @@ class GateState:
     """The state of the gate for one connection.
 
     Attributes:
-        active: id of the response that holds the slot according to the server; empty if the slot is free.
-        knows: whether all items sent so far had been confirmed when `active` was announced.
-        decided: whether all items sent so far had been confirmed when the server last decided to start a response by itself.
+        active: id of the response that holds the slot according to the server's events, or empty if the slot is free.
+        knows: whether the server had confirmed all items sent so far when it announced the response `active`.
+        decided: whether the server had confirmed all items sent so far when it last decided to start a response by itself.
         over: id of the last response that is done. A refusal can name it if the slot becomes free later.
         refused: whether a request was refused because of a response that is not done yet.
         paused: whether a request was refused because of a response that is done. No event announces when the slot becomes
             free, so the proxy calls `Gate.resume` after `gate_retry_ms`.
         asked: number of unanswered requests.
-        asked_for: (`wishes`, `given`) that the unanswered request covers.
-        wishes: user inputs that need a response, each ``text`` or ``audio``.
-        given: for each result that needs a response, the id of the response with its call.
-        open: response id of each unanswered call, by call id.
-        answered: response id of each answered call, by call id.
+        asked_for: (`wishes`, `given`) that the unanswered requests cover.
+        wishes: user inputs that need a response, in order, each ``text`` or ``audio``.
+        given: id of the response with the call, for each result that needs a response, in order.
+        open: id of the response with the call, by call id, for calls without a result.
+        answered: id of the response with the call, by call id, for calls with a result.
         unconfirmed: sent items that the server has not confirmed: call ids of results, and `_TEXT`.
     """
 
@@ -62,7 +64,7 @@ class Gate:
     """The rules of the gate. Each method changes the state and returns the number of requests to send now.
 
     Args:
-        rules: the rules that apply.
+        rules: names of the rules that apply.
         state: state of the connection.
     """
 
@@ -73,7 +75,7 @@ class Gate:
     # -- from the host -----------------------------------------------------------------------------------------------
 
     def result(self, call_id: str) -> int:
-        """Handle a result that was passed on. A result of an unknown call, or a second result, does not need a response."""
+        """Handle a result that was sent to the API. A second result, or one for an unknown call, needs no response."""
         state = self.state
         state.unconfirmed.add(call_id)
         state.knows = state.decided = False
@@ -85,7 +87,7 @@ class Gate:
         return self._due() if "at_once" in self.rules else 0
 
     def user_input(self, kind: str) -> int:
-        """Handle user input that was passed on. `kind` is ``text`` or ``audio``."""
+        """Handle user input that was sent to the API. `kind` is ``text`` or ``audio``."""
         self.state.knows = self.state.decided = False
         if kind == "text":
             self.state.unconfirmed.add(_TEXT)
@@ -93,14 +95,14 @@ class Gate:
         return self._due()
 
     def resume(self) -> int:
-        """End a pause."""
+        """End the pause after a refusal."""
         self.state.paused = False
         return self._due()
 
     # -- from the server ---------------------------------------------------------------------------------------------
 
     def event(self, event: Mapping[str, Any]) -> int:
-        """Handle an event of the server."""
+        """Handle an event from the server."""
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:
@@ -114,7 +116,7 @@ class Gate:
                 if item.get("type") == "function_call" and (call := str(item.get("call_id"))) not in state.answered:
                     state.open[call] = str(event.get("response_id"))
             case realtime.ARGUMENTS_DONE if (call := str(event.get("call_id"))) not in {*state.open, *state.answered}:
-                # A server that sends no output_item.added.
+                # Some servers do not send output_item.added.
                 state.open[call] = str(event.get("response_id"))
             case realtime.ITEM_ADDED | realtime.ITEM_CREATED | realtime.ITEM_DONE:
                 item = realtime.item_of(event)
@@ -125,7 +127,7 @@ class Gate:
             case realtime.ERROR:
                 self._error(event)
             case input_audio.COMMITTED | input_audio.TIMEOUT_TRIGGERED:
-                # With server VAD, the server decides here which items its response covers, and announces it later.
+                # With server VAD, the server decides here which items its response covers. It announces the response later.
                 state.decided = not state.unconfirmed
                 return 0
             case _:
@@ -134,7 +136,7 @@ class Gate:
 
     def _created(self, response: Mapping[str, Any]) -> None:
         if response.get("conversation_id", "") is None:
-            return  # an out-of-band response does not take the slot
+            return  # An out-of-band response does not take the slot.
         state = self.state
         state.active = str(response.get("id"))
         state.knows = not state.unconfirmed if state.asked else state.decided
@@ -150,16 +152,16 @@ class Gate:
             state.active, state.refused = "", False
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """Handle an error. Queue a refused request again, unless the active response started after all items were confirmed."""
+        """Handle an error. Queue a refused request again unless the active response covers its inputs."""
         state, error = self.state, realtime.error_of(event)
         state.unconfirmed = {each for each in state.unconfirmed if each not in str(error.get("message"))}
         if not realtime.is_refusal(event):
-            # An error without a client event id can be the answer to the request. The next input sends a new request.
+            # An error without a client event id can answer the request. The next input causes a new request.
             if error.get("event_id") in (realtime.CREATE_ID, None):
                 state.asked = 0
             return
         if not state.asked:
-            # The announced response was taken for the answer to the request, but the server started it.
+            # `_created` treated the announced response as the answer to the request, but the server had started it.
             state.knows = state.decided
         (wishes, given), state.asked_for, state.asked = state.asked_for, ((), ()), max(state.asked - 1, 0)
         holder = realtime.response_named_by(event)
@@ -175,7 +177,7 @@ class Gate:
     # -- the decision ------------------------------------------------------------------------------------------------
 
     def _due(self) -> int:
-        """Return the number of requests to send now, and move the inputs that they cover to `asked_for`."""
+        """Return the number of requests to send now. Move the inputs that they cover to `asked_for`."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
         if busy or state.paused:

@@ -1,4 +1,4 @@
-"""Plans a response of the mock upstream as a list of stages, each of which follows after a named duration.
+"""Plans a response of the mock upstream as a list of stages. A named duration precedes each stage.
 
 The mock sends only the first and the last delta of a stream, because no release reacts to the other deltas. A response can
 be cut off between any two stages.
@@ -25,8 +25,8 @@ class OutputPlan:
     Attributes:
         kind: whether the item is a message or a function call.
         text: text of the message, or arguments of the call as JSON text.
-        name: name of the called function.
-        preamble: whether the item is a message before calls, which is not a reply.
+        name: name of the called function, or empty for a message.
+        preamble: whether the item is a message before calls. Such a message is not a reply.
     """
 
     kind: Literal["message", "call"]
@@ -50,9 +50,9 @@ class Stage(NamedTuple):
         what: the action. ``created`` announces the response, ``open`` adds an item with its first delta, ``finish`` sends
             the item's last delta, ``items_done`` confirms the call items, ``done`` ends the response and its items.
         after: name of the duration before the stage.
-        number: index of the value of that duration.
-        output: index of the output, for ``open`` and ``finish``.
-        alongside: whether the duration starts together with the duration of the previous stage, not after that stage.
+        number: index of the duration's value, from 0.
+        output: index of the output for ``open`` and ``finish``, else -1.
+        alongside: whether the duration starts together with the previous stage's duration instead of after that stage.
     """
 
     what: Literal["created", "open", "finish", "items_done", "done"]
@@ -64,15 +64,15 @@ class Stage(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def stages(plan: ResponsePlan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
-    """Return the stages of a response.
+    """Return the stages of a response in order.
 
-    A failed response ends after `response.created`, and an incomplete response ends during its first item.
+    A failed response ends after `response.created`. An incomplete response ends during its first item.
 
     Args:
-        plan: items and status of the response.
+        plan: items and final status of the response.
         number: index of the response in its session.
-        first_call: index of the response's first call in its session.
-        item_done_early: whether call items are confirmed inside the gap, not at its end.
+        first_call: index in its session of the response's first call.
+        item_done_early: whether call items are confirmed inside the gap instead of at its end.
     """
     found = [Stage("created", "create_ms", number)]
     if plan.status == "failed":
@@ -100,9 +100,10 @@ _VALUES = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "arra
 
 
 def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> OutputPlan:
-    """Return a call of `get_weather` for a city if the session has this tool or no tools, else of its first function.
+    """Return a call of `get_weather` if `tools` contains this tool or no functions, else a call of the first function.
 
-    The first function gets the arguments that its schema requires, each with the first value that fits its schema.
+    `get_weather` gets the argument `city`. Another function gets the arguments that its schema requires, each with a value
+    that fits its own schema.
     """
     functions = [tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "function"]
     names = [str(tool.get("name")) for tool in functions]
@@ -122,7 +123,7 @@ def _weather_in(city: str) -> OutputPlan:
 
 
 def _fitting(schema: object) -> Any:
-    """Return a value that fits the enum or the type of a property's JSON schema."""
+    """Return a value that fits a property's JSON schema: the first value of its enum, else a fixed value of its type."""
     if not isinstance(schema, Mapping):
         return _VALUES["string"]
     enum = schema.get("enum")

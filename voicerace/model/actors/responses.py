@@ -1,4 +1,4 @@
-"""Runs the responses of the mock upstream, stage by stage, and tracks the slot that they hold.
+"""Runs the responses of the mock upstream stage by stage, and tracks the slot.
 
 Sources: docs/protocol-facts.md, `model.catalog.slot`.
 """
@@ -20,11 +20,11 @@ from voicerace.model.protocol import realtime
 
 __all__ = ["NO_RESULT", "Responses"]
 
-#: Audio of each delta: 2 ms of silence (24 kHz, 16 bits, mono), short so that recordings stay small.
+#: Base64 audio of each delta: 2 ms of silence (24 kHz, 16 bits, mono). It is short to keep recordings small.
 _PCM = base64.b64encode(bytes(96)).decode("ascii")
-#: Maximum number of calls whose results a reply's text contains. The newest calls are used.
+#: Maximum number of calls whose results a reply's text contains. Results of older calls are omitted.
 _MAX_CALLS = 8
-#: Text that replaces the missing result of a call in a reply about several calls.
+#: Text in a reply about several calls for a call without a result.
 NO_RESULT = "(no result yet)"
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
 
@@ -35,13 +35,14 @@ class Responses(StatefulActor[UpstreamState]):
     Args:
         plan: steps for each user input, one step per response. The last step of an input and the last input repeat.
         calls: number of function calls in a response with calls.
-        modality: modality of every response. None uses that of `response.create`, else that of the session, else audio.
+        modality: modality of every response. If None, `response.create` sets it, else the session, else it is audio.
         preamble: whether a response with calls has a message before the calls.
         knobs: settings for undocumented API behaviour.
-        item_done_early: whether call items are confirmed inside the gap (`item_done_ms` is set), not at its end.
+        item_done_early: whether call items are confirmed inside the gap (`item_done_ms` is set) instead of at its end.
         slot_lags: whether the slot becomes free later than response.done (`slot_lag_ms` is not 0).
         limits_lag: whether rate_limits.updated is sent later than response.done (`rate_limits_ms` is not 0).
         idles: whether the server starts a response after silence (`idle_timeout_ms` is set), if the session requests this.
+        server_turns: whether the server starts a response after the first response with calls (`server_turn_ms` is set).
         provider: name of a row of `model.catalog.providers`.
     """
 
@@ -57,6 +58,7 @@ class Responses(StatefulActor[UpstreamState]):
         slot_lags: bool = False,
         limits_lag: bool = False,
         idles: bool = False,
+        server_turns: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
         super().__init__(UpstreamState())
@@ -69,6 +71,7 @@ class Responses(StatefulActor[UpstreamState]):
         self.slot_lags = slot_lags
         self.limits_lag = limits_lag
         self.idles = idles
+        self.server_turns = server_turns
         self.provider = PROVIDERS[provider]
 
     def _send(self, message: realtime.Message) -> None:
@@ -84,17 +87,17 @@ class Responses(StatefulActor[UpstreamState]):
         return f"{kind}_{number:04d}"
 
     def _slot(self, event: Occurrence) -> bool:
-        """Apply a transition of the slot table. Return whether the table accepts the event."""
+        """Apply the transition for `event` in the slot table. Return whether the table accepts the event."""
         row = SLOT[self.state.slot, event]
         self.state.slot = row.next
         return not row.refused
 
     # -- responses ---------------------------------------------------------------------------------------------------
 
-    # In these methods `asked` is the field `response` of the client's response.create, or empty if the server starts one.
+    # `asked` below is the field `response` of the client's response.create. It is empty if the server starts the response.
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
-        """Take and return the next step of the plan. Return `reply` if the session has no tools."""
+        """Advance the plan by one step. Return the step, or `reply` if the session has no tools."""
         inputs = self.state.earlier + self.state.inputs
         steps = self.plan[min(inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
         step = steps[min(self.state.steps_taken, len(steps) - 1)]
@@ -106,7 +109,7 @@ class Responses(StatefulActor[UpstreamState]):
         return self.calls
 
     def _next_plan(self, asked: Mapping[str, Any]) -> ResponsePlan:
-        """Take the next step and return the response for it: calls, or a reply with the results accepted so far."""
+        """Advance the plan by one step. Return its response: calls, or a reply with the results accepted so far."""
         if self._step(asked) == "calls":
             preamble = (OutputPlan("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
@@ -115,7 +118,7 @@ class Responses(StatefulActor[UpstreamState]):
         return ResponsePlan((OutputPlan("message", self._reply_text()),), self.knobs.reply_status)
 
     def _reply_text(self) -> str:
-        """Return a text that contains the accepted results of each call, or states that no result was accepted."""
+        """Return a text with the accepted results of the newest calls, or a text without results if there are none."""
         polite = "You are welcome." if self.state.earlier + self.state.inputs > 1 else ""
         calls = [call for call, phase in self.state.calls.items() if phase != PHASES[0]][-_MAX_CALLS:]
         results = [", then ".join(self.state.outputs.get(call, ())) for call in calls]
@@ -125,7 +128,7 @@ class Responses(StatefulActor[UpstreamState]):
         return f"{polite} {f'The tool says: {known}' if any(results) else 'I have no result yet.'}".lstrip()
 
     def _begin(self, plan: ResponsePlan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
-        """Start a response. Unless it is out of band, it holds the slot from now on. `response.created` is sent later."""
+        """Start a response. If it is in band, it holds the slot from now on. `response.created` is sent later."""
         response_id = self._id("resp")
         number = self.state.counts["resp"] - 1
         line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
@@ -212,7 +215,7 @@ class Responses(StatefulActor[UpstreamState]):
             self._delta(response, position, output.text[: len(output.text) // 2])
 
     def _append(self, item_id: str) -> None:
-        """Make an item the newest of the conversation."""
+        """Record an item as the newest item of the conversation."""
         self.state.last_item = item_id
         if self.state.first_item is None:
             self.state.first_item = item_id
@@ -230,7 +233,7 @@ class Responses(StatefulActor[UpstreamState]):
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if response.modality == "audio":
             self.state.spoke = True
-            # Recorded: OpenAI and Azure send the first transcript deltas before the first audio delta.
+            # In recordings OpenAI and Azure send the first transcript deltas before the first audio delta.
             pieces = [(realtime.TRANSCRIPT_DELTA, written), (realtime.AUDIO_DELTA, {"delta": _PCM})]
             for kind, piece in reversed(pieces) if self.provider.audio_around else pieces:
                 self._content(kind, response, position, piece)
@@ -238,7 +241,7 @@ class Responses(StatefulActor[UpstreamState]):
             self._content(realtime.TEXT_DELTA, response, position, written)
 
     def _finish(self, response: MockResponse, position: int) -> None:
-        """Send the rest of an item's deltas. Close the item now, or all items with the last item (`Knobs.items_close`)."""
+        """Send an item's last delta. Close the item now, or all items with the last item (`Knobs.items_close`)."""
         output = response.plan.outputs[position]
         response.streamed.add(position)
         if output.kind == "call":
@@ -253,7 +256,7 @@ class Responses(StatefulActor[UpstreamState]):
                 self._close(response, each)
 
     def _close(self, response: MockResponse, position: int) -> None:
-        """End an item's content, and confirm a message. Calls are confirmed later: inside the gap or at its end."""
+        """End an item's content. Confirm the item if it is a message. Calls are confirmed inside the gap or at its end."""
         output = response.plan.outputs[position]
         self._content_done(response, position, output.text)
         if output.kind == "message":
@@ -264,7 +267,7 @@ class Responses(StatefulActor[UpstreamState]):
         self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
 
     def _content_done(self, response: MockResponse, position: int, text: str) -> None:
-        """Send the events that end an item's content. The API also sends them if a response is cut off (reference)."""
+        """Send the events that end an item's content. The API reference specifies them for a cut-off response too."""
         response.finished.add(position)
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
@@ -289,7 +292,7 @@ class Responses(StatefulActor[UpstreamState]):
         else:
             item["content"] = [realtime.item_content(response.modality, text)]
         before = response.before[position]
-        # Recorded: for the second item, previous_item_id is null in this event, but not in conversation.item.added.
+        # In recordings previous_item_id of the second item is null in this event, but not in conversation.item.added.
         named = None if before == self.state.first_item else before
         conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
@@ -300,7 +303,7 @@ class Responses(StatefulActor[UpstreamState]):
             self._send(event)
 
     def _items_done(self, response: MockResponse) -> None:
-        """Confirm the complete items that are not confirmed yet, which are the calls."""
+        """Confirm the complete items that are not confirmed yet. These are the calls."""
         for position in sorted(response.finished - response.done_items):
             self._item_done(response, position, response.plan.outputs[position].text, "completed")
 

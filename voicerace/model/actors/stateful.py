@@ -1,4 +1,4 @@
-"""The base class of the actors' models, and a function that copies a state."""
+"""A base class for actor models, and a function that copies their state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _State = TypeVar("_State")
 
 
 class StatefulActor(Generic[_State]):
-    """An actor with constant settings and one changing `state`. `_out` collects the effects of the call in progress."""
+    """An actor with constant settings and a mutable `state`. `_out` collects the effects of the current method call."""
 
     def __init__(self, state: _State) -> None:
         self.state = state
@@ -27,7 +27,7 @@ class StatefulActor(Generic[_State]):
         return other
 
     def renewed_state(self) -> _State:
-        """Return the state for the next connection. By default it is a new state."""
+        """Return the state for the next connection, by default a state with default values."""
         return type(self.state)()
 
     def renew(self) -> Self:
@@ -48,10 +48,10 @@ _changing_fields: dict[type, tuple[str, ...] | None] = {}
 
 
 def copied(state: _State) -> _State:
-    """Return an independent copy of a state. A state is an instance of a dataclass without slots.
+    """Return an independent copy of a state, which is an instance of a dataclass without slots.
 
-    Actors change only dataclasses and the lists, sets and dicts of fields with a `default_factory`, so only these are copied.
-    Messages, plans and frozen dataclasses do not change, so the copy shares them (checked by tests/test_explore_keys.py).
+    Actors mutate only fields with a `default_factory`: lists, sets, dicts and dataclasses. Only these are copied. The copy
+    shares messages, plans and frozen dataclasses, which never change (checked by tests/test_explore_keys.py).
     """
     copy = object.__new__(type(state))
     values = copy.__dict__
@@ -71,7 +71,7 @@ def copied(state: _State) -> _State:
 
 
 def _element(value: Any) -> Any:
-    """Return a copy of an element of a list or a dict if it is a list or a mutable dataclass, else the element itself."""
+    """Return a copy of a list or dict element if the element is a list or a mutable dataclass, else the element itself."""
     kind = type(value)
     if kind is str or kind is int or kind is dict:
         return value
@@ -81,12 +81,12 @@ def _element(value: Any) -> Any:
 
 
 def _changing(kind: type) -> tuple[str, ...] | None:
-    """Return the names of the fields that actors change in a dataclass; None for a class whose instances are shared."""
+    """Return the names of the fields that `copied` copies, or None if copies share the instances of `kind`."""
     try:
         return _changing_fields[kind]
     except KeyError:
         parameters = getattr(kind, "__dataclass_params__", None)
-        # `values.value` makes classes with slots, whose instances do not change.
+        # Classes made by `values.value` have slots, and their instances do not change.
         if not is_dataclass(kind) or parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
             _changing_fields[kind] = None
         else:

@@ -1,7 +1,7 @@
-"""Maps single messages between the two protocols, as the proxy does.
+"""Maps single messages between the two protocols, like the proxy.
 
-Fields and codes are those of the proxy's `translator.ts` and `server.ts`. The row contains the differences between releases.
-The texts of instructions and descriptions differ from those of the proxy, but no code depends on them.
+Fields and codes are those of the proxy's `translator.ts` and `server.ts`. `ProxyRelease` contains the differences between
+releases. The texts of instructions and descriptions differ from the proxy's texts, but no code depends on them.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from voicerace.model.actors.javascript import UNDEFINED, at, defined, field, is_
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import agent, input_audio, realtime, speech
 
-#: Types of known upstream events that 0.10.0 and later releases drop. The setting `text_delta_known` is for text deltas.
+#: Types of upstream events that 0.10.0 and later releases drop silently. `text_delta_known` covers text deltas.
 KNOWN_EVENTS: Final = frozenset({
     "response.created", "response.output_item.added", "response.output_item.done", "response.content_part.added",
     "response.content_part.done", "response.output_audio_transcript.delta", "response.output_text.added",
     "rate_limits.updated", input_audio.COMMITTED, input_audio.CLEARED, input_audio.TIMEOUT_TRIGGERED,
 })  # fmt: skip
 UNPARSED: Final = "upstream message that is no JSON"
-#: Part of the API's error text by which the releases before 0.10.0 recognise an idle timeout.
+#: Part of the API's error text. Releases before 0.10.0 recognise an idle timeout by it.
 _IDLE_TEXT: Final = "The server had an error while processing your request"
 
 
 def output_item(response: Mapping[str, Any], release: ProxyRelease) -> realtime.Message:
-    """Return the item for a `FunctionCallResponse`.
+    """Return the `function_call_output` item for a `FunctionCallResponse`.
 
-    From 0.10.0 the field `error`, or else `result`, replaces a missing or empty `content`.
+    From 0.10.0 on, the field `error`, else `result`, replaces a missing or empty `content`.
     """
     content = at(response, "content")
     if release.context_in != "instructions":
@@ -44,9 +44,9 @@ def output_item(response: Mapping[str, Any], release: ProxyRelease) -> realtime.
 
 
 def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> agent.Message:
-    """Return the Error message to the host for an `error` event. `code_from` is `ProxyRelease.error_code_from`."""
+    """Return the host's Error message for an upstream `error` event. `code_from` is `ProxyRelease.error_code_from`."""
     message = at(event, "error", "message")
-    string(or_else(message, event))  # The proxy logs this text, which may throw.
+    string(or_else(message, event))  # The proxy converts this value to text for its log, which can throw.
     text, code = string(or_else(message, "Unknown error")), at(event, "error", "code")
     if code_from == "api":
         # The proxy keeps a null code, and replaces a missing or empty code.
@@ -59,7 +59,7 @@ def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -
 
 
 def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> bool:
-    """Return whether the release treats an error as an idle timeout, by its code or by its text."""
+    """Return whether the release treats an `error` event as an idle timeout, by the error's code or text."""
     if code_from == "api":
         return bool(at(event, "error", "code") == "idle_timeout")
     message = at(event, "error", "message")
@@ -101,7 +101,7 @@ def _alternative(given: Any, text: str) -> agent.Message:
 
 
 def text_of_item(item: Any) -> str | None:
-    """Return the text of an assistant's item, or None if the item has none."""
+    """Return the text of an assistant's item, or None if the item has no text."""
     return "\n".join(_texts(item)) or None
 
 
@@ -114,20 +114,20 @@ def text_of_done(event: Mapping[str, Any]) -> str | None:
 
 
 def text_of_output(event: Mapping[str, Any]) -> str | None:
-    """Return the assistant's text in the `output` of `response.done`, or None if it has none."""
+    """Return the assistant's text in the `output` of `response.done`, or None if the output has no text."""
     output = at(event, "response", "output")
     return "\n".join(text for item in output for text in _texts(item)) or None if isinstance(output, list) else None
 
 
 def text_of_delta(event: Mapping[str, Any]) -> str:
-    """Return the text of `response.output_text.delta`, whose field `delta` can be an object that contains the text."""
+    """Return the text of `response.output_text.delta`. Its field `delta` is the text or an object that contains the text."""
     delta = at(event, "delta")
     pieces = (delta, at(delta, "text"), at(delta, "delta"))
     return next((each for each in pieces if isinstance(each, str) and each), "")
 
 
 def _texts(item: Any) -> Iterator[str]:
-    """Yield the text of each content part of an assistant's item."""
+    """Yield the non-empty text of each content part of an assistant's item."""
     if at(item, "role") != "assistant":
         return
     content = at(item, "content")
@@ -148,7 +148,7 @@ def _text_of_part(part: Mapping[str, Any]) -> str | None:
 
 
 def call_text(name: Any, arguments: Any) -> str:
-    """Return the transcript line that announces a function call. Unlike `agent.call_text`, trim by JavaScript's rules."""
+    """Return the transcript line that announces a function call. Unlike `agent.call_text`, trim with JavaScript's rules."""
     trimmed_arguments = "" if arguments is UNDEFINED or arguments is None else javascript.trimmed(arguments)
     return f"{agent.CALL_TEXT_PREFIX}{string(name)}({trimmed_arguments})"
 

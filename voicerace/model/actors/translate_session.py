@@ -1,6 +1,6 @@
-"""Maps the host's `Settings` to `session.update` and to items for earlier conversation, as the proxy does.
+"""Maps the host's `Settings` to `session.update` and to items for the earlier conversation, like the proxy.
 
-The row specifies which fields a release reads. All releases treat a field of a wrong type alike. Source:
+`ProxyRelease` specifies which fields a release reads. All releases treat a field of a wrong type alike. Source:
 `mapSettingsToSessionUpdate` in `translator.ts` of each tag.
 """
 
@@ -19,16 +19,16 @@ __all__ = ["context_items", "greeting", "has_context", "server_vad", "session"]
 
 _TOOL_INSTRUCTION: Final = "Use the results of tool calls in the reply."
 _OUTPUT_FORMATS: Final = frozenset({"audio/pcm", "audio/pcmu", "audio/pcma"})
-#: Range of `speed` that the API accepts.
+#: Lowest and highest `speed` that the API accepts.
 _SPEED_MIN, _SPEED_MAX = 0.25, 1.5
 _SAFE: Final = 2**53 - 1
 
 
 def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any]:
-    """Return the field `session` of `session.update` for `Settings`.
+    """Return the `session` object of the `session.update` that the proxy sends for `Settings`.
 
     Raises:
-        ThrownError: the proxy throws for the type of a field.
+        ThrownError: the proxy throws because a field has a wrong type.
     """
     think = at(settings, "agent", "think")
     body: dict[str, Any] = {
@@ -87,7 +87,7 @@ def server_vad(settings: Mapping[str, Any], release: ProxyRelease) -> bool:
 
 
 def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any] | None:
-    """Return the settings of server VAD, or None without server VAD. The idle timeout is limited to the API's 5 to 30 s."""
+    """Return the server VAD settings, or None without server VAD. The idle timeout is clamped to the API's 5 to 30 s."""
     if not server_vad(settings, release):
         return None
     idle = at(settings, "agent", "idleTimeoutMs")
@@ -104,7 +104,7 @@ def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[
 
 
 def _options(think: Any) -> dict[str, Any]:
-    """Return the session options: the tool choice without a check, and the other options that have valid values."""
+    """Return the session options: the tool choice, unchecked, and those other options that have valid values."""
     options: dict[str, Any] = {"tool_choice": at(think, "toolChoice")}
     wanted = at(think, "outputModalities")
     if isinstance(wanted, list) and (modalities := [each for each in wanted if each in ("text", "audio")]):
@@ -123,7 +123,7 @@ def _options(think: Any) -> dict[str, Any]:
 
 
 def _audio_output(given: Any) -> dict[str, Any]:
-    """Return format, speed and voice of `agent.sessionAudioOutput`, without those that are invalid."""
+    """Return the valid ones among format, speed and voice of `agent.sessionAudioOutput`."""
     output: dict[str, Any] = {}
     kind = _text(at(given, "format", "type"))
     if kind in _OUTPUT_FORMATS:
@@ -141,7 +141,7 @@ def _audio_output(given: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """Return `value` trimmed if it is text, else empty text."""
+    """Return `value` trimmed if it is a string, else an empty string."""
     return trim(value) if isinstance(value, str) else ""
 
 
@@ -154,7 +154,7 @@ def context_items(settings: Mapping[str, Any]) -> Iterator[realtime.Message]:
     """Yield a `conversation.item.create` for each message of the earlier conversation.
 
     Raises:
-        ThrownError: the proxy throws for a message. The items of the messages before it were yielded.
+        ThrownError: the proxy throws for a message. The items for the messages before it have been yielded.
     """
     messages = at(settings, "agent", "context", "messages")
     if not has_length(messages):

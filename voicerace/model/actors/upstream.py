@@ -1,7 +1,7 @@
-"""The mock upstream: a Realtime API that follows the evidence, with a setting in `Knobs` for each undocumented behaviour.
+"""The mock upstream: a model of the Realtime API, with a setting in `Knobs` for each undocumented behaviour.
 
 The mock applies the slot table, confirms items, and produces the scenario's responses with all events in the order of the
-GA API. It refuses the same client events as the API. Sources: docs/protocol-facts.md, `model.catalog.slot`.
+GA API. It refuses the client events that the API refuses. Sources: docs/protocol-facts.md, `model.catalog.slot`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["Knobs", "Upstream", "UpstreamState"]
 
 
 class Upstream(InputAudio):
-    """One Realtime session, which handles the client's events. The arguments are those of `Responses`."""
+    """One Realtime session that handles the client's events. It has the arguments of `Responses`."""
 
     def renewed_state(self) -> UpstreamState:
-        """Return the state of a new session, in which calls of earlier sessions are unknown and their ids are not reused."""
+        """Return the state of a new session. Calls of earlier sessions are unknown to it, and it does not reuse their ids."""
         old, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
         return UpstreamState(counts=dict(old.counts), earlier=old.earlier + old.inputs, calls=calls)
 
@@ -93,6 +93,8 @@ class Upstream(InputAudio):
             self._speech_over()
         elif kind == "idle":
             self._idle()
+        elif kind == "turn":
+            self._server_turn()
         return self._effects()
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
@@ -108,7 +110,7 @@ class Upstream(InputAudio):
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
     def _item(self, what: str, event: Mapping[str, Any]) -> None:
-        """Retrieve, truncate or delete an item. Accept any `audio_end_ms`. The sources of the errors are in docs/limits.md."""
+        """Retrieve, truncate or delete an item. Accept any `audio_end_ms`. docs/limits.md lists the sources of the errors."""
         item_id = event.get("item_id")
         item = self.state.items.get(item_id) if isinstance(item_id, str) else None
         spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
@@ -135,7 +137,7 @@ class Upstream(InputAudio):
         if item.get("role") == "assistant":
             for index, part in enumerate(item.get("content") or ()):
                 if (kind := part.get("type")) not in ("output_text", "output_audio"):
-                    # Recorded: the API sends this error before it confirms items that it accepted earlier.
+                    # In recordings the API sends this error before it confirms items that it accepted earlier.
                     text = f"Invalid value: '{kind}'. Value must be 'output_text'."
                     self._error("invalid_value", text, event, param=f"item.content[{index}].type")
                     return
@@ -158,7 +160,8 @@ class Upstream(InputAudio):
             return
         self._out.append(Cancel("idle"))
         if not self._slot("create"):
-            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            cause = event.get("event_id") if self.knobs.refusal_event_id == "yes" else None
+            self._send(realtime.refusal(self._id("event"), self.state.holder, cause))
             return
         self._begin(self._next_plan(asked), asked)
 
@@ -176,7 +179,7 @@ def _voice(session: Mapping[str, Any]) -> Any:
     return ((session.get("audio") or {}).get("output") or {}).get("voice")
 
 
-#: Default values of the fields of a setting that was off, for fields that the update omits.
+#: Default field values, by setting name. They apply when an update turns the setting on and omits a field.
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "transcription": {"model": None, "language": None, "prompt": None},
     "turn_detection": SESSION["audio"]["input"]["turn_detection"],
@@ -184,7 +187,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _merged(current: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `current` with `update` applied: objects are merged, and other values, including null, are replaced."""
+    """Return `current` with `update` applied. Objects are merged recursively. Other values, including null, are replaced."""
     merged = dict(current)
     for name, value in update.items():
         before = current.get(name)

@@ -11,7 +11,7 @@ from voicerace.model.catalog.slot import SlotState
 
 __all__ = ["PHASES", "Knobs", "MockResponse", "UpstreamState"]
 
-#: Phases of a call, in order. The API accepts the output of a call from the phase in `Knobs.function_output`.
+#: Phases of a call, in order. The API accepts a call's output from the phase `Knobs.function_output` on.
 PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 
@@ -19,23 +19,24 @@ PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 class Knobs:
     """Settings for undocumented API behaviour. Each default is recorded or has the most evidence (docs/open-facts/README.md).
 
-    The marks in parentheses are explained in docs/protocol-facts.md#evidence-marks.
+    docs/protocol-facts.md#evidence-marks explains the marks in parentheses.
 
     Attributes:
-        function_output: when the API accepts the output of a call: ``at_once``, after its ``item_done``, or after
-            ``response_done``. An earlier output is refused with ``invalid_tool_call_id`` (claim).
-        session_update_active: whether session.update during a response is accepted (``accept``, reference) or refused with
-            the active-response code (``refuse``, no evidence).
+        function_output: when the API accepts a call's output: ``at_once``, after the call's output_item.done
+            (``item_done``), or after ``response_done``. It refuses an earlier output with ``invalid_tool_call_id`` (claim).
+        session_update_active: whether the API accepts session.update during a response (``accept``, reference) or refuses
+            it with the active-response code (``refuse``, no evidence).
         item_before_output: whether the API sends conversation.item.done before response.output_item.done (recorded in
-            8 of 8 cases), or after it.
-        binary_frames: whether JSON in a binary frame is read, or refused with ``invalid_request`` (open).
-        reply_status: status of replies.
+            8 of 8 cases) or after it.
+        binary_frames: whether the API reads JSON in a binary frame or refuses the frame with ``invalid_request`` (open).
+        reply_status: final status of replies.
         server_turn_taken: what happens to the server's response if server VAD ends a turn while another response has
-            the slot: it is ``dropped``, or starts after response.done (``waits``) (open).
+            the slot: it is ``dropped``, or it ``waits`` for response.done and then starts (open).
         items_close: whether each item of a response ends when it is complete (``singly``), or all items end in order when
             the last item is complete (``together``). ``provider`` uses the provider's setting (`model.catalog.providers`).
         cancel_before_created: whether response.cancel between an accepted request and its response.created only causes
             an error (``nothing``, reported by a client's authors), or ``ends`` the response.
+        refusal_event_id: whether a refusal has the client event id of the refused request.
         error_after_create: error code with which a request is answered while the slot is free; empty: with a response.
     """
 
@@ -48,6 +49,7 @@ class Knobs:
     items_close: Literal["provider", "together", "singly"] = "provider"
     cancel_before_created: Literal["nothing", "ends"] = "nothing"
     error_after_create: str = ""
+    refusal_event_id: Literal["yes", "no"] = "yes"
 
 
 @dataclass
@@ -55,11 +57,11 @@ class MockResponse:
     """A response in progress.
 
     Attributes:
-        line: stages of the response.
-        next: index of the next stage.
-        metadata: metadata of the request, which response.created and response.done repeat.
+        line: stages of the response, in order.
+        next: index in `line` of the next stage whose timer is not set yet.
+        metadata: metadata of the request. response.created and response.done repeat it.
         items: items of the response, as last sent.
-        before: for each item, the id of the preceding item in the conversation.
+        before: id of the item before each item in the conversation, or None.
         streamed: indices of the items whose deltas are complete.
         finished: indices of the items whose content is complete.
         done_items: indices of the confirmed items.
@@ -86,26 +88,27 @@ class UpstreamState:
     """The state of one session.
 
     Attributes:
-        slot: state of the slot, in the table `model.catalog.slot`.
+        slot: state of the slot, as in the table `model.catalog.slot`.
         responses: responses in progress, by id. At most one of them is in band.
         holder: id of the response that holds the slot.
         calls: phase of each call, by call id: one of `PHASES`.
-        outputs: accepted results of each call, by call id, in order.
+        outputs: accepted results of each call in order, by call id.
         acks: accepted items that are not confirmed yet, by id.
         items: confirmed items, by id.
         inputs: number of user inputs in this session.
         earlier: number of user inputs in earlier sessions of the same actor.
-        steps_taken: number of steps of the plan taken since the newest input.
+        steps_taken: number of plan steps taken since the newest input.
         counts: number of ids issued, by kind.
         last_item: id of the newest item.
         first_item: id of the first item.
         session: the session object.
-        spoke: whether audio was sent, after which the voice cannot change.
+        spoke: whether audio was sent. The voice cannot change afterwards.
         audio: number of bytes in the input audio buffer.
         appended: number of audio bytes appended in the session.
-        speech: item id of the user's current speech; empty if the user does not speak.
+        speech: item id of the user's current speech, or empty if the user does not speak.
         pausing: whether the newest audio of the current speech is silent.
         server_waits: whether the server starts a response when the slot becomes free.
+        server_turned: whether the timer of the server's own turn (`server_turn_ms`) was started.
         ended: whether the connection is closed.
     """
 
@@ -129,4 +132,5 @@ class UpstreamState:
     speech: str = ""
     pausing: bool = False
     server_waits: bool = False
+    server_turned: bool = False
     ended: bool = False

@@ -1,8 +1,8 @@
-"""The user, who gives each input of the scenario when the previous turn is settled or its deadline has passed.
+"""Model of the user. The user gives the next input when the previous turn is settled or its deadline has passed.
 
 The user is the only actor that observes messages between other actors (`observe`): messages on the upstream link at the
-proxy, and results at the component. The reason is that in some releases the app's callbacks do not report what a person
-would hear and when a turn is over.
+proxy, and results at the component. In some releases the app's callbacks do not report what a person would hear or when a
+turn is over.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class UserState:
         said: number of inputs given so far.
         left: whether the user has left the session.
         ledger: ledger of the upstream link.
-        own_results: number of the app's own results that were sent for each call, by call id.
+        own_results: number of the app's own results sent so far, by call id.
         responses_before: number of responses before the newest input.
         about_to_say: whether the timer of the next input (`inject_ms` or `offline_ms`) runs.
-        offline: whether the connection is lost, so that the next input reopens it.
-        words: number of inputs with text or speech given so far.
+        offline: whether the connection is lost. The next input reopens it.
+        words: number of text and speech inputs given so far.
     """
 
     said: int = 0
@@ -51,19 +51,25 @@ class User(StatefulActor[UserState]):
     """The person at the app.
 
     Args:
-        inputs: the inputs in order. The last input tests whether the session still works.
+        inputs: inputs in order. The last input tests whether the session still works.
         results_per_call: number of own results that the app sends for each call.
         comes_back: whether the user stays when the connection is closed, and reopens it with the next input, at the deadline.
+        impatient: whether the user gives the first input after `unapplied_ms` even if SettingsApplied does not arrive.
     """
 
-    def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False, impatient: bool = False
+    ) -> None:
         super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
         self.comes_back = comes_back
+        self.impatient = impatient
 
     def start(self) -> Effects:
-        return self._next() if self.inputs[0].when == "connected" else ()
+        if self.inputs[0].when == "connected":
+            return self._next()
+        return (SetTimer("first", "unapplied_ms"),) if self.impatient else ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
         return ()
@@ -74,7 +80,7 @@ class User(StatefulActor[UserState]):
         return self._next()
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
-        """Handle message number `seq` between other actors, seen at the proxy (upstream link) or the component (host link)."""
+        """Handle message number `seq` between other actors, observed at the proxy (upstream link) or the component."""
         state = self.state
         if state.left:
             return ()
@@ -104,14 +110,14 @@ class User(StatefulActor[UserState]):
         return ()
 
     def _heard(self) -> int:
-        """Return the number of replies to the newest input that were heard, completely or in part."""
+        """Return the number of replies after the newest input that were heard at least in part."""
         since = list(self.state.ledger.responses.values())[self.state.responses_before :]
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
     def _callback(self, fields: Mapping[str, Any]) -> Effects:
         kind = fields.get("type")
         if kind == "onSettingsApplied" and self.state.said == 0:
-            return self._next()
+            return (Cancel("first"), *self._next()) if self.impatient else self._next()
         if kind == "onConnectionStateChange" and fields.get("state") == "closed":
             if self.state.offline:
                 self.state.about_to_say = True
@@ -131,14 +137,14 @@ class User(StatefulActor[UserState]):
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """Return whether the newest input has an informed reply and no result or input is pending.
+        """Return whether the newest input has an informed, heard reply and no result or input is pending.
 
         The caller checks that no response is in progress.
         """
         ledger = self.state.ledger
         if len(ledger.responses) == self.state.responses_before:
             return False
-        # An input that is not in the ledger is speech that is not committed yet, so the user still speaks.
+        # An input that is missing in the ledger is uncommitted speech: the user still speaks.
         if len(ledger.inputs) < self.state.words or any(output.waits for output in ledger.outputs):
             return False
         calls = ledger.calls

@@ -1,11 +1,11 @@
-"""The table of the app's callbacks, by message of the proxy and release of the component; the model follows it.
+"""The table of the app's callbacks, by message from the proxy and release of the component. The component's model uses it.
 
 Source: `src/components/DeepgramVoiceInteraction/index.tsx` at each tag (`handleAgentMessage`, `handleAgentAudio` and the three
-effects that report a changed state), and `src/utils/websocket/WebSocketManager.ts` for frames that are no JSON. Every row was
-observed on the running components, as a case of `data/conformance/component-*.json`.
+effects that report a changed state), and `src/utils/websocket/WebSocketManager.ts` for frames that are not JSON. Every row
+was observed in the running components, as a case of `data/conformance/component-*.json`.
 
-A callback that reports a state is called only if the state changes, after the other callbacks of the message: React commits
-the changes of one message together.
+The component calls a callback that reports a state only if the state has changed, and after the other callbacks of the
+message, because React commits the changes of one message together.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AgentState: TypeAlias = Literal["idle", "listening", "thinking", "speaking"]
 
 @dataclass(frozen=True)
 class Tell:
-    """The component calls the app's callback with these values of the message."""
+    """The component calls the app's callback with the named values of the message."""
 
     callback: str
     values: tuple[str, ...] = ()
@@ -38,9 +38,9 @@ class Agent:
     """The agent's state becomes `state` (onAgentStateChange).
 
     Attributes:
-        only_from: the states from which it changes; empty for all.
-        unless_playing: it does not change while the device plays the agent's audio.
-        playback_ends: the component also reports the end of playback, even if the device still plays.
+        only_from: states from which the agent's state changes. If empty, it changes from every state.
+        unless_playing: whether the agent's state stays "speaking" while the device plays the agent's audio.
+        playback_ends: whether the component also reports the end of playback, even if the device still plays.
     """
 
     state: AgentState
@@ -51,10 +51,10 @@ class Agent:
 
 @dataclass(frozen=True)
 class UserCallbacks:
-    """The user begins or stops speaking.
+    """The user starts or stops speaking.
 
-    With `by_voice`, the begin changes the agent from idle to listening, the end from listening to thinking. After its first
-    turn the component never reports listening again.
+    With `by_voice`, the start of speech changes the agent's state from idle to listening, and its end changes the state from
+    listening to thinking. After the first turn the component never reports listening again.
     """
 
     speaks: bool
@@ -63,14 +63,14 @@ class UserCallbacks:
 
 @dataclass(frozen=True)
 class Sound:
-    """The device begins to play the agent's audio, or stops at its end or because it is cleared."""
+    """The device starts or stops playing the agent's audio. It stops when the audio ends or is cleared."""
 
     plays: bool
 
 
 @dataclass(frozen=True)
 class TextEnd:
-    """Start or cancel a timer of 200 ms for `(text done)`, because text without audio has no end message."""
+    """Start (`expected`) or cancel the 200 ms timer for `(text done)`. No message announces the end of text without audio."""
 
     expected: bool
 
@@ -79,12 +79,13 @@ CallbackStep: TypeAlias = Tell | Agent | UserCallbacks | Sound | TextEnd
 
 
 class CallbackRow(NamedTuple):
-    """The effect of a message.
+    """The effect of a message on the app.
 
     Attributes:
-        message: type of the message, in some rows with a part of its content; other occurrences are in brackets.
-        steps: the effects in order; without any, the app does not notice the message.
-        since, until: the first and last tag for which the row holds.
+        message: type of the message, in some rows with a part of its content. Occurrences without a type are in parentheses.
+        steps: effects in order. If empty, the message has no effect on the app.
+        since: first tag to which the row applies.
+        until: last tag to which the row applies.
         note: further facts.
     """
 
@@ -95,11 +96,11 @@ class CallbackRow(NamedTuple):
     note: str = ""
 
 
-#: The component does not report errors with these codes or this text to the app.
+#: Codes of errors that the component does not report to the app. It does not report errors that contain `QUIET_TEXT` either.
 QUIET_CODES: Final = ("SETTINGS_ALREADY_APPLIED", "idle_timeout", "session_max_duration")
 QUIET_TEXT: Final = "The server had an error while processing your request"
 
-#: The callbacks of the app, with the names of their values.
+#: Names of the values of each callback, by callback.
 CALLBACKS: Final[dict[str, tuple[str, ...]]] = {
     "onSettingsApplied": (),
     "onAgentUtterance": ("text",),
@@ -170,7 +171,7 @@ ROWS: Final[tuple[CallbackRow, ...]] = (
 
 @cache
 def rows_of(tag: str) -> Mapping[str, CallbackRow]:
-    """The rows of a tag, by message (read-only).
+    """Return the rows that apply to a tag, by message. The mapping is cached: do not change it.
 
     Raises:
         ValueError: two rows have the same message.
@@ -187,5 +188,5 @@ def rows_of(tag: str) -> Mapping[str, CallbackRow]:
 
 @cache
 def noticed_types(tag: str) -> frozenset[str]:
-    """The types of the messages that have an effect."""
+    """Return the types of the messages that have an effect on the app at a tag."""
     return frozenset(name.partition(" ")[0] for name, row in rows_of(tag).items() if row.steps)

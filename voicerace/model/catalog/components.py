@@ -1,7 +1,7 @@
-"""The releases of the component, voice-agent-react: one setting per rule that can decide a race.
+"""The releases of the component, voice-agent-react. Each difference that can decide a race is a setting.
 
-Read at every tag of Signal-Meaning/dg_react_agent from 0.9.0 to 0.11.1 (`src/`: ten programs under eighteen tags) and
-observed on the running component (data/README.md, "component"). The app's callbacks are in `model.catalog.callbacks`.
+Source: `src/` at every tag of Signal-Meaning/dg_react_agent from 0.9.0 to 0.11.1 (ten programs under eighteen tags), and
+observations of the running component (data/README.md, "component"). `model.catalog.callbacks` lists the app's callbacks.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from voicerace.errors import one_of
 
 __all__ = ["COMPONENTS", "TAGS", "ComponentRelease", "component"]
 
-#: The rule of the component's idle timeout, by default ten seconds.
-#: ``forgets``: the agent's state matters only when it changes, so the timeout also runs from a result and from
-#: AgentThinking, AgentStartedSpeaking and AgentAudioDone, while the agent thinks or speaks.
-#: ``message``: as ``forgets``, but after a result the next message starts it, of any type.
-#: ``runs_on``: the state matters, but thinking, speaking and playing do not stop a timeout that is running.
-#: ``rests``: it runs while neither the user nor the agent is active.
+#: Rule for when the component's idle timeout, by default ten seconds, runs.
+#: ``forgets``: the agent's state matters only when it changes. A result, AgentThinking, AgentStartedSpeaking and
+#: AgentAudioDone start the timeout, even if the agent thinks or speaks.
+#: ``message``: like ``forgets``, but after a result the next message of any type starts the timeout.
+#: ``runs_on``: the agent's state matters, but thinking, speaking and playback do not stop a running timeout.
+#: ``rests``: the timeout runs while neither the user nor the agent is active.
 Idle = Literal["forgets", "message", "runs_on", "rests"]
 
 
@@ -27,19 +27,19 @@ class ComponentRelease:
     """One release of voice-agent-react.
 
     Attributes:
-        tag: the repository's tag.
+        tag: tag in the repository.
         source: hash of the program (`tests/component/runner.py`).
-        default_error: the component sends a result itself for a handler that returns nothing (its #355), even if the
-            handler has called the ref's `sendFunctionCallResponse`.
-        microphone_opens: user audio is sent from 500 ms after Settings were ``sent``, or from when they are ``applied``;
-            earlier frames are dropped.
-        history_as_context: Settings of a new connection contain the conversation kept in the app's `conversationStorage`;
-            else only `agentOptions.context`.
-        warns_of_context: onContextWarning if the Settings of a new connection contain no conversation.
-        tool_choice: agentOptions has tool choice, output modalities and voice of the session. No release has an option for
-            `useOpenAIManualAudioCommit`.
-        idle: the rule of the idle timeout.
-        chained: a call after a result ends the wait for the agent's next message.
+        default_error: whether the component answers a call with an error if the handler returns nothing (issue #355), even
+            if the handler has called the ref's `sendFunctionCallResponse`.
+        microphone_opens: when the component starts to send user audio: 500 ms after Settings were ``sent``, or when they
+            are ``applied``. Earlier frames are dropped.
+        history_as_context: whether Settings of a new connection contain the conversation in the app's
+            `conversationStorage`. Otherwise they contain only `agentOptions.context`.
+        warns_of_context: whether onContextWarning is called if the Settings of a new connection contain no conversation.
+        tool_choice: whether agentOptions has the session's tool choice, output modalities and voice. No release has an
+            option for `useOpenAIManualAudioCommit`.
+        idle: rule for the idle timeout.
+        chained: whether a call after a result ends the wait for the agent's next message.
     """
 
     tag: str
@@ -54,12 +54,12 @@ class ComponentRelease:
 
     @property
     def number(self) -> tuple[int, ...]:
-        """The tag as numbers, which sort by release."""
+        """The tag as a tuple of numbers, for sorting by release."""
         return tuple(int(part) for part in self.tag.split("."))
 
 
 def _rows() -> tuple[ComponentRelease, ...]:
-    """The table, each row by its changes from an earlier one."""
+    """Return all releases in order. Each release is defined by its differences from an earlier release."""
     first = ComponentRelease("0.9.0", "4a82381fc36a")
     warns = replace(first, tag="0.9.7", source="9f2a49d903ea", warns_of_context=True)
     message = replace(warns, tag="0.9.8", source="43bb99cd992f", idle="message")
@@ -81,9 +81,9 @@ TAGS: Final = tuple(COMPONENTS)
 
 
 def component(name: str, where: str = "component") -> ComponentRelease:
-    """Find the component with a tag.
+    """Return the component release with a tag (``0.9.1`` or ``v0.9.1``).
 
     Raises:
-        InputError: the name is unknown.
+        InputError: the tag is unknown.
     """
     return COMPONENTS[one_of(where, name.strip().removeprefix("v") if isinstance(name, str) else name, COMPONENTS)]

@@ -8,7 +8,7 @@ __all__ = ["RULES", "Rule"]
 
 Rule: TypeAlias = Literal["server_events", "when_free", "at_once", "coalesce", "every_call", "once", "retry", "unless_known"]
 
-#: Rule -> its text. `--release reference-without-RULE` is the gate without a rule.
+#: Description of each rule, by rule. `--release reference-without-RULE` selects the gate without a rule.
 RULES: Final[dict[Rule, str]] = {
     "server_events": "the slot is free when response.done of the response that held it arrives, not when its text is done",
     "when_free": "a request waits until the slot is free and no other request is unanswered",

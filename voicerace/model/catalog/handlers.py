@@ -1,7 +1,7 @@
 """The styles in which an app's handler answers a function call.
 
-Source: `src/components/DeepgramVoiceInteraction/index.tsx` of the component, the branch of its #355, which is the same at every
-tag from 0.9.0 to 0.11.1; observed on the running component at 0.9.1 and 0.11.1.
+Source: `src/components/DeepgramVoiceInteraction/index.tsx` of the component, in the branch added for issue #355. The branch
+is the same at every tag from 0.9.0 to 0.11.1. It was observed in the running components 0.9.1 and 0.11.1.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ class Handler(NamedTuple):
     """A style of `onFunctionCallRequest(call, sendResponse)`.
 
     Attributes:
-        returns: the return value of the handler.
+        returns: what the handler returns.
         answers_by: channel of the result: the promise's value, the `sendResponse` argument of the handler, or
             `sendFunctionCallResponse` of the component's ref.
-        at_once: the result is sent inside the handler, without tool time.
+        at_once: whether the handler sends the result before it returns, without tool time.
         submissions: number of results that the component sends for one result of the tool.
-        sentence: description.
+        sentence: description for tables and help texts.
     """
 
     returns: Literal["promise", "nothing"]

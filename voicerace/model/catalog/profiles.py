@@ -1,6 +1,6 @@
-"""The named times in milliseconds, and the profiles with a value and a source for each.
+"""The named times in milliseconds, and profiles with a value and a source for each time.
 
-A time has the same name in an actor's timers, on the command line and in a notebook. Values are text in the grammar of
+A time has the same name in actors' timers, on the command line and in notebooks. Values are text in the grammar of
 `voicerace.model.parameters`.
 """
 
@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 
 class Time(NamedTuple):
-    """A named duration: its begin and end, and whether it has one value per function call."""
+    """A named duration: where it starts and ends, whether it has one value per function call, and whether it is optional."""
 
     meaning: str
     per_call: bool = False
     optional: bool = False
 
 
-#: The times of docs/protocol-facts.md#times, and those of the app and the user, in the order of a session.
+#: Times by name: those of docs/protocol-facts.md#times, and those of the app and the user, in the order of a session.
 TIMES: Final[dict[str, Time]] = {
     "host_rtt_ms": Time("round trip between host and proxy; one direction takes half of it"),
     "upstream_rtt_ms": Time("round trip between proxy and API; one direction takes half of it"),
@@ -53,15 +53,25 @@ TIMES: Final[dict[str, Time]] = {
     "idle_timeout_ms": Time(
         "silence after a response until the API begins one by itself, if Settings asks for it (server VAD)", optional=True
     ),
+    "server_turn_ms": Time(
+        "from response.done of the first function call until the API begins a response by itself, as after speech (server VAD)",
+        optional=True,
+    ),
     "deadline_ms": Time("maximum wait for a reply, from the last result, else the last call, else the user's input"),
 }
 
-#: Times of an app with a workaround (`model.catalog.workarounds`), with their defaults.
+#: Default values in ms of the times of an app with a workaround (`model.catalog.workarounds`).
 WORKAROUND_TIMES: Final[dict[str, str]] = {
-    # From the request to the earliest result; chosen: longer than any gap and any two links in the bounds of exploration.
+    # From the function call to the earliest result. Chosen: longer than the gap and two link delays in every exploration.
     "hold_ms": "2000",
-    # The longest wait of an app for a callback; chosen: longer than hold_ms, and too short for a late reply.
+    # Maximum wait of an app for a callback. Chosen: longer than hold_ms, and too short to make a reply late.
     "fallback_ms": "4000",
+}
+
+#: Times of a session with a forwarder, with their defaults.
+FORWARDER_TIMES: Final[dict[str, str]] = {
+    # From the browser's connection to the forwarder until the forwarder's connection to the proxy is open; chosen: one machine.
+    "forwarder_open_ms": "20",
 }
 
 #: Times of the mock upstream; a real one has its own.
@@ -70,33 +80,35 @@ SERVER_TIMES: Final = (
     "rate_limits_ms", "reply_ms", "reply_gap_ms", "ack_ms",
 )  # fmt: skip
 
-#: Times that are constants in the proxy's source.
+#: Times in ms that are constants in the proxy's source.
 PROXY_TIMES_MS: Final[dict[str, int]] = {
-    # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.
+    # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, from 0.10.3 on: from a result to its request.
     "recovery_ms": 20_000,
-    # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, every release: from the user's last audio frame to its commit.
+    # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, in every release: from the user's last audio frame to the commit.
     "audio_quiet_ms": 400,
-    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment at which a commit is possible.
+    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, from 0.11 on: from the moment at which a commit becomes possible to the commit.
     "audio_most_ms": 600,
     # RETRY_MS of the fix's response-gate.ts: from a refusal that names a finished response to the next request.
     "gate_retry_ms": 50,
 }
 
-#: Times that are constants in the component's source (`src/` of each tag).
+#: Times in ms that are constants in the component's source (`src/` of each tag).
 COMPONENT_TIMES_MS: Final[dict[str, int]] = {
-    # sendAudioData: user audio is dropped until this time after Settings were sent.
+    # sendAudioData: from Settings to the first user audio that is sent. Earlier audio is dropped.
     "settings_wait_ms": 500,
-    # checkAndSend: from the opening of a connection to its Settings; the model sends those of the first one at once.
+    # checkAndSend: from an opened connection to its Settings. On the first connection the model sends Settings at once.
     "settings_open_ms": 50,
+    # Chosen: from the start of the session to the user's first input if SettingsApplied does not arrive.
+    "unapplied_ms": 1_000,
     # waitForSettings: interval at which a text that has opened the connection checks whether they were sent.
     "settings_poll_ms": 100,
-    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to the assumed end of its turn.
+    # TEXT_ONLY_AGENT_DONE_DEFER_MS, from 0.10.0 on: from the agent's last text to the assumed end of its turn.
     "text_done_ms": 200,
-    # From there to the restart of the idle timeout.
+    # From the assumed end of a text turn to the restart of the idle timeout.
     "text_counts_ms": 50,
-    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: after a result, the wait of the idle timeout for a message.
+    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, from 0.10.0 on: from a result until the idle timeout no longer waits for a message.
     "agent_reply_wait_ms": 500,
-    # DEFAULT_IDLE_TIMEOUT_MS, without `agentOptions.idleTimeoutMs`.
+    # DEFAULT_IDLE_TIMEOUT_MS: idle timeout if `agentOptions.idleTimeoutMs` is not set.
     "component_idle_ms": 10_000,
     # Chosen: from the agent's last audio frame to the end of playback, for frames that arrive at playback speed.
     "playback_ms": 100,
@@ -108,9 +120,9 @@ class Profile:
     """A value for each time.
 
     Attributes:
-        sentence: description.
-        values: time name -> text in the grammar; None for an optional time that is not set.
-        sources: time name -> origin of the value.
+        sentence: description for tables and help texts.
+        values: value as text in the grammar, by time name. None means that an optional time is not set.
+        sources: origin of the value, by time name.
     """
 
     sentence: str
@@ -118,14 +130,14 @@ class Profile:
     sources: dict[str, str]
 
 
-#: The profile of the recordings of the real API.
+#: Name of the profile with times from recordings of the real API.
 RECORDED: Final = "recorded-2026"
 
 _FIXED: Final[dict[str, str | None]] = {
     "reader_ms": None, "preamble_ms": "200", "item_done_ms": None, "slot_lag_ms": "0", "rate_limits_ms": None,
     "repeat_ms": "0", "inject_ms": "20", "offline_ms": "300", "settings_ms": "200",
     "speech_ms": "1500", "frame_ms": "100", "mic_tail_ms": "700", "vad_ms": "500",
-    "idle_timeout_ms": None, "deadline_ms": "30000",
+    "idle_timeout_ms": None, "server_turn_ms": None, "deadline_ms": "30000",
 }  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {
@@ -201,11 +213,12 @@ PROFILES: Final[dict[str, Profile]] = {
     ),
 }  # fmt: skip
 
-#: The network of maps and plots with fixed times: the same for all releases, so their boundaries are comparable.
+#: Network times of maps and plots with fixed times. All releases have the same ones, so their boundaries are comparable.
 FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
 
-#: The round trip that is subtracted from recorded times which contain one; session.update -> session.updated took at least 47 ms.
+#: Round trip in ms that is subtracted from recorded times that include one. It is below 47 ms, the shortest recorded time
+#: from session.update to session.updated.
 RECORDED_RTT_MS: Final = 40
 
-#: Replaces times of `recorded-2026` for text replies: three replies of Voice Live.
+#: Times that replace those of `recorded-2026` for text replies. Source: three recorded replies of Voice Live.
 RECORDED_TEXT_TIMES: Final[dict[str, str]] = {"reply_ms": "choice(37,42,104)", "reply_gap_ms": "choice(1,2,3,6)"}

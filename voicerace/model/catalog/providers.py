@@ -1,4 +1,4 @@
-"""The providers of the Realtime API, with the differences that recordings show (`data/api`, `conformance --api`)."""
+"""The providers of the Realtime API and their differences, as found in recordings (`data/api`, `conformance --api`)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["DEFAULT_PROVIDER", "PROVIDERS", "SESSION", "Provider"]
 
 @dataclass(frozen=True)
 class Provider:
-    """One provider.
+    """One provider of the API.
 
     Attributes:
         name: name on the command line.
-        rate_limits: `rate_limits.updated` follows `response.done`.
-        content_copied: content_part events have a copy of `part` as `content`.
-        evidence: recordings of it.
-        protocol: names of the events: GA, beta, or xAI's own.
-        names: GA event -> the provider's name; None if it does not send the event.
+        rate_limits: whether `rate_limits.updated` follows `response.done`.
+        content_copied: whether content_part events contain a copy of `part` as `content`.
+        evidence: recordings of the provider.
+        protocol: naming of the events: GA, beta, or xAI's own.
+        names: the provider's event type, by GA event type. None if the provider does not send the event.
         modalities: key of the output modalities in a session and in a response.create.
-        items_close: as the knob of the mock.
-        audio_around: the audio of a message begins before its transcript, and ends after the content part.
+        items_close: see `upstream_state.Knobs.items_close`.
+        audio_around: whether a message's audio starts before its transcript and ends after its content part.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Provider:
 
 DEFAULT_PROVIDER: Final = "openai"
 
-#: Names of the beta API, which has only conversation.item.created for an item of the client or the model.
+#: Event types of the beta API, by GA event type. The beta API confirms each item only with conversation.item.created.
 _BETA: Final[Mapping[str, str | None]] = {
     "conversation.item.added": "conversation.item.created",
     "conversation.item.done": None,
@@ -70,8 +70,9 @@ PROVIDERS: Final[dict[str, Provider]] = {
     )
 }  # fmt: skip
 
-#: A session before its first session.update, with the keys and values of OpenAI and Azure. Exceptions are the model, its
-#: `silence_duration_ms` (500 on gpt-realtime-2.1 and 2.1-mini), and the invented `instructions`, `voice` and `expires_at`.
+#: Session object before the first session.update, with the keys and values of OpenAI and Azure. Some values can differ:
+#: `model`, and `silence_duration_ms` (500 for gpt-realtime-2.1 and 2.1-mini). `instructions`, `voice` and `expires_at` are
+#: invented.
 SESSION: Final[Mapping[str, Any]] = {
     "type": "realtime", "object": "realtime.session", "id": "sess_0001", "model": "gpt-realtime",
     "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto", "max_output_tokens": "inf",

@@ -1,8 +1,8 @@
-"""The releases of the proxy: one setting per rule, one code path per setting.
+"""The releases of the proxy. Each difference between releases is a setting.
 
-Read at each tag of Signal-Meaning/dg_react_agent (`packages/voice-agent-backend/scripts/openai-proxy`) and compared with the
-running proxy message by message (`voicerace conformance`). Some version numbers name several programs, so each row has a
-hash of its program's source.
+Source: each tag of Signal-Meaning/dg_react_agent (`packages/voice-agent-backend/scripts/openai-proxy`).
+`voicerace conformance` compares the model with the running proxies message by message. Some version numbers name several
+programs, so each release has a hash of its program's source.
 """
 
 from __future__ import annotations
@@ -19,50 +19,50 @@ __all__ = [
     "proxy_of_source", "proxy_release", "reference_without",
 ]  # fmt: skip
 
-#: Letters of upstream events in the table (docs/release-facts.md#event-letters); `result` is the tool result itself.
+#: Letters of the release events (docs/release-facts.md#event-letters). `result` is the tool result itself.
 T, R, A, I = "T", "R", "A", "I"  # noqa: E741
 
 
 @dataclass(frozen=True)
 class ProxyRelease:
-    """One release: the settings in which the releases differ.
+    """The settings of one release of the proxy.
 
     Attributes:
-        tag: the repository's tag; with `-published` if the published program differs from the tagged one.
+        tag: tag in the repository, with the suffix `-published` if the published program differs from the tagged program.
         backend: version of voice-agent-backend in the tag.
-        published: its published version, if it differs.
-        generation: rows with the same letter have the same gate.
+        published: published version of voice-agent-backend if it differs from `backend`, else None.
+        generation: letter that releases with the same gate share.
         source: `engine.live.source.source_hash` of the program.
-        create_on: when the create after a result is sent: ``result`` at once, or at the next of these events
+        create_on: when the proxy sends the request after a result: at the ``result``, or at the next of these events
             (T text done, R response done, I a function_call_output confirmed).
-        recovery: a waiting create is sent after 20 s without such an event.
-        flag_set_by: the creates that set the flag `responseInProgress`: audio, result, text; with ``server`` also a
-            response that the server begins under server VAD.
-        flag_cleared_by: the events that clear it.
-        settings_wait: while the flag is set or a create waits, the first Settings send no session.update.
-        text_queued: user text waits for session.updated.
-        audio: the user's turn is ended by the proxy when the user is ``quiet``, or by the server's ``vad`` (by the proxy
-            only if Settings has `agent.useOpenAIManualAudioCommit`).
-        resampled: the host's 16 kHz audio is resampled to 24 kHz; else it is appended unchanged.
-        commit_on: when the proxy commits user audio: ``quiet`` 400 ms after the last frame; ``most`` 600 ms after the
-            buffer has enough bytes; ``flag`` the wait restarts when the flag is cleared, and the audio is padded;
-            ``close`` when the host disconnects, padded.
-        first_commit_bytes: minimum size of the first commit; later ones need 4,800.
-        transcripts: the host gets the transcript in ``pieces``, or each time the ``whole`` text with the times and channels
-            of the event.
-        refusal_hidden: the active-response error is not sent to the host.
-        unknown_event: an unknown event is sent to the host raw or as an Error, or written to the log only.
-        text_delta_known: response.output_text.delta is a known event.
-        done_raw: response.done is sent to the host.
-        agent: AgentStartedSpeaking, AgentDone etc. to the host: none, some, all, or all but those at T after audio.
-        reply_text: source of assistant text: T, S and the call (``done``), items (``item``), or the first of them (``any``).
-        other_json_raw: other JSON of the host is sent upstream unchanged, else the host gets an Error.
-        context_in: earlier conversation is sent as items or in the instructions.
-        session_options: tool choice, modalities, tokens, managed prompt and the output's format, speed and voice are copied
-            from Settings to the session.
-        error_code_from: the error code for the host is derived from the ``message`` for two known texts, or that of the ``api``.
-        idle_timeout_waits: an idle_timeout error waits while the flag is set.
-        gate: the rules of the reference gate; None for the releases, whose gate the settings above describe.
+        recovery: whether the proxy sends a deferred request after 20 s without an event in `create_on`.
+        flag_set_by: requests that set the flag `responseInProgress`: audio, result, text. With ``server``, a response that
+            the server starts under server VAD sets it too.
+        flag_cleared_by: events that clear the flag.
+        settings_wait: whether the first Settings send no session.update while the flag or the mark is set.
+        text_queued: whether user text is queued until session.updated.
+        audio: how the user's turn ends: the proxy ends it when the user is ``quiet``, or the server ends it by ``vad``
+            unless Settings sets `agent.useOpenAIManualAudioCommit`.
+        resampled: whether the proxy resamples the host's 16 kHz audio to 24 kHz. Otherwise it appends the audio unchanged.
+        commit_on: when the proxy commits user audio: ``quiet`` 400 ms after the last frame, ``most`` 600 ms after the
+            buffer has enough bytes, ``close`` when the host disconnects, padded. With ``flag``, the proxy pads the audio
+            and restarts these timers when the flag is cleared.
+        first_commit_bytes: minimum size of the first commit in bytes. Later commits need 4,800 bytes.
+        transcripts: whether the host gets each transcript in ``pieces``, or each time the ``whole`` text so far with the
+            event's times and channels.
+        refusal_hidden: whether the proxy hides the active-response error from the host.
+        unknown_event: whether the proxy sends an unknown event to the host ``raw`` or as an ``error``, or only to its ``log``.
+        text_delta_known: whether response.output_text.delta is a known event.
+        done_raw: whether the proxy sends response.done to the host.
+        agent: how many of AgentStartedSpeaking, AgentDone etc. the host gets: none, some, all, or all but those at T after audio.
+        reply_text: source of assistant text: T, S and the call (``done``), items (``item``), or whichever is first (``any``).
+        other_json_raw: whether the proxy sends other JSON from the host to the API unchanged. Otherwise it returns an Error.
+        context_in: whether the proxy sends the earlier conversation as ``items`` or in the ``instructions``.
+        session_options: whether the proxy copies tool choice, modalities, token limit, managed prompt and the output's
+            format, speed and voice from Settings to the session.
+        error_code_from: source of the host's error code: ``message`` recognises two known texts, ``api`` copies the API's code.
+        idle_timeout_waits: whether the proxy withholds an idle_timeout error while the flag is set.
+        gate: rules of the reference gate, or None for a release without it. The other settings then describe the gate.
     """
 
     tag: str
@@ -96,12 +96,12 @@ class ProxyRelease:
 
     @property
     def defers(self) -> bool:
-        """Whether the create after a result waits for an event."""
+        """Whether the proxy defers the request after a result to a later event."""
         return "result" not in self.create_on
 
 
 def _rows() -> tuple[ProxyRelease, ...]:
-    """The table, each row by its changes from an earlier one."""
+    """Return all releases in order. Each release is defined by its differences from an earlier release."""
     a0 = ProxyRelease("0.9.0", "0.2.0", None, "A0", "98ba30bd14db")
     a1 = replace(
         a0, tag="0.9.1", backend="0.2.1", generation="A1", source="c19f51aae23f",
@@ -148,36 +148,36 @@ def _rows() -> tuple[ProxyRelease, ...]:
 
 PROXIES: Final[dict[str, ProxyRelease]] = {row.tag: row for row in _rows()}
 
-#: Suffix of the tag of a release whose proxy `voicerace fix` has changed.
+#: Tag suffix of a release whose proxy `voicerace fix` has changed.
 FIXED: Final = "+gate"
 
 
 def fixed(row: ProxyRelease) -> ProxyRelease:
-    """Return the row of a release with the reference gate (`model.actors.reference_gate`), as `voicerace fix` changes it."""
+    """Return a release's settings after `voicerace fix`, which adds the reference gate (`model.actors.reference_gate`)."""
     return replace(
         row, tag=row.tag + FIXED, backend="", published=None, source="", generation="G", create_on=frozenset({"result"}),
         recovery=False, text_queued=True, gate=frozenset(RULES),
     )  # fmt: skip
 
 
-#: Not a release: the newest one with the reference gate.
+#: Settings of the newest release with the reference gate. This program was never released.
 REFERENCE: Final = replace(fixed(PROXIES["0.11.1"]), tag="reference")
 
 
 def reference_without(rule: Rule) -> ProxyRelease:
-    """The reference gate without one of its rules."""
+    """Return `REFERENCE` without one rule of its gate."""
     return replace(REFERENCE, tag=f"reference-without-{rule}", gate=frozenset(RULES) - {rule})
 
 
 def proxy_release(name: str, where: str = "release") -> ProxyRelease:
-    """Find the row of a tag (``0.9.1`` or ``v0.9.1``) or of a backend version that names one program.
+    """Return the release with a tag (``0.9.1`` or ``v0.9.1``) or with a backend version that names only one program.
 
     Args:
-        name: the tag or version.
-        where: the parameter that an error names.
+        name: tag or backend version.
+        where: name of the parameter for error messages.
 
     Raises:
-        InputError: the name is unknown, or names several programs, which the error lists.
+        InputError: the name is unknown, or it names several programs. The error lists their tags.
     """
     if not isinstance(name, str):
         raise InputError(where, f"{name!r:.60} is a {type(name).__name__}", f"a tag as text, {', '.join(PROXIES)}")
@@ -201,19 +201,19 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
 
 
 def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | None:
-    """Find the row with a source hash; None for an unknown program.
+    """Return the release with a source hash, or None if the program is unknown.
 
-    If several tags have the program, the first one with the backend version `backend` is returned, else the first.
+    If several tags have the program, return the first one whose backend version is `backend`, else the first one.
     """
     same = [row for row in PROXIES.values() if row.source == source]
     return next((row for row in same if row.backend == backend), same[0] if same else None)
 
 
-#: Program that was published without a tag -> the tag of its component (`src/` is the same).
+#: Tag of the component whose `src/` is the same, by name of a program that was published without a tag.
 _COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 
 def component_for(release: ProxyRelease) -> ComponentRelease:
-    """Find the component that was published with a proxy."""
+    """Return the component release that was published with a proxy release."""
     tag = "0.11.1" if release.tag.startswith(REFERENCE.tag) else release.tag.removesuffix(FIXED)
     return component(_COMPONENT_OF.get(tag, tag))

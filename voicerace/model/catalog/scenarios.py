@@ -1,6 +1,6 @@
 """Scenarios as data: the inputs of the user, and the responses of the model.
 
-Each session ends with a further user turn, which distinguishes a session that is stuck from a single lost reply.
+Each scenario ends with one more user turn, which distinguishes a stuck session from a single lost reply.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-#: The model's response to an input; the last of the steps is also used for all later responses.
+#: Kind of a response of the model: function calls, or a reply.
 Step: TypeAlias = Literal["calls", "reply"]
-#: When an input comes: when the turn before is ``settled`` (an informed reply is done, no result is pending, no response is
-#: active) or at `deadline_ms`; when the connection is open, before Settings (``connected``); `inject_ms` after the function
-#: call (``call``) or after the first output of a reply (``reply``); `offline_ms` after the loss of the connection (``offline``).
+#: When the user gives an input. ``settled``: when the previous turn has an informed reply, no pending result and no active
+#: response, or at `deadline_ms`. ``connected``: when the connection is open, before Settings. ``call``: `inject_ms` after the
+#: function call. ``reply``: `inject_ms` after a reply's first output. ``offline``: `offline_ms` after the connection was lost.
 When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
 
 
 @dataclass(frozen=True)
 class ScriptedInput:
-    """An input of the user, and the model's responses to it. `by` ``loss`` is no input: the host loses its network."""
+    """An input of the user, and the model's responses to it. The last of `steps` repeats for all later responses.
+
+    `by` ``loss`` is not an input: the host loses its network connection.
+    """
 
     text: str
     steps: tuple[Step, ...]
@@ -29,19 +32,19 @@ class ScriptedInput:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario, for any release and times.
+    """A scenario, for any release and any times.
 
     Attributes:
         name: name on the command line.
-        sentence: description.
-        time_axis: the time that a sweep varies.
-        origin: source or reason of the scenario.
+        sentence: description for tables and help texts.
+        time_axis: name of the time that a sweep varies.
+        origin: source of the scenario, or the reason for it.
         inputs: the user's inputs, in order.
-        calls: function calls in a response that makes calls; None if `--calls` sets it.
-        repeats: how often the app sends each result again through the ref, `repeat_ms` apart.
+        calls: number of function calls in a response with calls, or None if `--calls` sets it.
+        repeats: number of repetitions of each result through the ref, one every `repeat_ms`.
         tool_end: how the tool ends by default.
-        late_settings: Settings is sent `settings_ms` after the connection is open, and again `settings_ms` later.
-        times: default times of the scenario.
+        late_settings: whether Settings is sent `settings_ms` after the connection is open, and again `settings_ms` later.
+        times: default times of the scenario, by name.
     """
 
     name: str
@@ -138,7 +141,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     )
 }  # fmt: skip
 
-#: The scenario of `voicerace repro`. Without a further turn it does not distinguish a lost reply from a stuck session.
+#: The scenario of `voicerace repro`. It has no further turn, so it cannot distinguish a lost reply from a stuck session.
 REPRO: Final = Scenario(
     "repro",
     "connect, Settings, one user message, one function call, one result, and no word more",

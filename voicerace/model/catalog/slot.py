@@ -1,8 +1,8 @@
-"""The slot, the one active response of a conversation, as a table (state, event) -> state with the evidence.
+"""The slot, the one active response of a conversation, as a table (state, event) -> state with evidence.
 
-Change a row only together with its evidence: the upstream actor, the explorer and the state diagram follow this table.
-Marks: ``doc`` the API's reference (docstrings of `openai.types.realtime`, openai 3.54), ``trace`` observed in a real log,
-``claim`` claimed without one, ``open`` unknown. Responses out of band (``conversation: "none"``) do not use the slot (doc).
+The upstream actor, the explorer and the state diagram use this table. If you change a row, update its evidence. Marks:
+``doc`` the API reference (docstrings of `openai.types.realtime`, openai 3.54), ``trace`` observed in a real log, ``claim``
+claimed without a log, ``open`` unknown. Out-of-band responses (``conversation: "none"``) do not use the slot (doc).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ Occurrence: TypeAlias = Literal["create", "server_begins", "created", "done", "d
 
 
 class Transition(NamedTuple):
-    """One transition.
+    """One transition of the slot.
 
     Attributes:
-        next: the state afterwards.
-        refused: the event is answered with an error and changes nothing.
+        next: state after the event.
+        refused: whether the API answers the event with an error. The state then does not change.
         mark: kind of evidence: doc, trace, claim or open.
-        evidence: the evidence.
+        evidence: text of the evidence.
     """
 
     next: SlotState
@@ -29,8 +29,8 @@ class Transition(NamedTuple):
     evidence: str
 
 
-#: States: ``free`` no response; ``taken`` a response was accepted and not announced; ``active`` it was announced by
-#: `response.created`; ``draining`` `response.done` was sent and `slot_lag_ms` runs (by default 0: the state is not entered).
+#: Transition for each (state, event). ``free``: no response. ``taken``: a response was accepted but not announced yet.
+#: ``active``: `response.created` announced it. ``draining``: `response.done` was sent, and `slot_lag_ms`, by default 0, runs.
 SLOT: Final[dict[tuple[SlotState, Occurrence], Transition]] = {
     ("free", "create"): Transition("taken", False, "trace", "response.create in an idle conversation is answered by response.created"),
     ("free", "server_begins"): Transition("taken", False, "doc", "turn_detection.create_response, idle_timeout_ms: the server begins a response itself"),

@@ -1,8 +1,8 @@
-"""Workarounds: changes of an app that avoid the race, with the component's public API only.
+"""Workarounds: changes to an app that avoid the race and use only the component's public API.
 
-The TypeScript uses `tool(call)`, `ref` (the component's) and `sleep(ms)` of the app; the functions `on...` are the component's
-props. `PUBLIC_API` was read in `src/types/index.ts` and `src/index.ts` of every tag from 0.9.0 to 0.11.1. Whether a tag allows
-a workaround follows from the callbacks that it needs (`why_not`).
+The TypeScript uses the app's `tool(call)` and `sleep(ms)`, and the component's `ref`. The functions `on...` are the component's
+props. Source of `PUBLIC_API`: `src/types/index.ts` and `src/index.ts` at every tag from 0.9.0 to 0.11.1. `why_not` decides
+from the callbacks that a workaround needs whether a tag allows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicerace.model.catalog.releases import ProxyRelease
 
 __all__ = ["PUBLIC_API", "WORKAROUNDS", "Workaround", "why_not", "workaround"]
 
-#: Name -> its declaration, by default in `src/types/index.ts`; the same in every tag from 0.9.0 to 0.11.1.
+#: Declaration of each name, by default in `src/types/index.ts`. It is the same at every tag from 0.9.0 to 0.11.1.
 PUBLIC_API: Final = {
     "onFunctionCallRequest": "DeepgramVoiceInteractionProps",
     "onAgentStateChange": "DeepgramVoiceInteractionProps",
@@ -31,18 +31,18 @@ PUBLIC_API: Final = {
 
 
 class Workaround(NamedTuple):
-    """A workaround.
+    """A change to an app that avoids the race.
 
     Attributes:
-        sentence: what it does.
-        typescript: the code for the app.
-        handlers: the handler styles that allow it: those whose result the component does not send twice.
-        holds: how long the app holds a result: not at all (``no``), for `hold_ms` after the request (``time``), or until
-            the component reports that the agent is idle (``idle``), at most `fallback_ms`.
-        placeholder: the app answers the call at once, and sends the tool's result as a user message.
-        asks_again: the app sends a further user message `hold_ms` after a reported refusal, or `fallback_ms` after a result
-            without text of the agent.
-        since: the first tag with the API that it needs.
+        sentence: what the app does, for tables and help texts.
+        typescript: code for the app.
+        handlers: handler styles that allow the workaround. The component does not send their results twice.
+        holds: how long the app holds a result: not at all (``no``), until `hold_ms` after the function call (``time``), or
+            until the component reports that the agent is idle (``idle``), but at most `fallback_ms`.
+        placeholder: whether the app answers the call at once and sends the tool's result as a user message.
+        asks_again: whether the app sends another user message if the agent says nothing within `hold_ms` after a reported
+            refusal or within `fallback_ms` after a result.
+        since: first tag with the API that the workaround needs.
         costs: disadvantages other than the response latency.
     """
 
@@ -57,7 +57,7 @@ class Workaround(NamedTuple):
 
     @property
     def listens(self) -> bool:
-        """Whether it depends on callbacks of the component."""
+        """Whether the workaround depends on callbacks of the component."""
         return self.holds == "idle" or self.asks_again
 
 
@@ -125,7 +125,7 @@ const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<Functio
 
 
 def workaround(name: str) -> Workaround:
-    """Find a workaround.
+    """Return the workaround with a name.
 
     Raises:
         InputError: the name is unknown.
@@ -134,7 +134,7 @@ def workaround(name: str) -> Workaround:
 
 
 def why_not(name: str, release: ProxyRelease, component: str, handler: str) -> str | None:
-    """The reason why this proxy, component and handler do not allow a workaround; None if they do."""
+    """Return why a proxy release, a component tag or a handler style rules out a workaround, or None if none does."""
     row = workaround(name)
     if handler not in row.handlers:
         return f"handler {handler}: the component itself sends a second result; take {' or '.join(row.handlers)}"

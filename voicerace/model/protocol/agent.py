@@ -1,7 +1,7 @@
-"""Builders of the Voice Agent messages between component and proxy.
+"""Builds the Voice Agent messages between component and proxy.
 
-The shapes follow `deepgram-sdk`; the tests list the exceptions with their source. The calls between app and component do not
-use a wire protocol. Their types are names of the component's public API (voice-agent-react).
+The shapes follow `deepgram-sdk`. The tests list the exceptions and their sources. App and component do not use a wire
+protocol. The types of the messages between them are names in the component's public API (voice-agent-react).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
-#: The result that the component sends itself after a handler without a result (issue #355 of voice-agent-react). With the
-#: app's later result it is a double submission.
+#: Error text of the result that the component sends if a handler gives no result (issue #355 of voice-agent-react). If the
+#: app sends a result later, the call has two results.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 DEFAULT_ERROR_CONTENT: Final = json.dumps({"error": DEFAULT_ERROR}, separators=(",", ":"))
 
@@ -71,7 +71,7 @@ def conversation_text(role: str, content: str) -> Message:
 
 
 def function_call_request(call_id: str, name: str, arguments: str) -> Message:
-    """Return the request of one function call. The proxy never sends two calls in one request."""
+    """Return the FunctionCallRequest for one call. The proxy never sends two calls in one message."""
     return {
         "type": "FunctionCallRequest",
         "functions": [{"id": call_id, "name": name, "arguments": arguments, "client_side": True}],
@@ -92,12 +92,12 @@ def call_text(name: str, arguments: str) -> str:
 
 
 def is_default_error(content: object) -> bool:
-    """Return whether the text of a result is the JSON of `DEFAULT_ERROR`, with any spacing."""
+    """Return whether a result's text is the JSON of `DEFAULT_ERROR`, regardless of whitespace."""
     return has_value(content, {"error": DEFAULT_ERROR}, DEFAULT_ERROR)
 
 
 def has_value(content: object, value: Any, mark: str) -> bool:
-    """Return whether the text of a result is the JSON of `value`. Text without `mark` is not parsed."""
+    """Return whether a result's text is the JSON of `value`. Text that does not contain `mark` is not parsed."""
     if not isinstance(content, str) or mark not in content:
         return False
     try:
@@ -108,7 +108,7 @@ def has_value(content: object, value: Any, mark: str) -> bool:
 
 
 def is_reply_output(payload: Mapping[str, Any] | bytes | str | None) -> bool:
-    """Return whether a message to the host is a part of a reply that a user can hear or read."""
+    """Return whether a message to the host contains reply audio or reply text that the user can hear or read."""
     if isinstance(payload, bytes):
         return len(payload) > 0
     return (

@@ -9,17 +9,17 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["CLOSE_CODES", "frame_of", "is_registered", "payload_of"]
 
-#: Registered close codes; source: https://www.iana.org/assignments/websocket/websocket.xhtml
+#: Registered close codes. Source: https://www.iana.org/assignments/websocket/websocket.xhtml
 CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
 
 
 def frame_of(payload: Payload) -> str | bytes:
-    """Convert a payload to a WebSocket frame. An object becomes JSON text; text and audio are unchanged."""
+    """Convert a payload to a WebSocket frame. An object becomes JSON text. Text and audio are unchanged."""
     return payload if isinstance(payload, (bytes, str)) else json.dumps(payload, separators=(",", ":"))
 
 
 def payload_of(raw: str | bytes) -> Payload:
-    """Convert a WebSocket frame to a payload. The text of a JSON object becomes the object; other frames are unchanged."""
+    """Convert a WebSocket frame to a payload. The text of a JSON object becomes the object. Other frames are unchanged."""
     if isinstance(raw, bytes):
         return raw
     try:

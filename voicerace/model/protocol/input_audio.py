@@ -1,7 +1,7 @@
-"""Builders of the events of the input audio buffer (the user's audio on the upstream link), with GA names.
+"""Builds the events of the input audio buffer (the user's audio on the upstream link), with GA names.
 
 Shapes follow `openai.types.realtime` (openai 3.54). The API does not answer an append. A commit converts the buffer to a user
-item. The API answers the commit of an empty buffer with an error whose code is `COMMIT_EMPTY`
+item. If the buffer is empty, the API answers the commit with an error whose code is `COMMIT_EMPTY`
 (docs/protocol-facts.md#input-audio).
 """
 
@@ -33,7 +33,7 @@ SPEECH_STOPPED: Final = "input_audio_buffer.speech_stopped"
 TIMEOUT_TRIGGERED: Final = "input_audio_buffer.timeout_triggered"
 TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 
-#: The code of the error that answers the commit of an empty buffer.
+#: Code of the error that answers a commit if the buffer is empty.
 COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 
 
@@ -66,9 +66,9 @@ def speech_stopped(event_id: str, item_id: str, audio_end_ms: int) -> Message:
 
 
 def timeout_triggered(event_id: str, item_id: str, audio_start_ms: int, audio_end_ms: int) -> Message:
-    """Return the event of the idle timeout.
+    """Return the event that reports the idle timeout.
 
-    `idle_timeout_ms` after a response, the server sends it, commits an empty user item and starts a response.
+    The server sends the event `idle_timeout_ms` after a response. Then it commits an empty user item and starts a response.
     """
     times = {"audio_start_ms": audio_start_ms, "audio_end_ms": audio_end_ms}
     return {"type": TIMEOUT_TRIGGERED, "event_id": event_id, **times, "item_id": item_id}
@@ -81,14 +81,14 @@ def transcribed(event_id: str, item_id: str, transcript: str) -> Message:
 
 
 def turn_detection_of(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the settings of server VAD in a session object; None if server VAD is off."""
+    """Return the server VAD settings in a session object, or None if server VAD is off."""
     found: Any = session
     for name in ("audio", "input", "turn_detection"):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) and found.get("type") in ("server_vad", "semantic_vad") else None
 
 
-#: Minimum amplitude of loud audio, of at most 32,768: far above the noise of a quiet room, far below a voice.
+#: Minimum amplitude of loud 16-bit audio (maximum 32,768). It is far above the noise of a quiet room and far below a voice.
 _LOUD: Final = 1_000
 
 

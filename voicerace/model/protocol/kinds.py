@@ -1,4 +1,4 @@
-"""Check the JSON types of the fields of client events (`openai.types.realtime`, openai 3.54).
+"""Checks the JSON types of the fields in client events (`openai.types.realtime`, openai 3.54).
 
 The API answers a field of a wrong type with an error and does not end the session. The mock upstream does the same.
 """
@@ -12,9 +12,9 @@ from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["misplaced"]
 
-#: Python types of a JSON object. dict is first, because the check of the abstract class takes ten times as long.
+#: Python types of a JSON object. dict is first, because the check for the abstract class takes ten times as long.
 _OBJECT: Final = (dict, Mapping)
-#: JSON type -> (Python type, name in the error).
+#: (Python type, name in the error text) by JSON type.
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "object": (_OBJECT, "an object"),
     "list": (list, "an array"),
@@ -35,18 +35,18 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     realtime.RESPONSE_CANCEL: (("response_id", "text"),),
     input_audio.APPEND: (("audio", "text"),),
 }  # fmt: skip
-#: Fields that are lists of objects.
+#: Dotted names of the fields that are lists of objects.
 _OF_OBJECTS: Final = frozenset({"session.tools", "item.content"})
 
 
 class _Check(NamedTuple):
-    """The check of a field.
+    """The type check for one field.
 
     Attributes:
         name: name of the field in its object.
         path: dotted name of the field in the event.
         wanted: Python type of the field.
-        called: name of the type in the error.
+        called: name of the type in the error text.
         of_objects: whether the field is a list of objects.
     """
 
@@ -57,7 +57,7 @@ class _Check(NamedTuple):
     of_objects: bool
 
 
-#: (names that lead to an object, checks of its fields). An object follows the object that contains it.
+#: List of (path to an object, checks of its fields). An object follows the object that contains it.
 _Checks: TypeAlias = list[tuple[tuple[str, ...], list[_Check]]]
 
 
@@ -81,7 +81,7 @@ def misplaced(event: Mapping[str, Any]) -> str | None:
     for path_of_holder, checks in _CHECKS.get(kind, _OF_ANY) if isinstance(kind, str) else _OF_ANY:
         holder: Any = event
         for name in path_of_holder:
-            holder = holder.get(name)  # an object, because its own check precedes
+            holder = holder.get(name)  # An earlier check has ensured that `holder` is an object.
             if holder is None:
                 break
         if holder is None:

@@ -1,24 +1,25 @@
-"""The ledger of the upstream link: it pairs every `response.create` with its answer, and each response with its results.
+"""The ledger of the upstream link pairs each `response.create` with its answer, and each response with its results.
 
-Its input is the messages of the link in their order at one place (the upstream or the proxy). The log of a customer contains
-nothing else. In the following rules, a request is a `response.create`:
+The input consists of the link's messages in the order in which either the upstream or the proxy observed them. A customer's log
+contains no more than this. In the following rules, a request is a `response.create`:
 
 - The API answers requests in the order in which they were sent, with `response.created` or a refusal.
 - A refusal names the response that holds the slot. If that response is announced, the oldest unanswered request was refused.
   If not, the oldest unanswered request started it, and the next request was refused.
 - A repeated event counts once.
-- The time of a spoken input is that of the client's commit, if there is one, because the commit's confirmation can arrive
-  after a request.
+- A spoken input is complete at the client's commit, if there is one, because the commit's confirmation can arrive after a
+  request. Otherwise it is complete at the server's commit.
 - A second `session.created` starts another connection. Unanswered requests remain unanswered. The new session contains none
   of the earlier calls and results.
 - If a refusal arrives without an unanswered request, and names a response that was paired with a request, then the server
   started that response (server VAD), and the request is the refused one.
 - A response that the server starts includes the results accepted at the time of the server's decision. The server decides at
   the end of speech (`input_audio_buffer.committed` without a commit of the client) or at
-  `input_audio_buffer.timeout_triggered`. If a response or a request was open then, it decides at the `response.done` that
-  freed the slot. A later decision, because the slot was not free yet (`slot_lag_ms`), is not visible.
+  `input_audio_buffer.timeout_triggered`. If a response was active or a request was unanswered at that time, the server decides
+  at the `response.done` that freed the slot. The link does not show whether it decides even later (`slot_lag_ms`).
 
-The verdict feeds it a complete recording; the user actor feeds it during the session. The caller chooses the keys of events.
+The verdict feeds a complete recording to the ledger. The user actor feeds messages during the session. The caller chooses the
+keys of events.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ __all__ = ["Create", "Decision", "Ledger", "Output", "Response", "UserInput"]
 
 @dataclass
 class Ledger:
-    """The entries in the order of their events, and the state of responses that the server starts itself.
+    """Entries in the order of their events, and the state of responses that the server starts itself.
 
     Attributes:
         decision: the server's decision to start a response that is not announced yet.
@@ -64,7 +65,7 @@ class Ledger:
     _commits: list[int] = field(default_factory=list)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
-        """Update the ledger with one message of the upstream link."""
+        """Update the ledger with one message of the upstream link. Ignore a message that is not a JSON object."""
         if not isinstance(payload, (dict, Mapping)):
             return
         if sender == "proxy":
@@ -79,13 +80,13 @@ class Ledger:
 
     @property
     def active(self) -> list[Response]:
-        """The responses that are announced and not done."""
+        """Responses that are announced and not done, in order."""
         return [response for response in self.responses.values() if response.done is None]
 
     @property
     def busy(self) -> bool:
         """Whether a response is active or a request is unanswered."""
-        # This runs at every event, so it checks the newest response first and uses no generator.
+        # For speed the newest response is checked first, without a generator: engines read this property at every event.
         for response in reversed(self.responses.values()):
             if response.done is None:
                 return True
@@ -102,12 +103,12 @@ class Ledger:
         return [call for response in responses for call in response.calls]
 
     def informed(self, response: Response, calls: list[str], outputs: int | None = None) -> bool:
-        """Return whether the app's own result of each of `calls` was accepted before the response began.
+        """Return whether the app's own result for each of `calls` was sent before the response began, and not refused.
 
         Args:
-            response: the response.
+            response: response to check.
             calls: ids of the calls.
-            outputs: number of outputs before the response began; by default `Response.outputs_before`.
+            outputs: number of outputs sent before the response began, by default `Response.outputs_before`.
         """
         before = self.outputs[response.known_from : response.outputs_before if outputs is None else outputs]
         known = {output.call_id for output in before if output.own and not output.refused}
@@ -135,7 +136,7 @@ class Ledger:
                     self.creates.append(Create(key, len(self.outputs)))
 
     def _response(self, event: Mapping[str, Any]) -> Response | None:
-        """Return the response to whose content an event belongs, or None."""
+        """Return the response that an event names in its field `response_id`, or None."""
         return self.responses.get(str(event.get("response_id")))
 
     def _item_added(self, event: Mapping[str, Any], key: int) -> None:
@@ -186,14 +187,14 @@ class Ledger:
         self._speech = None
 
     def _idle(self, event: Mapping[str, Any], key: int) -> None:
-        """Record the server's decision at the idle timeout, when the slot is free. A commit follows."""
+        """Record the server's decision at the idle timeout. The slot is free then, and a commit follows."""
         self.decision, self.held, self.idled = Decision(key, len(self.outputs)), None, True
 
     def _turn_ended(self, key: int) -> None:
         """Record the server's decision at its commit of the user's audio."""
         decision = Decision(key, len(self.outputs))
         if self.idled and self.decision is not None:
-            # The response answers this commit, so the commit is the time of the decision.
+            # The response answers this commit, so the decision gets the key of the commit.
             self.decision, self.idled = Decision(key, self.decision.outputs), False
         elif self.busy:
             self.held = decision
@@ -224,11 +225,11 @@ class Ledger:
     def _created(self, event: Mapping[str, Any], key: int) -> None:
         body = realtime.response_of(event)
         if body.get("conversation_id", "") is None:
-            return  # out of band
+            return  # The response is out of band.
         response_id = str(body.get("id"))
         if response_id in self.responses:
             return
-        # Without an audio event before it, the announcement is the decision.
+        # If no audio event preceded, the announcement counts as the decision.
         decided = self.decision or Decision(key, len(self.outputs))
         self.decision, self.idled = None, False
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
@@ -264,7 +265,7 @@ class Ledger:
             create.answer, create.answered, create.error_type = "error", key, _name(error.get("type"))
 
     def _refused(self, holder: str | None) -> Create | None:
-        """Return the request that a refusal answers, by the rules in the docstring of the module, or None."""
+        """Return the request that a refusal answers, or None. The module's docstring lists the rules."""
         waiting = self.unanswered
         known = self.responses.get(holder or "")
         if not waiting:
@@ -278,9 +279,9 @@ class Ledger:
         return waiting[0]
 
     def _taken_by(self, refused: Create) -> None:
-        """Move a held decision to `decision` if the refusal shows that the server's response holds the slot.
+        """Move a held decision to `decision` if a refusal implies that the server's response holds the slot.
 
-        It does if no response is active and no other request is unanswered.
+        This is the case if no response is active and no other request is unanswered.
         """
         if self.held is not None and not self.busy and refused.names not in self.responses:
             self.decision, self.held = self.held, None
@@ -289,7 +290,7 @@ class Ledger:
         item = realtime.item_of(event)
         if item.get("type") != "function_call_output":
             return
-        # An item has two events, added and done. The first one confirms an output.
+        # Each item has two events, added and done. The first event confirms the output.
         item_id = str(item.get("id"))
         if item_id in self._confirming:
             return
@@ -299,7 +300,7 @@ class Ledger:
                 output.confirmed = key
                 return
 
-    #: Type of a server event -> the method that processes it. Other events change nothing.
+    #: Method that processes a server event, by event type. Other events change nothing.
     _rules: ClassVar[Mapping[str, Callable[[Ledger, Mapping[str, Any], int], None]]] = {
         realtime.SESSION_CREATED: _connected,
         realtime.RESPONSE_CREATED: _created,
@@ -315,6 +316,8 @@ class Ledger:
         realtime.ARGUMENTS_DONE: _call_complete,
         **dict.fromkeys(realtime.HEARD, _heard),
     }
+    #: Types of the server events that can change the ledger.
+    kinds: ClassVar[frozenset[str]] = frozenset(_rules)
 
 
 def _name(value: object) -> str | None:
@@ -323,7 +326,7 @@ def _name(value: object) -> str | None:
 
 
 def _reason(details: object) -> str | None:
-    """Return the reason for the end of a response in its `status_details`, or None."""
+    """Return the reason why a response ended, from its `status_details`, or None."""
     if not isinstance(details, Mapping):
         return None
     error = details.get("error")
@@ -332,7 +335,7 @@ def _reason(details: object) -> str | None:
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:
-    """Return whether an error can answer a request. Errors about items, audio and the session cannot."""
+    """Return whether an error can answer a request. Errors about items, audio or the session cannot answer one."""
     code = str(error.get("code") or "")
     others = ("input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json")
     return not code.startswith(others)

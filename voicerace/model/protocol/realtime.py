@@ -1,4 +1,4 @@
-"""Builders and readers of the Realtime API's events (between proxy and upstream), with GA names.
+"""Builds and reads the Realtime API's events (between proxy and upstream), with GA names.
 
 Shapes follow `openai.types.realtime` (openai 3.54). Tests validate all built events strictly against these types.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
-#: Error code of the refusal of a `response.create` while a response is active.
+#: Error code with which the API refuses a `response.create` while a response is active.
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
 
 # Server events. The release table uses letters for some of them (docs/release-facts.md#event-letters).
@@ -23,7 +23,7 @@ RESPONSE_DONE: Final = "response.done"
 OUTPUT_ADDED: Final = "response.output_item.added"
 ITEM_ADDED: Final = "conversation.item.added"
 ITEM_DONE: Final = "conversation.item.done"
-#: Beta name of `conversation.item.added`, which the proxies also accept.
+#: Beta name of `conversation.item.added`. The proxies accept both names.
 ITEM_CREATED: Final = "conversation.item.created"
 SESSION_CREATED: Final = "session.created"
 SESSION_UPDATED: Final = "session.updated"
@@ -58,7 +58,7 @@ def user_item(text: str) -> Message:
 
 
 def assistant_item(text: str) -> Message:
-    """Return the item of an assistant message, in the form that a client sends (earlier conversation)."""
+    """Return the item of an assistant message, in the form that a client sends for the earlier conversation."""
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
 
 
@@ -68,7 +68,7 @@ def system_item(text: str) -> Message:
 
 
 def output_item(call_id: str, output: str) -> Message:
-    """Return the item of a function call's result, in the form that a client sends."""
+    """Return the item with the result of a function call, in the form that a client sends."""
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
@@ -83,14 +83,14 @@ def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) 
 
 
 def item_content(modality: str, text: str) -> Message:
-    """Return the content part of a reply's item: text, or the transcript of audio (an item never contains its audio)."""
+    """Return the content part of a reply item: text, or the transcript of audio. An item never contains its audio."""
     if modality == "audio":
         return {"type": "output_audio", "transcript": text}
     return {"type": "output_text", "text": text}
 
 
 def part_content(modality: str, text: str) -> Message:
-    """Return the part in `response.content_part.*`, whose type names differ from those of an item's content."""
+    """Return the part in `response.content_part.*`. Its type names differ from those in `item_content`."""
     if modality == "audio":
         return {"type": "audio", "transcript": text}
     return {"type": "text", "text": text}
@@ -103,7 +103,7 @@ def create_item(item: Mapping[str, Any]) -> Message:
     return {"type": ITEM_CREATE, "item": dict(item)}
 
 
-#: Event id of each `response.create` of the reference gate, which recognises the errors that answer it by this id.
+#: Event id of each `response.create` of the reference gate. By this id the gate recognises the errors that answer it.
 CREATE_ID: Final = "create"
 
 
@@ -120,7 +120,7 @@ def update_session(session: Mapping[str, Any]) -> Message:
     return {"type": SESSION_UPDATE, "session": dict(session)}
 
 
-#: Padding field of deltas other than audio, with which the API hides the length of the text.
+#: Value of the padding field `obfuscation` in deltas other than audio. The API uses the field to hide the text's length.
 OBFUSCATION: Final = "0000000000000000"
 
 # -- server events -------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def response_object(
     output: Iterable[Mapping[str, Any]] = (),
     metadata: object = None,
 ) -> Message:
-    """Return the `response` object of `response.created` and `response.done`. `metadata` is the client's, unchanged."""
+    """Return the `response` object of `response.created` and `response.done`. `metadata` is copied from the request."""
     return {
         "object": "realtime.response",
         "id": response_id,
@@ -156,7 +156,7 @@ def response_object(
     }
 
 
-#: Token counts of every response: 0, because the mock does not count tokens.
+#: Token counts of every response. They are 0, because the mock does not count tokens.
 _NO_TOKENS: Final = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}
 _USAGE: Final[Mapping[str, Any]] = {
     "total_tokens": 0,
@@ -219,7 +219,7 @@ def error_event(
     param: str | None = None,
     client_event_id: str | None = None,
 ) -> Message:
-    """Return an `error` event. Its fields follow a published one (docs/protocol-facts.md#the-refusal)."""
+    """Return an `error` event with the fields of a published error (docs/protocol-facts.md#the-refusal)."""
     return {
         "type": ERROR,
         "event_id": event_id,
@@ -228,7 +228,7 @@ def error_event(
 
 
 def refusal(event_id: str, active: str, client_event_id: str | None) -> Message:
-    """Return the refusal of a `response.create` while the response with the id `active` is active."""
+    """Return the event that refuses a `response.create` while the response with the id `active` is active."""
     return error_event(
         event_id,
         ACTIVE_RESPONSE,
@@ -255,13 +255,13 @@ def is_refusal(message: Mapping[str, Any]) -> bool:
 
 
 def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `error` object of an event; an empty mapping if the event has none."""
+    """Return the `error` object of an event, or an empty mapping if the event has no such object."""
     error = message.get("error")
     return error if isinstance(error, (dict, Mapping)) else {}
 
 
 def response_named_by(message: Mapping[str, Any]) -> str | None:
-    """Return the id of the active response that the text of a refusal names, or None."""
+    """Return the id of the active response in the text of a refusal, or None if the text contains no id."""
     text = error_of(message).get("message")
     marker = "in progress: "
     if not isinstance(text, str) or marker not in text:
@@ -271,17 +271,17 @@ def response_named_by(message: Mapping[str, Any]) -> str | None:
 
 
 def response_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `response` object of an event; an empty mapping if the event has none."""
+    """Return the `response` object of an event, or an empty mapping if the event has no such object."""
     response = message.get("response")
     return response if isinstance(response, (dict, Mapping)) else {}
 
 
 def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `item` object of an event; an empty mapping if the event has none."""
+    """Return the `item` object of an event, or an empty mapping if the event has no such object."""
     item = message.get("item")
     return item if isinstance(item, (dict, Mapping)) else {}
 
 
 def known_status(status: str) -> str:
-    """Return the status if it is one of `STATUSES`, or else a fixed text."""
+    """Return the status if it is one of `STATUSES`, else a fixed text."""
     return status if status in STATUSES else "(unknown status)"

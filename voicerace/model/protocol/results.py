@@ -1,6 +1,6 @@
-"""Placeholders: results of a function call that a component or framework sends instead of the app.
+"""Placeholders: results of function calls that a component or framework sends instead of the app.
 
-A reply that was requested after a placeholder only is not informed. Results are compared by JSON value, so the spacing of the
+A reply is not informed if only a placeholder preceded its request. Results are compared by JSON value, so whitespace in their
 text does not matter.
 """
 
@@ -17,10 +17,10 @@ class Placeholder(NamedTuple):
     """A result that a program sends instead of the app.
 
     Attributes:
-        sender: the program.
+        sender: name of the program.
         value: JSON value of the result.
-        mark: a part of the result's text. Results without the mark need no parsing.
-        when: the condition under which the program sends the result.
+        mark: part of the result's text. A result is parsed only if its text contains the mark.
+        when: condition under which the program sends the result.
         source: source of these facts.
     """
 
@@ -54,5 +54,5 @@ PLACEHOLDERS: Final = (
 
 
 def placeholder_in(content: object) -> Placeholder | None:
-    """Return the placeholder whose value is the content of a result; None for a result of the app."""
+    """Return the placeholder that equals a result's content, or None if the app sent the result."""
     return next((row for row in PLACEHOLDERS if has_value(content, row.value, row.mark)), None)

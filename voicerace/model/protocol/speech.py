@@ -1,4 +1,4 @@
-"""Builders of the API's transcription events, and of the messages to the host about the user's speech.
+"""Builds the API's transcription events, and the messages to the host about the user's speech.
 
 Shapes follow `openai.types.realtime` (openai 3.54) and the messages of the proxies
 (docs/release-facts.md#messages-to-the-host).
@@ -63,5 +63,5 @@ def transcript(
 
 
 def alternative(text: str, confidence: float = 1, words: Sequence[Any] = ()) -> Message:
-    """Return one interpretation of the user's speech, for `transcript`."""
+    """Return one transcription alternative for `transcript`. `confidence` is between 0 and 1."""
     return {"transcript": text, "confidence": confidence, "words": list(words)}

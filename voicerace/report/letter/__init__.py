@@ -1,4 +1,4 @@
-"""The letter, with one module per section. A section converts a `ReportContext` to blocks, which the notebook displays."""
+"""Define the sections of the letter, one module per section. A section converts a `ReportContext` to blocks."""
 
 from __future__ import annotations
 

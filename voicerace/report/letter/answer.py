@@ -1,4 +1,4 @@
-"""The section with the answer, in three paragraphs and one picture."""
+"""The section that answers the customer's question, in three paragraphs and one picture."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def lines(context: ReportContext) -> list[OverviewLine]:
             if release != first and any(
                 same.title.endswith(_title(side)) and same.means == HEARS[side.outcome] for same in found
             ):
-                continue  # the picture has this failure already
+                continue  # the picture already contains this failure
             if (one := context.delay_recording(release, side.outcome)) is not None:
                 row, recording = one
                 title = f"Proxy {release}, one result, {_title(side)}"

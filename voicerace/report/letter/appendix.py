@@ -1,4 +1,4 @@
-"""The appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
+"""Build the appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _releases(context: ReportContext) -> pd.DataFrame:
 
 
 def _alike(along: dict[str, str], tag: str) -> str:
-    """Name a release in `along` with the same program or the same gate as `tag`; ``not played`` if there is none."""
+    """Return a text that names a release in `along` with the same program or gate as `tag`, else ``not played``."""
     for other in along:
         if PROXIES[other].source == PROXIES[tag].source:
             return f"the program of {other}"

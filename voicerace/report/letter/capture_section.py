@@ -1,4 +1,4 @@
-"""The section on the customer's capture: its records, the results, and the omitted data."""
+"""Build the section on the customer's capture: its records, the results, and the omitted data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _left_out(context: ReportContext) -> str:
 
 
 def _shown(material: ReportContext) -> str | None:
-    """Return the release of the map: the first in use that is possible for a session; None if there is none."""
+    """Return the release of the map: the first release in use that is possible for a session, or None."""
     sessions = material.capture.sessions if material.capture is not None else ()
     fits = {tag for of in sessions for tag in (of.inference.candidates if of.inference is not None else (of.release,))}
     return next((tag for tag in material.in_use if tag in fits), None)

@@ -1,4 +1,4 @@
-"""The section that compares the models with documented runs against the real API, of which no recording exists."""
+"""Build the section that compares the models with documented, unrecorded runs against the real API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["HEADING", "blocks", "blocks_of"]
 
 HEADING: Final = "Documented runs against the real API"
 _RECORDED: Final = next(iter(GAPS))
-#: Range of the recorded gap as text.
+#: Range of the recorded gaps as text.
 _SPAN: Final = " to ".join(re.findall(r"[\d.]+", GAPS[_RECORDED]))
 _WORDS: Final = ("fits", "possible", "does not fit")
 
@@ -73,7 +73,7 @@ def _documents(found: Sequence[Retrodiction]) -> list[str]:
 
 
 def _misfits(others: Sequence[Retrodiction]) -> str:
-    """Describe the runs that do not fit with the recorded gap, each with its documented and its computed outcome."""
+    """Describe the runs whose computed outcome at the recorded gap differs from the documented outcome."""
     if not others:
         return "With the recorded gap every decided run fits."
     runs = [

@@ -1,4 +1,4 @@
-"""Failure paths as sentences and step tables, for readers who do not know the proxy's code."""
+"""Describe failure paths in sentences and step tables for readers who do not know the proxy's code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicerace.report.plots.style import STYLES
 
 __all__ = ["best_of", "called", "ends", "family", "handler_text", "scenario_text", "sentence", "steps_of", "trace"]
 
-#: Outcome of an exploration that is not an outcome of a turn -> its meaning for the user.
+#: Outcome of an exploration that is not an outcome of a turn -> meaning for the user.
 _ENDINGS: Final = {
     "wedged": "the session is stuck: it answers nothing any more",
     "unconfigured": "the session is never set up, as no session.update is ever sent",
@@ -58,7 +58,7 @@ _WHEN: Final = {
     "audio_quiet": "after 400 ms of silence",
 }
 _BUSY: Final = {"calls": "with the function call", "server": "with a response that it began itself"}
-#: Pattern of the steps that a table omits: the pacing of the API, and the start of the connection.
+#: Pattern of the steps that a table omits: the API's pacing timers, and the connection's start.
 _LEFT_OUT: Final = re.compile(
     r"Settings|session\.|rate_limits|response\.(output_item|content_part)"
     r"|(ack|create|first_item|arguments|reply_gap|call_gap|frame|mic_tail|settings\w*) is over"
@@ -138,7 +138,7 @@ def family(findings: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Mapping
 
 
 def best_of(context: ReportContext, groups: Sequence[Sequence[Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """Return the preferred finding: confirmed, then of a release in use, then with the corrected handler, then shortest."""
+    """Return the preferred finding. Criteria in order: confirmed, release in use, corrected handler, shortest."""
     every = [each for those in groups for each in those]
     live = context.evidence.confirmed
     yes = set(live.loc[live["confirmed"].astype(bool), ["release", "name"]].itertuples(index=False, name=None))

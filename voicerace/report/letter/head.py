@@ -1,4 +1,4 @@
-"""The head of the letter: title, addressee, author, date and releases."""
+"""Build the head of the letter: title, addressee, author, date and releases."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _named(context: ReportContext, tag: str) -> str:
 
 
 def _numbers(tags: tuple[str, ...]) -> str:
-    """Explain the two version numbers of a release, which identify the release only together."""
+    """Explain that only both version numbers together identify a release."""
     published = [tag for tag in tags if PROXIES[tag].published]
     text = "A release is named by the tag of voice-agent-react and by the number that voice-agent-backend has in that tag"
     text += f" ({joined(published)}: the number it was published with)." if published else "."

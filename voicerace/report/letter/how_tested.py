@@ -1,4 +1,4 @@
-"""The section on the tests: the tested programs, the comparison of models with programs, and the slot states."""
+"""The section on the tests: tested programs, comparisons of models with programs, and slot states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section on the limits of the results."""
+"""Build the section on the limits of the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fix as the maintainers' next step, with its evidence on the running proxies (data/fix)."""
+"""The section that proposes the fix to the maintainers, with evidence from running proxies (data/fix)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["blocks"]
 
 
 def blocks(context: ReportContext) -> list[Block]:
-    """Return the blocks on the fix; empty without evidence of a fixed proxy."""
+    """Return the blocks on the fix, empty without evidence of a fixed proxy."""
     records = context.evidence.fixes
     if not records:
         return []

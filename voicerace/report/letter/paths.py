@@ -1,4 +1,4 @@
-"""The section on other failure paths: scenarios with drawn times, and an exploration of every order of events."""
+"""Build the section on other failure paths: scenarios with drawn times, and an exploration of every order of events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def heading(context: ReportContext) -> str:
 
 
 def _names(context: ReportContext, *, reference: bool) -> set[tuple[str, str]]:
-    """Return (outcome, name) of each failure path of the releases, or of the reference gate."""
+    """Return (outcome, name) of each failure path: of the reference gate if `reference` is True, else of the releases."""
     return {
         (str(each["outcome"]), str(each["name"]))
         for tag, record in context.evidence.explored.items()
@@ -82,7 +82,7 @@ def _drawn(context: ReportContext) -> list[Block]:
 
 
 def _drawn_from(context: ReportContext) -> str:
-    """Describe the ranges of drawn times that the parameters of the run set instead of the profile."""
+    """Describe the ranges of drawn times that the run's parameters set in place of the profile's ranges."""
     spec: Mapping[str, Any] = next(iter(context.record.get("parts", {}).get("drawn", [])), {})
     ranges = []
     for name, what in (("tool_ms", "tools"), ("gap_ms", "gaps")):
@@ -150,7 +150,7 @@ def _explored(context: ReportContext) -> list[Block]:
 
 
 def _count(context: ReportContext) -> str:
-    """Return a sentence with the number of failure paths: in total, in the releases, and only in the reference gate."""
+    """Return a sentence with the numbers of failure paths: in total, in the releases, and only in the reference gate."""
     mine, other = _names(context, reference=False), _names(context, reference=True)
     alone = len(other - mine)
     text = f"By outcome, {many(len(mine | other), 'failure path')} follow: {len(mine)} found in the releases"
@@ -206,7 +206,7 @@ def _sizes(context: ReportContext, explored: Mapping[str, Any], wanted: list[str
 
 
 def _of_reference(explored: Mapping[str, Any]) -> list[Block]:
-    """Return a claim that lists the failure paths of the reference gate; empty without its exploration."""
+    """Return a claim with the failure paths of the reference gate, empty without its exploration."""
     if REFERENCE.tag not in explored:
         return []
     record = explored[REFERENCE.tag]

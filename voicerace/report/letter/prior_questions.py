@@ -1,4 +1,4 @@
-"""The section with the suspected causes and the requests of the last letter, each with its answer."""
+"""Build the section that answers the suspected causes and the requests of the last letter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicerace.report.letter.failure_paths import ends
 
 __all__ = ["blocks", "heading"]
 
-#: Request -> (its purpose, the command that fulfils it, description of the command).
+#: Request -> (purpose of the request, the command that fulfils it, description of the command).
 _COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
     "inspect": (
         "The logs of one run",

@@ -1,4 +1,4 @@
-"""The shares of the models' outcomes with times recorded at the real API, from data/answers.csv."""
+"""The section with the shares of the models' outcomes at times recorded at the real API (data/answers.csv)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def blocks(context: ReportContext) -> list[Block]:
 
 
 def _sentences(answers: dict[str, Answer]) -> list[str]:
-    """Return clauses on the most frequent outcome with one result per call, one per group of releases."""
+    """Return one clause per group of releases: the most frequent outcome with one result per call."""
     ends: dict[str, list[str]] = {}
     for tag, answer in answers.items():
         ((outcome, count),) = answer.counts.most_common(1)

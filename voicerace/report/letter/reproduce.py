@@ -1,4 +1,4 @@
-"""The section with the command that makes the page again, with the parameters of the run."""
+"""Build the section with the command that makes the page again with the parameters of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section on second results: evidence from the component, the models and the running proxies, and the fix."""
+"""Build the section on second results: evidence from the component, the models and the running proxies, and the fix."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 
 FAULTY_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CORRECT_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
-#: TypeScript of a handler that makes the component send two results.
+#: TypeScript source of a handler for which the component sends two results.
 _BEFORE: Final = """\
 // Before: two results for one call. The component does not treat this as an answer.
 const onFunctionCallRequest = async (call: FunctionCallRequest) => {
@@ -55,10 +55,10 @@ const onFunctionCallRequest = async (
 ) => {
   sendResponse({ id: call.id, result: await tool(call) });
 };"""
-#: Settings of the recordings of running proxies with handler styles; see `parts`.
+#: Settings of the recorded sessions of running proxies with handler styles, see `parts`.
 _TIMES: Final = {"scenario": "single", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
 _SHOWN_MS: Final = 500.0
-#: Text that explains a swimlane.
+#: Text that explains how to read a swimlane.
 LANES: Final = (
     "Time runs down. The *host* is your browser: app and component. *Upstream* is the API. The bar beside it, the *slot*, shows when a "
     "response is active (where a bar begins: see each caption). A `response.create` that arrives during a bar is refused."
@@ -67,12 +67,12 @@ LANES: Final = (
 
 @dataclass(frozen=True)
 class StyleResult:
-    """The results that a running component sent for one call, with one handler style and one result of the tool.
+    """Counts of results that a running component sent for one call, with one handler style and one outcome of the tool.
 
     Attributes:
         tag: tag of the component.
         style: style of the handler.
-        results: number of results that the component sent.
+        results: number of all results that the component sent.
         errors: number of results that are the component's own error.
     """
 
@@ -87,7 +87,7 @@ class StyleResult:
 
 
 def component_counts(context: ReportContext) -> list[StyleResult]:
-    """Return one item per recorded component and handler style; empty without recordings."""
+    """Return one item per recorded component and handler style, empty without recordings."""
     found = []
     for tag, cases in context.evidence.components.items():
         for style in HANDLERS:
@@ -98,13 +98,13 @@ def component_counts(context: ReportContext) -> list[StyleResult]:
 
 
 def twice_counts(context: ReportContext) -> tuple[int, int]:
-    """Return (number of recorded cases of faulty handlers with a second result from the component, number of cases)."""
+    """Return (cases with a second result from the component, all cases), counted over recorded faulty handlers."""
     rows = [row for row in component_counts(context) if not row.correct]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
 
 def seen_twice(context: ReportContext) -> tuple[Support, ...]:
-    """Return the evidence of each target on faulty handlers."""
+    """Return the evidence on faulty handlers, one `Support` per target."""
     rows = [row for row in component_counts(context) if not row.correct]
     found = []
     if rows:
@@ -153,7 +153,7 @@ def _seen_correct(context: ReportContext) -> tuple[Support, ...]:
 
 
 def result_advice(context: ReportContext) -> list[str]:
-    """Return advice on `result` and on tools that throw, from recorded components; empty without recordings."""
+    """Return advice on `result` and on tools that throw. It is based on recorded components and empty without recordings."""
     cases = context.evidence.components
     own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
     same = [tag for tag, (returned, sent) in own.items() if returned and sent and returned[0] == sent[0]]
@@ -181,7 +181,7 @@ def _contents(cases: Mapping[str, Any], style: str, tool_end: str) -> list[str]:
 
 
 def bar_begins(recording: Recording) -> str:
-    """Explain the start of a bar in the picture, which depends on the recorded times of requests."""
+    """Explain where a bar begins in the picture. The text depends on whether the recording has the times of requests."""
     requests = [row for row in lanes_of(recording).rows if row.kind in ("create", "refused") and row.receiver == "upstream"]
     if all(row.sent_ns == row.received_ns for row in requests):
         return (
@@ -269,7 +269,7 @@ def _fix_sentence(context: ReportContext) -> str:
 
 
 def overview_lines(context: ReportContext, release: str) -> list[OverviewLine]:
-    """Return the rows of a picture: two faulty handlers and a correct handler."""
+    """Return the picture's rows: two faulty handlers and a correct handler."""
     styles = context.part("styles")
     if styles is None:
         return []
@@ -318,7 +318,7 @@ def _table(context: ReportContext, styles: pd.DataFrame) -> pd.DataFrame:
 
 
 def _along(own: pd.DataFrame) -> str:
-    """Return the outcomes along the tool's time as text."""
+    """Return the outcomes along the tool's time as text, such as ``answered, rejected from 500 ms``."""
     parts: list[str] = []
     last = ""
     for tool, outcome in zip(own["tool_ms"], own["outcome"], strict=True):

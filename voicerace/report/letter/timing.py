@@ -1,4 +1,4 @@
-"""The section on timing: when each release sends its request, at which times it fails, and maps with recorded sessions."""
+"""Build the section on timing: when each release sends its request, when it fails, and maps with recorded sessions."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _reference(context: ReportContext) -> Claim:
 
 
 def _trace(context: ReportContext, release: str) -> list[Block]:
-    """Return a picture of the shortest recorded session of each failure of a release."""
+    """Return one picture per failure of a release: its shortest recorded session."""
     found: list[Block] = []
     for outcome in dict.fromkeys(side.outcome for side in context.bad_sides[release]):
         fits = [each for each in context.evidence.of_program(release) if each.outcome == outcome and each.had(**_PLAIN)]

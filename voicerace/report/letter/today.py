@@ -1,4 +1,4 @@
-"""The section with advice for today, per release in use. All advice is based on the sessions of the run."""
+"""Build the section with advice for today, per release in use. All advice is based on the sessions of the run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _best(
     tried: list[WorkaroundResult],
     effect: Mapping[str, Any] | None,
 ) -> list[Block]:
-    """Describe the best workaround: effect, evidence, remaining failures, and releases that get worse."""
+    """Describe the best workaround: effect, evidence, remaining failures, and the releases on which it is harmful."""
     sentence = (
         f"**{'Do' if best.bad == 0 else 'Best available'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
         f"and one result it went wrong in {best.bad} of {best.of} computed sessions, against {best.without} of {best.of} without it; the "
@@ -219,7 +219,7 @@ def _other_scenarios(release: str, tried: list[WorkaroundResult]) -> list[Block]
 
 
 def _effects(context: ReportContext, release: str) -> dict[str, Mapping[str, Any]]:
-    """Return the explored effects of workarounds on a release, by name of the workaround; empty without an exploration."""
+    """Return the explored effects of workarounds on a release by workaround name, empty without an exploration."""
     return {str(each.get("workaround")): each for each in context.evidence.workarounds if each.get("release") == release}
 
 
@@ -258,7 +258,7 @@ def _of_effect(effect: Mapping[str, Any], explored: list[str], best: WorkaroundR
 
 
 def _typescript(name: str) -> str:
-    """Return the TypeScript source of a workaround, with numbers for its times."""
+    """Return the TypeScript source of a workaround, with numbers in place of the names of times."""
     text = WORKAROUNDS[name].typescript
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time.upper(), value)
@@ -266,7 +266,7 @@ def _typescript(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the description of a workaround, with numbers for the names of times."""
+    """Return the description of a workaround, with numbers in place of the names of times."""
     for time, value in WORKAROUND_TIMES.items():
         text = text.replace(time, f"{float(value) / 1000:g} s")
     return text
@@ -277,7 +277,7 @@ def _span(values: tuple[float, float]) -> str:
 
 
 def _upgrade(context: ReportContext) -> Claim:
-    """Return a claim that compares the releases by the bad cells of their maps."""
+    """Return a claim that compares the releases by the number of bad cells in their maps."""
     maps = context.part("map")
     if maps is None:
         return Claim("upgrade", "This run has no map, so it does not compare releases.")
@@ -300,7 +300,7 @@ def _upgrade(context: ReportContext) -> Claim:
 
 
 def _sanitised(context: ReportContext) -> Claim:
-    """Return a claim on sessions with a refusal and without a reply, which a log without this error hides."""
+    """Return a claim on the sessions with a refusal and no reply. A log that omits the error does not show them."""
     maps = context.part("map")
     frame = maps if maps is not None else context.delay
     own = _refused(context, frame)

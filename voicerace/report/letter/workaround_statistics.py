@@ -1,4 +1,4 @@
-"""Statistics of each workaround on each release, from the sessions of the run."""
+"""Compute statistics of each workaround on each release from the sessions of the run."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class WorkaroundResult:
     Attributes:
         name: name of the workaround.
         bad: number of bad sessions with one call and one result, at gaps up to the longest wait of any workaround. If all
-            gaps are longer, at these gaps.
+            gaps are longer, sessions at all gaps count.
         of: number of these sessions.
         without: number of these sessions that are bad without the workaround.
         heard: number of these sessions in which the user hears an informed reply.
-        heard_without: the same number without the workaround.
+        heard_without: number of these sessions in which the user hears an informed reply without the workaround.
         air_ms: median time in ms until an informed reply; None without a reply.
-        air_without_ms: the same time without the workaround.
+        air_without_ms: median time in ms until an informed reply without the workaround.
         gaps_ms: smallest and largest gap in ms.
         tools_ms: smallest and largest tool time in ms.
         beyond: counts at longer gaps; None without such sessions.
@@ -68,7 +68,7 @@ class WorkaroundResult:
 
     @property
     def holds_ms(self) -> float | None:
-        """The fixed time in ms for which the workaround delays a result; None for other workarounds."""
+        """Return the fixed time in ms for which the workaround delays a result; None for other workarounds."""
         return float(WORKAROUND_TIMES["hold_ms"]) if WORKAROUNDS[self.name].holds == "time" else None
 
 
@@ -78,11 +78,11 @@ def longest_wait_ms() -> float:
 
 
 def workaround_results(context: ReportContext, release: str, names: Iterable[str] = WORKAROUNDS) -> list[WorkaroundResult]:
-    """Return the results of the workarounds that a release allows; empty if the run has no workarounds."""
+    """Return the results of the workarounds that a release allows, empty if the run has no workarounds."""
     frame = context.part("cures")
     if frame is None:
         return []
-    if "scenario" not in frame.columns:  # runs of earlier versions have only this scenario
+    if "scenario" not in frame.columns:  # runs of earlier versions contain only the scenario `single`
         frame = frame.assign(scenario=_SCENARIO)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
@@ -96,7 +96,7 @@ def best_workaround(context: ReportContext, release: str) -> WorkaroundResult | 
 
 
 def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
-    """Return the counts of each release on which a workaround increases the number of bad sessions, by release."""
+    """Return, by release, the counts of each release on which a workaround increases the number of bad sessions."""
     return {
         release: Tally(each.bad, each.without, each.of)
         for release in context.releases
@@ -108,7 +108,7 @@ def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
 def _result(name: str, rows: pd.DataFrame, bare: pd.DataFrame) -> WorkaroundResult:
     near, far = (_of(rows, beyond=each) for each in (False, True))
     near_bare, far_bare = (_of(bare, beyond=each) for each in (False, True))
-    if near.empty:  # all gaps are longer than the wait of any workaround
+    if near.empty:  # all gaps exceed the longest wait of any workaround
         near, near_bare, far, far_bare = far, far_bare, near, near_bare
     stories = {
         str(scenario): Tally(_bad(own), _bad(bare[bare["scenario"] == scenario]), len(own))

@@ -1,1 +1,1 @@
-"""Support for the notebooks: parameters, display and sliders."""
+"""Provide parameters, display and sliders for the notebooks."""

@@ -1,6 +1,6 @@
-"""Display of objects in notebooks: recordings as swimlanes, pictures with alternative text, other objects as tables.
+"""Display objects in notebooks: recordings as swimlanes, pictures with alternative text, other objects as tables.
 
-`register` adds the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. A picture is
+`register` adds the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. Each picture is
 displayed once, as an image, without pyplot. Text from a recording is escaped.
 """
 
@@ -62,7 +62,7 @@ def register(shell: Any = None) -> None:
     """Register the display of recordings, verdicts, releases, runs and suspicions in the running notebook.
 
     Args:
-        shell: an IPython shell; None for the running shell. Without a shell, this function does nothing.
+        shell: an IPython shell; None selects the running shell. Without a shell, this function does nothing.
     """
     shell = shell if shell is not None else get_ipython()
     if shell is None:
@@ -86,7 +86,7 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
 
     Args:
         picture: axes or a figure. A pyplot figure is closed, so that the cell does not display it again.
-        alt: the alternative text, with the numbers of the picture; see the ``alt_*`` functions.
+        alt: the alternative text, with the numbers that the picture shows; see the ``alt_*`` functions.
         caption: text below the picture.
 
     Raises:
@@ -116,7 +116,7 @@ def print_progress(name: str, states: int | None = None) -> None:
 
 
 def inline_html(text: str) -> str:
-    """Return one line of Markdown as HTML. Only code, emphasis and backslash escapes are markup; other text is escaped."""
+    """Return one line of Markdown as HTML. Only code, emphasis and backslash escapes are markup. Other text is escaped."""
     return str(_INLINE.renderInline(text))
 
 
@@ -126,7 +126,7 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
     Args:
         columns: the header cells.
         rows: sequences of cells. The first cell of a row is its header.
-        caption: the caption; empty for no caption.
+        caption: the caption, or an empty text.
     """
     head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
     body = []
@@ -138,7 +138,7 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Return a verdict as a small HTML table: one column per tool turn, with the kind of every count."""
+    """Return a verdict as an HTML table: one column per tool turn, with the kind of each count."""
     caption = (
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
@@ -200,7 +200,7 @@ def _release(release: ProxyRelease, **_: Any) -> Bundle:
 
 
 def _run(run: SweepResult, **_: Any) -> Bundle:
-    """Return (data, metadata) with the settings and outcomes of a run, and with the name of its folder but not the path."""
+    """Return (data, metadata) of a notebook output with the settings and outcomes of a run, and the name of its folder."""
     done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
     stopped = "" if run.complete else ", stopped early"
     clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
@@ -219,7 +219,7 @@ def _run(run: SweepResult, **_: Any) -> Bundle:
 
 
 def _outcomes(run: SweepResult) -> pd.DataFrame:
-    """Return one row per range of equal cells and outcome, with 95 % intervals if the run has them."""
+    """Return one row per outcome in each range of neighbouring equal cells, with 95 % intervals if the run has them."""
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
     outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
@@ -248,7 +248,7 @@ def _suspicions(found: Suspicions, **_: Any) -> Bundle:
 
 
 def frame_html(frame: pd.DataFrame, caption: str) -> str:
-    """Return a DataFrame as an HTML table; see `table_html`."""
+    """Return a DataFrame as an HTML table, see `table_html`."""
     return table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
 
 

@@ -1,4 +1,4 @@
-"""The parameters of the notebooks, validated in their first code cell.
+"""Define the parameters of the notebooks, validated in their first code cell.
 
 papermill passes lists as text and accepts misspelt names as new globals. A notebook therefore reads its parameters with
 ``Params.from_namespace(globals())``, which raises InputError for an unknown name or an invalid value.
@@ -23,6 +23,7 @@ from voicerace.units import ms
 __all__ = [
     "DelaySweepParameters",
     "EveryPathParameters",
+    "FieldParameters",
     "NotebookParameters",
     "OneSessionParameters",
     "SuspicionsParameters",
@@ -68,7 +69,10 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Parameters of several notebooks. Times are in ms or text of `model.parameters`. If empty, the profile sets the time."""
+    """Parameters of several notebooks.
+
+    Times are numbers in ms, or texts in the syntax of `model.parameters`. An empty time has the value of the profile.
+    """
 
     scenario: str = "single"
     handler: str = "return"
@@ -90,7 +94,7 @@ class _Shared(NotebookParameters):
 
     @property
     def given(self) -> dict[str, str]:
-        """The times that are not empty, by name."""
+        """Return the times that are not empty, by name."""
         return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
 
 
@@ -98,8 +102,8 @@ class OneSessionParameters(_Shared):
     """Parameters of ``1-one-session.ipynb``.
 
     Attributes:
-        earlier_ms: time in ms by which the tool of the second session is faster, at most the shortest tool time. None for
-            40 or the shortest tool time, whichever is less.
+        earlier_ms: time in ms by which the second session's tool is faster, at most the shortest tool time. None selects 40 or,
+            if less, the shortest tool time.
     """
 
     release: str = "0.9.1"
@@ -122,19 +126,19 @@ class OneSessionParameters(_Shared):
 
     @property
     def earlier(self) -> float:
-        """The value of `earlier_ms`, or its default if None."""
+        """Return `earlier_ms`, or the default if `earlier_ms` is None."""
         return min(_EARLIER_MS, self._least_tool_ms) if self.earlier_ms is None else self.earlier_ms
 
 
 class DelaySweepParameters(_Shared):
-    """Parameters of ``2-delay-sweep.ipynb``. The sweep of the delay includes `start_ms` and `stop_ms`.
+    """Parameters of ``2-delay-sweep.ipynb``. The delay sweep includes `start_ms` and `stop_ms`.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.
-        trials: number of sessions per release and delay, if a time is drawn.
+        trials: number of sessions per release and delay if a time is random.
         map_step_ms: step in ms of the map of tool time against gap, from 0 to `map_stop_ms`.
-        capture: a file with sessions to show; empty for no capture.
-        out: folder of the run; empty for a new folder in ``runs``.
+        capture: a file with sessions to display, or an empty text.
+        out: folder of the run. If empty, a new folder in ``runs`` is created.
     """
 
     releases: tuple[str, ...] = ("0.9.1", "0.9.4", "0.11.1")
@@ -149,23 +153,23 @@ class DelaySweepParameters(_Shared):
 
     @property
     def story(self) -> dict[str, str]:
-        """Fields of `SweepSpec` other than releases and times."""
+        """Return the fields of `SweepSpec` other than releases and times."""
         return {"scenarios": self.scenario, "handlers": self.handler, "modalities": self.modality}
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Fields of `SweepSpec` for the sweep of the notebook."""
+        """Return the fields of `SweepSpec` for the sweep of the notebook."""
         drawn = {"profile": self.profile, "trials": self.trials, "seed": self.seed}
         return {"releases": self.releases, **self.story, **drawn, "times": self.times}
 
     @property
     def times(self) -> dict[str, str]:
-        """The times of the sweep: a grid of the delay, and the other times as given."""
+        """The times of the delay sweep: a grid of tool times, and the other times as given."""
         return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
 
     @property
     def map_times(self) -> dict[str, str]:
-        """The times of the map: grids of delay and gap, and a fixed network, so that a cell is one session."""
+        """The times of the map: grids of delay and gap, and fixed network times, so that each cell has one session."""
         grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
         return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
 
@@ -174,8 +178,8 @@ class YourSessionsParameters(NotebookParameters):
     """Parameters of ``5-your-sessions.ipynb``.
 
     Attributes:
-        capture: a file or the folder of a run; empty for no capture.
-        release: release of the proxy; empty to infer the release from the capture.
+        capture: a file or the folder of a run, or an empty text.
+        release: release of the proxy. If empty, the release is inferred from the capture.
         most: maximum number of simulated races. A larger capture is sampled with `seed`.
     """
 
@@ -188,6 +192,18 @@ class YourSessionsParameters(NotebookParameters):
     @classmethod
     def _name(cls, value: object, info: Any) -> Any:
         return name_of(info.field_name, value) if value else ""
+
+
+class FieldParameters(NotebookParameters):
+    """Parameters of ``7-the-field.ipynb``.
+
+    Attributes:
+        client: name of a client in data/field.
+        case: name of a case, or its beginning.
+    """
+
+    client: str = "livekit-agents"
+    case: str = "server turn"
 
 
 class SuspicionsParameters(NotebookParameters):

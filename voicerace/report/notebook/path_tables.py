@@ -1,4 +1,4 @@
-"""Tables of findings, explored scenarios and effects of workarounds, for ``4-every-path.ipynb``."""
+"""Make tables of findings, explored scenarios and effects of workarounds for ``4-every-path.ipynb``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
 def fixes() -> pd.DataFrame:
     """Return one row per fixed release. Columns: release, sessions, failed before, failed after, lines added, latencies in ms.
 
-    Source: data/fix, sessions with the running proxies; latencies are medians of drawn sessions of the models.
+    Source: data/fix. Sessions are of running proxies; latencies are medians over drawn sessions of the models.
     """
     records = [json.loads(file.read_text("utf-8")) for file in sorted(shipped("data/fix").glob("*.json"))]
     return pd.DataFrame(
@@ -61,7 +61,7 @@ def fixes() -> pd.DataFrame:
 
 
 def shortest(found: Iterable[Finding], most: int | None = None) -> list[Finding]:
-    """Return the findings, sorted by the number of steps, at most `most`."""
+    """Return at most `most` findings, sorted by the number of steps."""
     return sorted(found, key=lambda each: (len(each.trace), each.name))[:most]
 
 
@@ -99,7 +99,7 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
 
 
 def at_length(release: str) -> list[Finding]:
-    """Return the findings of the release's exploration in data/explore, which has wider bounds; empty without the file.
+    """Return the findings of the release's exploration with wider bounds in data/explore; empty without the file.
 
     Raises:
         InputError: the file cannot be read.
@@ -108,7 +108,7 @@ def at_length(release: str) -> list[Finding]:
 
 
 def effects_at_length(release: str) -> list[Effect]:
-    """Return the effects of workarounds on a release from data/workarounds.json; empty without the file.
+    """Return the effects of workarounds on a release from data/workarounds.json, or an empty list without the file.
 
     Raises:
         InputError: the file cannot be read.
@@ -117,7 +117,7 @@ def effects_at_length(release: str) -> list[Effect]:
 
 
 def kept_workarounds() -> list[tuple[dict[str, Any], list[Effect]]]:
-    """Return (parameters, effects) of each record in data/workarounds.json; empty without the file.
+    """Return (parameters, effects) of each record in data/workarounds.json, or an empty list without the file.
 
     Raises:
         InputError: the file cannot be read.

@@ -1,7 +1,7 @@
 """Sliders for one session. Each move simulates the session again and displays its verdict and picture.
 
-The verdict is displayed before the picture is drawn. While a move is processed, the front end keeps only the newest move, so
-a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
+The verdict is displayed before the picture is drawn. While the kernel processes a move, the front end keeps only the newest
+further move, so a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from voicerace.units import ms
 
 __all__ = ["Sliders"]
 
-#: Time -> (label, end of the slider in ms, step in ms). A larger initial value extends the slider.
+#: Time -> (label, maximum of the slider in ms, step in ms). A larger initial value raises the maximum.
 _TIMES: Final[dict[str, tuple[str, float, float]]] = {
     "tool_ms": ("tool", 1000, 5),
     "gap_ms": ("gap", 1000, 5),
@@ -51,7 +51,7 @@ _NUMBERS: Final = {
 
 
 class Sliders:
-    """A session with sliders for its times.
+    """Widgets for one session: sliders for its times, its verdict and its picture.
 
     Args:
         release, scenario, handler: the initial choices.
@@ -61,7 +61,7 @@ class Sliders:
     Attributes:
         recording: the current session; None if the session is not possible.
         verdict: verdict of the current session; None if the session is not possible.
-        error: the reason if the session is not possible, else None.
+        error: the reason why the session is not possible; None if it is possible.
         says: widget with the verdict as HTML.
         picture: widget with the swimlane as HTML.
 
@@ -104,7 +104,10 @@ class Sliders:
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders with the values of a session. A time that is drawn or differs by call has the first call's value."""
+        """Return sliders with the values of a session.
+
+        For a random time, or a time per call, the slider has the first call's value.
+        """
         scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
@@ -127,10 +130,10 @@ class Sliders:
 
     @property
     def session(self) -> SessionConfig:
-        """The session with the current values of the sliders.
+        """Return the session with the current values of the sliders.
 
         Raises:
-            InputError: no session is valid with these values.
+            InputError: these values do not give a valid session.
         """
         at = {name: each.value for name, each in self.choices.items()}
         times = {**self._times, **{name: at.pop(name) for name in _TIMES}}
@@ -163,7 +166,7 @@ class Sliders:
     def _ipython_display_(self) -> None:
         """Display the widgets, and the session as HTML in a second output.
 
-        If one output has both, nbconvert selects the widgets and shows nothing.
+        If one output contains both, nbconvert selects the widgets and displays nothing.
         """
         bundle = self._repr_mimebundle_()
         still = bundle.pop("text/html")
@@ -182,7 +185,7 @@ class Sliders:
 
 
 def _verdict(verdict: Verdict) -> str:
-    """Return a verdict and the numbers of its worst tool turn as HTML."""
+    """Return a verdict and the numbers of its most severe tool turn as HTML."""
     summary = f"{glyph(verdict.outcome)} {verdict.outcome}: {verdict.why}; {STUCK[verdict.wedged]}."
     rows = [(name, getattr(verdict.turn, field)) for field, name in _NUMBERS.items()] if verdict.turn is not None else []
     return f"<p>{escape(summary)}</p>" + (table_html(["of the turn", ""], rows, "") if rows else "")

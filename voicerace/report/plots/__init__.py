@@ -1,4 +1,4 @@
-"""Pictures of DataFrames and recordings, with alternative texts. Each kind of picture has its own module."""
+"""Draw pictures of DataFrames and recordings, with alternative texts. Each kind of picture has its own module."""
 
 from __future__ import annotations
 

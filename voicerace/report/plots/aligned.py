@@ -1,7 +1,7 @@
-"""Plots of the share of bad sessions along the tool's time, and along the measure that determines the outcome.
+"""Plot the share of bad sessions along the tool's time, and along the measure that determines the outcome.
 
-With drawn networks and gaps, the curves over the tool's time rise or fall gradually. The curves of generations A and D over
-the margin have one step at 0, as do the curves of B and C over the lead (docs/protocol-facts.md#closed-forms).
+With drawn network times and gaps, the curves over the tool's time rise or fall gradually. The curves of generations A and D
+over the margin have one step at 0, as do the curves of B and C over the lead (docs/protocol-facts.md#closed-forms).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.report.plots.style import DPI, GREY, LINES, WIDTH, rc
 
 __all__ = ["MEASURES", "alt_aligned", "plot_aligned"]
 
-#: Measure -> (generations whose outcome it determines, label of the axis, labels below and above 0).
+#: Measure -> (generations whose outcome the measure determines, label of the axis, labels below and above 0).
 MEASURES: Final = {
     "margin_ms": (("A", "D"), "request at the API minus slot free, ms", ("request too early", "slot is free")),
     "lead_ms": (("B", "C"), "result minus response.done at the proxy, ms", ("result before it", "after it")),

@@ -1,7 +1,7 @@
-"""Canvases for a swimlane: matplotlib axes, or SVG.
+"""Canvases for swimlanes: matplotlib axes, or SVG.
 
-Writing the SVG takes a few milliseconds, but the width of its labels depends on the fonts of the reader. A page that must
-look the same everywhere uses axes. Coordinates are in inches from the left and from the top.
+Drawing on the SVG canvas takes a few milliseconds, but the width of its labels depends on the reader's fonts. Pages that
+must look the same everywhere use axes. Coordinates are in inches from the left and from the top.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["AxesCanvas", "Canvas", "SvgCanvas", "blank_axes"]
 Point = tuple[float, float]
 _PX: Final = 100
 _PT_PX: Final = _PX / 72
-#: Mean width of a DejaVu letter relative to its height, for the boxes around labels.
+#: Mean width of a DejaVu letter relative to the font size, for the boxes around labels.
 _LETTER: Final = 0.54
 _BOLD: Final = 0.67
 _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}
@@ -174,5 +174,5 @@ def _stroke(look: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text escaped for SVG. Characters that XML does not allow are replaced."""
+    """Return text escaped for SVG. Characters that are invalid in XML are replaced."""
     return escape(_UNPRINTABLE.sub("�", text))

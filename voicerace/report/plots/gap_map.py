@@ -1,4 +1,4 @@
-"""A map of the outcomes of one release over two times, with the measured gap marked.
+"""Draw a map of one release's outcomes over two times, with the measured gap marked.
 
 Each cell is one computed session. Recorded sessions are points. A profile provides the measured gap and its source.
 """
@@ -20,7 +20,7 @@ from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc
 
 __all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "observed_gap_ms", "plot_map"]
 
-#: Name of the profile of the only published trace with times in ms (docs/protocol-facts.md#measured-times).
+#: Name of the profile from the only published trace with times in ms (docs/protocol-facts.md#measured-times).
 _OBSERVED: Final = "observed-2025"
 
 
@@ -40,7 +40,7 @@ def plot_map(
         x, y: names of the times.
         release: release of the map; None if the trials have one release.
         observed: whether to mark the measured gap, if one axis is ``gap_ms``.
-        points: recorded sessions, with a column per axis and optionally ``outcome``.
+        points: recorded sessions, with one column per axis and optionally ``outcome``.
         ax: axes to draw on; None for a new figure.
 
     Raises:
@@ -106,7 +106,7 @@ def alt_map(
 
 
 def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", release: str | None = None) -> pd.DataFrame:
-    """Return one row per cell: release, x, y, outcome, tie_outcome, and the borders left, right, low and high."""
+    """Return one row per cell: release, x, y, outcome, tie_outcome, and the edges left, right, low and high."""
     if missing := {x, y, "release"} - set(trials.columns):
         raise InputError("trials", f"no column {', '.join(sorted(missing))}", f"trials with {x} and {y}")
     names = list(trials["release"].unique())
@@ -143,7 +143,7 @@ def _observed_gap() -> tuple[float, str]:
 
 
 def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return rectangles of equal outcome: cells merged within a column, then across neighbouring columns."""
+    """Merge cells of equal outcome within each column, then across neighbouring columns. Return the rectangles."""
     runs: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = runs[-1] if runs else None
@@ -167,19 +167,19 @@ def draw_fields(ax: Axes, cells: pd.DataFrame) -> None:
         style = STYLES[row["outcome"]]
         box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
         ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-    # The first cell extends half a step below zero, but times are not negative.
+    # the first cell extends half a step below zero, but times are not negative
     ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
     ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
 
 
 def _names(ax: Axes, cells: pd.DataFrame) -> None:
-    """Write the name of each outcome into the middle of its tallest columns, if there is space."""
+    """Write the name of each outcome into the middle one of its tallest columns if the name fits."""
     width = cells["right"].max() - cells["left"].min()
     height = cells["high"].max() - cells["low"].min()
     for outcome, group in cells.groupby("outcome", sort=False):
         tallest = group.groupby("left")[["low", "high"]].agg({"low": "min", "high": "max"})
         size = tallest["high"] - tallest["low"]
-        # The middle of the columns that are nearly as tall as the tallest column.
+        # the name is in the middle of the columns that are nearly as tall as the tallest column
         near = size[size >= 0.9 * size.max()].index
         left = near[len(near) // 2]
         if size.max() < 0.1 * height or len(group["left"].unique()) < 3:

@@ -1,4 +1,4 @@
-"""A plot of the share of bad turns along the gap, per handler style and release. The range of recorded gaps is shaded."""
+"""Plot the share of bad turns along the gap, per handler style and release. The range of recorded gaps is shaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Maps of several releases side by side: the outcome over the gap and the tool's time, with the published gap marked.
+"""Draw maps of several releases side by side: the outcome over the gap and the tool's time, with the published gap marked.
 
-All maps share one scale and one legend. A cell is one computed session. A point is a session of a running proxy, with a ring
-if the outcome of the model at the same times differs.
+All maps share one scale and one legend. A cell is one computed session. A point is a session of a running proxy. A ring
+marks a session with another outcome than the model's at the same times.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
 
 __all__ = ["CLAIMED_MS", "alt_maps", "plot_maps"]
 
-#: Tool times in ms that an integrator reported, without a trace, to end before `response.done`;
-#: source: docs/protocol-facts.md#claimed-gaps.
+#: Range of tool times in ms for which an integrator reported, without a trace, that the tool ended before `response.done`.
+#: Source: docs/protocol-facts.md#claimed-gaps.
 CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
 

@@ -1,7 +1,7 @@
-"""A plot of the outcome over a delay, with one band per release.
+"""Plot the outcome over a delay, with one band per release.
 
-Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on the band of their
-release. Nothing is drawn outside the grid.
+Each computed value is a cell as wide as the step of the grid. Sessions of running proxies are points on their release's
+band. Sessions outside the grid are not drawn.
 """
 
 from __future__ import annotations
@@ -91,9 +91,8 @@ def axis_label(axis: str) -> str:
 
 
 def edges(values: Sequence[float]) -> list[float]:
-    """Return the n + 1 borders of cells around n sorted values.
-
-    Inner borders are halfway between neighbours. The first and the last cell are symmetric around their values.
+    """Return the n + 1 edges of cells around n sorted values. Inner edges are halfway between neighbours. The first and the
+    last cell are symmetric around their values.
     """
     if len(values) < 2:
         width = 0.5 if not values else max(abs(values[0]) * 0.05, 0.5)
@@ -106,8 +105,8 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """Return one row per drawn area.
 
     Returns:
-        Columns: band (its label) and the settings that differ between bands (such as release); at, low, high (the value
-        of the cell and its borders); outcome, share, bottom (both 0 to 1), count, kind. A tie has two rows with share
+        Columns: band (label of the band); the settings that differ between bands (such as release); at, low, high (the
+            cell's value and borders); outcome; share and bottom (0 to 1); count; kind. A tie has two rows with share
         0.5 and kind ``tie``. Cells with drawn times have one row per outcome, with kind ``estimated``.
 
     Raises:
@@ -171,9 +170,9 @@ def _band(row: dict[Any, Any], names: Sequence[str]) -> str:
 
 
 def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """Compare each recorded session with the computed outcomes at its value, or at the two neighbouring values.
+    """Compare each recorded session with the computed outcomes at its time, or at the two neighbouring times.
 
-    If the neighbouring values have different outcomes, the exact boundary is unknown, so either outcome agrees.
+    If the neighbouring times have different outcomes, the exact boundary is unknown. Either outcome then agrees.
 
     Returns:
         Columns: band, at, outcome, computed (the list of computed outcomes), agrees. Sessions outside the computed
@@ -204,10 +203,10 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
 
 
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
-    """Return (margin minus `axis` in ms, releases with this difference).
+    """Return (margin minus `axis` in ms, the releases with this constant difference).
 
-    Releases whose request depends on an event are omitted, because their difference is not constant. Returns None if the
-    difference is not the same for all other releases.
+    Releases whose request depends on an event are omitted because their difference varies. Return None if the difference is not
+    equal for all other releases.
     """
     if "margin_ms" not in trials.columns or drawn_times(trials):
         return None
@@ -220,7 +219,7 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
 
 def _runs(group: pd.DataFrame) -> list[str]:
-    """Return one phrase per range of equal outcome of a band, in order. A tie names both outcomes."""
+    """Return one phrase per range of equal outcome in a band, in order. The phrase of a tie names both outcomes."""
     runs: list[tuple[str, float, float]] = []
     for at, here in group.groupby("at", sort=True):
         name = " or ".join(here["outcome"]) + (" (a tie)" if len(here) > 1 else "")
@@ -294,7 +293,7 @@ def _real(ax: Axes, both: pd.DataFrame, labels: list[str]) -> set[str]:
 
 
 def _margin(ax: Axes, trials: pd.DataFrame, axis: str) -> None:
-    """Draw the margin as an upper axis, if it differs from the lower axis by a constant."""
+    """Draw the margin as an upper axis if it differs from the lower axis by a constant."""
     found = margin_offset(trials, axis)
     if found is None:
         return

@@ -1,8 +1,8 @@
-"""An overview of sessions: one row per session, true to scale, from the function call to the reply.
+"""Draw an overview of sessions: one row per session, from the function call to the reply, with a time axis to scale.
 
-While the API is busy with a response, there is a bar. Marks above it are results, at their arrival at the proxy. Arrows below
-it are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the API refuses the
-request. The swimlane contains all messages.
+A bar spans the time in which a response holds the slot. Marks above the bars are results, at their arrival at the proxy.
+Arrows below the bars are requests for the next response, at their arrival at the API. If an arrow lands inside a bar, the
+API refuses the request. For all messages, use a swimlane.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-#: Distance in inches below which marks share a label.
+#: Distance in inches below which two marks share a label.
 _NEAR: Final = 0.16
 
 
@@ -50,12 +50,12 @@ class OverviewLine:
 
 @dataclass(frozen=True)
 class Strip:
-    """The content of a row. All times are in ms since the function call.
+    """Bars and marks in one row of the picture. All times are in ms since the function call.
 
     Attributes:
-        busy: (begin, end or None, whether it is a reply) of each response.
+        busy: (begin, end or None, whether the response is a reply) of each response.
         results: (arrival at the proxy, whether the app sent it) of each result.
-        requests: (arrival at the API, whether it was refused) of each `response.create`.
+        requests: (arrival at the API, whether the request was refused) of each `response.create`.
         outcome: outcome of the turn.
     """
 
@@ -66,10 +66,10 @@ class Strip:
 
 
 def strip_of(recording: Recording) -> Strip:
-    """Return the row of the worst turn of a session, from its function call on."""
+    """Return the row for the most severe turn of a session, starting at the turn's function call."""
     lanes = lanes_of(recording)
     turn = lanes.turn or lanes.verdict.turn
-    # The row ends before the next user input.
+    # the row ends before the next user input
     inputs = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
     until = min(inputs, default=1 << 62)
     rows = [row for row in lanes.rows if row.sent_ns < until]
@@ -98,7 +98,7 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
 
     Args:
         lines: at least one row.
-        until_ms: end of the axis in ms; None to end after the last request.
+        until_ms: end of the time axis in ms; None for an axis that ends after the last request.
     """
     strips = [strip_of(each.recording) for each in lines]
     until = until_ms or _until(strips)
@@ -228,7 +228,7 @@ class _RowPainter:
             self.label(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
 
     def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
-        """Return (x in inches, values of the marks) of each group of marks that share a label."""
+        """Return (x in inches, values of the marks) for each group of marks with a common label."""
         placed: list[tuple[float, list[bool]]] = []
         for at, what in sorted(marks, key=lambda mark: mark[0]):
             x = self.x(at)

@@ -1,4 +1,4 @@
-"""A table of the rules of each release, and of the outcomes in a sweep."""
+"""Tables with the rules of each release, and with the outcomes in a sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
     """Return one row per release.
 
     Args:
-        trials: trials of `sweep`; only their releases are listed. Without drawn times, each scenario adds a column.
+        trials: trials of `sweep`. The table lists only their releases. Unless times are drawn, each scenario adds a column.
         axis: time along which the columns of the scenarios list the outcomes.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A drawing of the test set-up: parts, messages, times, and the tested programs."""
+"""Draw the test set-up: parts, messages, times, and the tested programs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
     """Draw the set-up.
 
     Args:
-        roles: key of `PARTS` -> the programs that took the role of this part, one per line.
+        roles: key of `PARTS` -> the programs tested in the role of this part, one per line.
     """
     lines = max((len(each) for each in roles.values()), default=0)
     height = _TOP + _TALL + 0.72 + 0.19 * lines

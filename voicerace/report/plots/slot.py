@@ -1,4 +1,4 @@
-"""The state diagram of the slot, drawn from the transition table of the mock upstream."""
+"""Draw the state diagram of the slot from the mock upstream's transition table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS: Final[dict[Occurrence, str]] = {
     "lag_over": "slot_lag_ms over",
     "cancel": "response.cancel",
 }
-#: (From, to) -> (bend of the arrow, right and upward offset in inches of its label from the middle of the arrow).
+#: (From, to) -> (bend of the arrow; horizontal and vertical offset of its label from the arrow's middle, in inches).
 _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("free", "taken"): (0.0, 0.0, 0.24),
     ("taken", "active"): (0.0, 0.78, 0.0),
@@ -36,7 +36,7 @@ _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("active", "draining"): (0.0, 0.0, -0.2),
     ("draining", "free"): (0.0, -0.82, 0.0),
 }
-#: State -> right and upward offset in inches of the label of a refusal from the state.
+#: State -> horizontal and vertical offset of a refusal's label from the state, in inches.
 _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
     "free": (0.0, 0.82),
     "taken": (0.0, 0.82),
@@ -46,7 +46,7 @@ _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
 
 
 def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]]:
-    """Return the arrows by (from, to, refused), each with its events and their kinds of evidence."""
+    """Map (from, to, refused) of each arrow to a list of (event, kind of evidence)."""
     found: dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]] = {}
     for (state, event), row in SLOT.items():
         found.setdefault((state, row.next, row.refused), []).append((event, row.mark))
@@ -81,7 +81,7 @@ def plot_slot(ax: Axes | None = None) -> Axes:
 
 
 def alt_slot() -> str:
-    """Return the alternative text of `plot_slot`, one sentence per row of the table."""
+    """Return the alternative text of `plot_slot`, one sentence per row of the transition table."""
     parts = []
     for (state, to, refused), events in arrows().items():
         for event, mark in events:

@@ -1,6 +1,7 @@
-"""The style of all pictures: colour, hatch, marker and glyph of each outcome, and image files with alternative text.
+"""Style of all pictures: colour, hatch, marker and glyph of each outcome, and image files with alternative text.
 
-Outcomes are never distinguished by colour alone. Figures are created without pyplot, so that a notebook shows them once.
+Outcomes are never distinguished by colour alone. Figures are created without pyplot so that a notebook displays each figure
+once.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ GREY: Final = "#595959"
 FAINT: Final = "#D9D9D9"
 #: Colour of refusals and warnings.
 WARN: Final = "#B03A00"
-#: Colours of the taken slot, a result, the component's own error, and a reply.
+#: Colours of the taken slot, a result, the component's own error, and a reply, in this order.
 TAKEN: Final = "#33658A"
 RESULT: Final = "#0B5C8A"
 DEFAULT_ERROR: Final = "#8A4B00"
@@ -50,18 +51,18 @@ REPLY: Final = "#0F6B4F"
 #: Width of a picture in inches.
 WIDTH: Final = 7.1
 DPI: Final = 100
-#: (Colour, line style, marker) of each curve of a picture, in order.
+#: (Colour, line style, marker) of the curves in a picture, in order.
 LINES: Final = (
     (INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"), (DEFAULT_ERROR, "-", "v"), (REPLY, "--", "P"),
     ("#6A3D9A", "-.", "X"),
 )  # fmt: skip
-#: Maximum size of an SVG in bytes; larger pictures become a PNG.
+#: Maximum size of an SVG in bytes. Larger pictures are stored as PNG.
 _SVG_LIMIT: Final = 200_000
 
 
 @dataclass(frozen=True)
 class OutcomeStyle:
-    """The style of one outcome. `text` is the colour of text on an area of `colour`."""
+    """Style of one outcome. `text` is the colour of text on an area with the colour `colour`."""
 
     colour: str
     hatch: str
@@ -100,7 +101,7 @@ _RC: Final[dict[str, Any]] = {
 
 def rc() -> Any:
     """Return a context manager that applies the style and restores the settings of matplotlib afterwards."""
-    # Settings of a notebook must not change the bytes of a picture.
+    # a notebook's settings must not change the bytes of a picture
     settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEEP}
     return mpl.rc_context(settings | _RC)
 
@@ -150,11 +151,11 @@ def patch_of(outcome: str) -> Patch:
 
 
 def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
-    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the size.
+    """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the resolution.
 
     Args:
         picture: axes or a figure.
-        alt: the alternative text, with the numbers of the picture; an SVG has it as its label.
+        alt: the alternative text, with the numbers that the picture shows. An SVG contains the text as its label.
 
     Raises:
         InputError: there is no alternative text.

@@ -1,6 +1,7 @@
-"""A swimlane of a session: host, proxy and upstream are lanes, time runs downward, the slot is a bar at the upstream.
+"""Draw the swimlane of a session: host, proxy and upstream are lanes, time runs downward, the slot is a bar.
 
-Time is not to scale: simultaneous messages have separate rows, and silence is shortened. `swimlane_rows` selects the rows.
+Time is not to scale: simultaneous messages have separate rows, and long silences are shortened. `swimlane_rows` selects the
+rows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from voicerace.units import ms
 
 __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
-# Horizontal positions in inches from the left.
+# Horizontal positions of the lanes in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
@@ -49,7 +50,7 @@ class _Layout:
     Attributes:
         sent: seq of a message -> position of its sending.
         received: seq of a message -> position of its arrival.
-        instants: (time in ns, first position, last position) of the messages sent at one time.
+        instants: (time in ns, first position, last position) of each group of messages sent at the same time.
         silences: (position, duration in ns) of each shortened silence.
         height: height of the picture.
     """
@@ -67,7 +68,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     Args:
         recording: a computed or recorded session.
         ax: axes to draw on; None for a new figure.
-        window: ``turn`` for the worst tool turn from its user input on, ``all`` for the complete session.
+        window: ``turn`` for the most severe tool turn, starting at its user input; ``all`` for the complete session.
     """
     lanes = lanes_of(recording, window)
     layout = _layout(lanes)
@@ -79,7 +80,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. Its font depends on the reader's computer.
+    """Return the picture of `plot_swimlane` as SVG, within a few milliseconds. The font depends on the reader's computer.
 
     Args:
         recording, window: as for `plot_swimlane`.
@@ -127,7 +128,7 @@ def _headline(lanes: Lanes) -> str:
 
 
 def _clock(time_ns: int) -> str:
-    """Return a time as text in ms, with one decimal unless the decimal is 0."""
+    """Return a time in ms as text, with one decimal unless the decimal is 0."""
     value = ms(time_ns)
     text = f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
     return "0" if text == "-0" else text.replace("-", "−")
@@ -141,7 +142,7 @@ def _column(row: MessageRow) -> str:
 
 
 def _layout(lanes: Lanes) -> _Layout:
-    """Return the layout: later messages are lower, and labels of one column are at least one row apart."""
+    """Return the layout: later messages are lower, and labels in the same column are at least one row apart."""
     points: list[tuple[int, int, int, MessageRow]] = []
     for row in lanes.rows:
         points.append((row.sent_ns, 1, row.seq, row))

@@ -1,4 +1,4 @@
-"""The rows of a swimlane: the messages that affect the race, and the responses in the slot.
+"""Compute the rows of a swimlane: the messages that affect the race, and the responses in the slot.
 
 The rows omit rate limits, content parts, output items, items without effect, echoes, and messages that a proxy forwards
 unchanged. Deltas and audio of one response are one row.
@@ -24,7 +24,7 @@ Window: TypeAlias = Literal["turn", "all"]
 Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "notice", "reply"]
 
 _LANES: Final = {"component": "host", "app": "host", "user": "host"}
-#: First part of the `proxy` field of a recording -> kind of proxy.
+#: Prefix of a recording's `proxy` field -> kind of proxy.
 _TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
 _SILENT_HOST: Final = "the host is not notified"
 _NO_CREATE: Final = "no response.create is sent"
@@ -60,7 +60,7 @@ class MessageRow:
         kind: role of the message in the race.
         arrived: whether the message reached its receiver.
         folded: number of messages that the row represents.
-        note: text in the other column of this row.
+        note: text in this row's other column.
     """
 
     seq: int
@@ -80,7 +80,8 @@ class Bar:
     """A response in the slot.
 
     `create`, `created` and `done` are the seqs of its `response.create`, `response.created` and `response.done`; None if not
-    in the picture. `open` is whether `response.done` was not recorded. `held_ns` is its time in the slot; None if unknown.
+    in the picture. `open` is whether `response.done` was not recorded. `held_ns` is the response's time in the slot; None
+    if unknown.
     """
 
     response_id: str
@@ -116,6 +117,7 @@ class Lanes:
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     """Return the lanes of the worst tool turn of a recording, or of the complete recording."""
+    recording = recording.without_forwarder
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
     ledger = TraceIndex(recording).ledger
@@ -164,7 +166,7 @@ def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """Return (first seq, seq after the last one, next user input if the turn ends in silence) of the drawn events."""
+    """Return (first drawn seq, last drawn seq + 1, the next user input if the turn ends without a reply)."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
@@ -191,7 +193,7 @@ def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[
     sender, receiver = (_LANES.get(actor, actor) for actor in event.link)
     sent, received = event.sent_ns, event.received_ns
     if sent is None and received is None:
-        # A message without times has the time of the previous message.
+        # a message without times gets the time of the previous message
         sent = before[-1].sent_ns + origin_ns if before else origin_ns
     known = sent if sent is not None else received
     assert known is not None  # noqa: S101  # the branch above sets `sent` if both are None
@@ -211,7 +213,7 @@ class _Labels:
         self.first_call = min((each.calls_done[0] for each in ledger.responses.values() if each.calls_done), default=None)
 
     def of(self, event: Event) -> tuple[str, Kind, str] | None:
-        """Return (label, kind, key) of a message; None for an omitted message. Messages with an equal key are one row."""
+        """Return (label, kind, key) of a message; None for an omitted message. Messages with equal keys are one row."""
         if event.kind == "close":
             return "connection closed", "plain", ""
         if event.kind == "open":
@@ -255,7 +257,7 @@ class _Labels:
         return self._knows(response), "reply", f"heard {response.id}"
 
     def _knows(self, response: Response) -> str:
-        """Return the label of a reply. It states whether the model had the result when the reply began."""
+        """Return the label of a reply. The label states whether the model had the result when the reply began."""
         if response.calls:
             return "speaks before the call"
         if self.first_call is None or response.created < self.first_call:
@@ -309,7 +311,7 @@ class _Labels:
         return None
 
     def _number(self, call_id: object) -> str:
-        """Return a space and the number of a call, from 1; empty if there is only one call."""
+        """Return a space and the number of a call, from 1. The text is empty if the recording has only one call."""
         if len(self.calls) < 2 or call_id not in self.calls:
             return ""
         return f" {self.calls.index(str(call_id)) + 1}"
@@ -376,7 +378,7 @@ def _sender(content: object) -> str | None:
 
 
 def _short(name: str) -> str:
-    """Return an id, shortened to fit at a bar."""
+    """Return an id, shortened to fit beside a bar."""
     return name if len(name) <= 11 else f"…{name[-8:]}"
 
 
