@@ -12,11 +12,12 @@ from html import escape
 from typing import Any, Final, Protocol
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import INK
+from voicerace.report.plots.style import DPI, INK, WIDTH
 
-__all__ = ["AxesCanvas", "Canvas", "SvgCanvas"]
+__all__ = ["AxesCanvas", "Canvas", "SvgCanvas", "blank_axes"]
 
 Point = tuple[float, float]
 _PX: Final = 100
@@ -29,6 +30,15 @@ _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}
 _DOWN: Final = {"center": 0.36, "bottom": -0.22}
 _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
+
+
+def blank_axes(height: float, ax: Axes | None = None) -> Axes:
+    """Return axes in inches from the top left, without a frame: `ax`, or those of a new figure if `ax` is None."""
+    ax = ax if ax is not None else Figure(figsize=(WIDTH, height), dpi=DPI).add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, WIDTH)
+    ax.set_ylim(height, 0)
+    ax.axis("off")
+    return ax
 
 
 class Canvas(Protocol):

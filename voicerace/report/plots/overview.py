@@ -15,20 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import (
-    DEFAULT_ERROR,
-    GREY,
-    INK,
-    REPLY,
-    RESULT,
-    STYLES,
-    TAKEN,
-    WARN,
-    WIDTH,
-    blank_axes,
-    figure_of,
-    rc,
-)
+from voicerace.report.plots.canvas import blank_axes
+from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, figure_of, rc
 from voicerace.report.plots.swimlane_rows import Lanes, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms

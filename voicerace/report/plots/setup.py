@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, blank_axes, figure_of, rc
+from voicerace.report.plots.canvas import blank_axes
+from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, figure_of, rc
 
 __all__ = ["PARTS", "alt_setup", "plot_setup"]
 

@@ -30,7 +30,6 @@ __all__ = [
     "TAKEN",
     "WARN",
     "OutcomeStyle",
-    "blank_axes",
     "figure_of",
     "glyph",
     "legend",
@@ -113,15 +112,6 @@ _KEEP: Final = frozenset({"backend", "backend_fallback", "toolbar", "interactive
 def new_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
     """Return `ax`, or the axes of a new figure if `ax` is None. Height and width are in inches."""
     return ax if ax is not None else Figure(figsize=(width, height), dpi=DPI, layout="constrained").add_subplot()
-
-
-def blank_axes(height: float, ax: Axes | None = None) -> Axes:
-    """Return axes in inches from the top left, without a frame: `ax`, or those of a new figure if `ax` is None."""
-    ax = ax if ax is not None else Figure(figsize=(WIDTH, height), dpi=DPI).add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, WIDTH)
-    ax.set_ylim(height, 0)
-    ax.axis("off")
-    return ax
 
 
 def figure_of(picture: Axes | Figure) -> Figure:

@@ -12,21 +12,8 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 
-from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas
-from voicerace.report.plots.style import (
-    DEFAULT_ERROR,
-    FAINT,
-    GREY,
-    INK,
-    REPLY,
-    RESULT,
-    STYLES,
-    TAKEN,
-    WARN,
-    WIDTH,
-    blank_axes,
-    rc,
-)
+from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
