@@ -77,7 +77,7 @@ class Evidence:
                 file=f"conformance/{path.name}"
             )
             for path in self._files("conformance", "*.csv")
-            if not path.stem.endswith("-drawn")
+            if not (path.stem.endswith("-drawn") or path.stem.startswith("forwarder-"))
         ]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -121,7 +121,7 @@ class Evidence:
         """Tag -> case -> record with the messages of the running component (data/conformance/component-TAG.json)."""
         found = {}
         for path in self._files("conformance", "component-*.json"):
-            if path.stem != "component-programs":
+            if path.stem not in ("component-programs", "component-twice"):
                 record = self._read(path, _json)
                 found[str(record["tag"])] = record["cases"]
         return found
