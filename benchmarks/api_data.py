@@ -98,7 +98,7 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
             continue
         direction, at, kind = row[1:4]
         if "condensed)" in row[11] or at in shared:
-            at = ""  # the row's time is that of several messages
+            at = ""  # the time in the row applies to several messages
         elif row[11].endswith("on one line)"):
             shared = (at,)
         at_ns = round(float(at) * 1e9) if at else None

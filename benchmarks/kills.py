@@ -43,7 +43,7 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True)
 class Noted:
-    """A function that appends the number of each chunk to a file before it runs `work`."""
+    """A function that appends a chunk's number to a file and then runs `work`."""
 
     work: Callable[[int], Any]
     file: str
@@ -56,7 +56,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Noting(Executor):
-    """An executor that records in `file` which chunks it began."""
+    """An executor that records the chunks that it began in `file`."""
 
     file: str = ""
 

@@ -1,4 +1,4 @@
-"""Test the tests of the core by mutation: put small faults into a module and list the undetected ones (docs/mutation.md).
+"""Test the tests of the core by mutation: insert small faults into a module and list the undetected faults (docs/mutation.md).
 
 Run it from the repository's root, in a separate environment with cosmic-ray==8.7.0 and all of requirements/dev.lock:
 
@@ -47,7 +47,7 @@ SKIPPED = re.compile(
     r"|Binary.*_(?!Add_Sub|Sub_Add|Mul_FloorDiv|FloorDiv_Mul|Div_Mul|BitAnd_BitOr|BitOr_BitAnd)[A-Za-z]+_[A-Za-z]+$"
 )
 PYTEST = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
-SLOW_S = 2.0  # maximum duration under a tracer of a test that is run
+SLOW_S = 2.0  # maximum duration in s of a test under the tracer; slower tests are not used
 
 
 def deletable(tree: ast.Module) -> list[Any]:
@@ -123,7 +123,7 @@ def survives(source: str, name: str, file: str, function: list[str], tests: list
     return pytest.main([*PYTEST, "-x", *tests]) == 0
 
 
-def in_fork(limit_s: float, work: Any, *given: Any) -> Any:  # None if it takes too long or fails
+def in_fork(limit_s: float, work: Any, *given: Any) -> Any:  # None if the function takes too long or fails
     with multiprocessing.get_context("fork").Pool(1) as pool, contextlib.suppress(Exception):
         return pool.apply_async(work, given).get(limit_s)
 

@@ -112,12 +112,12 @@ def _command(name: str, command: Any) -> Iterator[str]:
 _RELEASE_FACTS = Path(__file__).with_name("release-facts.md")
 _FIX = Path(__file__).with_name("fix.md")
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
-#: Events in the order of a response.
+#: Letters of the table -> events, in the order of a response.
 _LETTERS = "TRAI"
 
 
 def release_facts() -> str:
-    """The text of docs/release-facts.md, its generated parts replaced."""
+    """Return docs/release-facts.md with new generated parts."""
 
     def part(found: re.Match[str]) -> str:
         fields = found[2].split()
@@ -127,7 +127,7 @@ def release_facts() -> str:
 
 
 def fix() -> str:
-    """The text of docs/fix.md, its generated parts replaced."""
+    """Return docs/fix.md with new generated parts."""
     parts = {"gate_rules": _gate_rules, "fix": _fixes}
     return _PART.sub(lambda found: f"{found[1]}{parts[found[2].strip()]()}{found[3]}", _FIX.read_text("utf-8"))
 
@@ -147,7 +147,7 @@ def _gate_rules() -> str:
 
 
 def _fixes() -> str:
-    """A row per release in data/fix."""
+    """Return a Markdown table with a row per release in data/fix."""
     rows = "| release | sessions | failed before | failed after | patch, lines | latency, ms |\n|---|---|---|---|---|---|\n"
     for file in sorted((_FIX.parents[1] / "data" / "fix").glob("*.json")):
         record = json.loads(file.read_text("utf-8"))
@@ -167,7 +167,7 @@ def _printed_releases() -> str:
 
 
 def _settings(fields: list[str]) -> str:
-    """A row per field: its values, each with the releases that have it, in the order of the catalog."""
+    """Return a table with a row per field: each value with the releases that have it, in the order of the catalog."""
     return "| setting | value, releases |\n|---|---|\n" + "".join(map(_row, fields))
 
 
@@ -188,7 +188,7 @@ def _value(release: ProxyRelease, field: str) -> str:
 
 
 def pages() -> dict[str, str]:
-    """Name of a page in docs/ -> its text."""
+    """Return name of a page in docs/ -> its text."""
     return {
         "commands.md": commands(),
         "times.md": times(),

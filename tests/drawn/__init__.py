@@ -1,1 +1,1 @@
-"""Plays exchanges drawn by hypothesis to a running proxy and to its model. A tool for maintainers of the models."""
+"""Play exchanges that hypothesis draws to a running proxy and to its model. A tool for maintainers of the models."""

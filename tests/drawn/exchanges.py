@@ -1,4 +1,4 @@
-"""Draws random exchanges with hypothesis: valid and invalid messages of every kind, in any order.
+"""Draw random exchanges with hypothesis: valid and invalid messages of every kind, in any order.
 
 In an invalid message, some fields are missing or of another type. Other frames contain no message. A wait is 800 ms, so that
 no short timer of the proxy ends near its end. The draws depend on the version of hypothesis, so the repository keeps the
@@ -165,7 +165,7 @@ def _frame(size: int) -> ExchangeStep:
 
 
 _AUDIO: Final = st.sampled_from((640, 640, 2, 4_800, 4_798, 3_200, 48_000, 6_400)).map(_frame)
-#: Audio of odd length. It ends the proxy's process if server VAD is on and the audio is resampled.
+#: Audio of odd length. Such a frame ends the proxy's process if server VAD is on and the audio is resampled.
 _ODD: Final = st.sampled_from((1, 641)).map(_frame)
 
 _HOST: Final = st.one_of(
@@ -288,7 +288,7 @@ def drawn_scripts(draw: st.DrawFn) -> Script:
     leaving = draw(st.one_of(st.just(LEAVE), _UPSTREAM_CLOSES, _HOST_CLOSES))
     steps.append(leaving)
     if draw(st.integers(0, 5)) == 0:
-        # The other side sends a message and closes, because the first close has not yet reached it.
+        # The other side still sends a message before it closes, as it can do until the first close arrives.
         steps += (
             [draw(_HOST), draw(_HOST_CLOSES)] if leaving.sender == "upstream" else [draw(_UPSTREAM), draw(_UPSTREAM_CLOSES)]
         )

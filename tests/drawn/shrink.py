@@ -1,4 +1,4 @@
-"""Plays drawn exchanges to a checkout's proxy and its model, and shrinks each difference to the smallest exchange.
+"""Play drawn exchanges to a checkout's proxy and its model, and shrink each difference to the smallest exchange.
 
 hypothesis draws and shrinks. It is a development dependency, so only maintainers' tools import this module.
 """
@@ -46,7 +46,7 @@ class Least:
 
 
 class DrawnConformance(Conformance):
-    """The result for one program in drawn exchanges. Its files have other names than those of the regular cases."""
+    """The result for one program in drawn exchanges. Its file names differ from those of the regular cases."""
 
     @property
     def name(self) -> str:

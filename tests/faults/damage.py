@@ -154,7 +154,7 @@ def wrong(capture: Capture, truth: Capture) -> list[str]:
 
 
 def silent(capture: Capture, sample: Sample, kind: str, data: bytes) -> list[str]:
-    """Return a description of records that are missing although the capture reports no unread records."""
+    """Return a description of records that are missing without a report of unread records in the capture."""
     if sample.truth.format != CONSOLE or capture.unread_records:
         return []
     if kind == "cut":

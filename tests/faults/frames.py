@@ -1,7 +1,7 @@
-"""Sends raw bytes and damaged frames to running servers: `voicerace serve upstream`, alone or with a `serve proxy`.
+"""Send raw bytes and damaged frames to running servers: `voicerace serve upstream`, alone or with a `serve proxy`.
 
 The servers are processes of the command line. An input is one connection to a server. Between the inputs and at the end, a
-regular session is played to the servers. It must have its usual outcome and a complete recording.
+regular session is played to the servers. The session must have its usual outcome and a complete recording.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def frame(
     Args:
         end: the FIN bit.
         reserved: the bits RSV1 to RSV3.
-        length: length in the header; by default that of the data.
+        length: length in the header; by default the length of the data.
         wide: size of the extended length in bytes, if larger than necessary (2 or 8).
     """
     said = len(data) if length is None else length
@@ -178,7 +178,7 @@ class _Serve:
         return 0.0
 
     def stop(self) -> str:
-        """End the process as Ctrl-C does. Return a description of the fault if it did not end normally, else an empty text."""
+        """End the process as Ctrl-C does. Return a description of an abnormal end, or an empty text."""
         self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(PATIENCE_S)
@@ -240,7 +240,9 @@ def _ending(answered: bytes) -> str:
     if not head:
         return "no answer"
     if head[0] == 0x80 | _PONG:
-        return "a ping answered before the handshake"  # the websockets library does this, and the connection fails anyway
+        return (
+            "a ping answered before the handshake"  # the websockets library answers such a ping, and then ends the connection
+        )
     assert head.startswith(b"HTTP/1.1 "), f"no answer of HTTP: {head[:60]!r}"
     status = head.split(b" ", 2)[1].decode("ascii", "replace")
     if status != "101":
@@ -261,7 +263,7 @@ class Servers:
 
     Args:
         folder: folder for the recordings of the servers.
-        proxy: whether the target is a `serve proxy` that uses a `serve upstream`. If False, the target is `serve upstream`.
+        proxy: whether the target is `serve proxy` with a `serve upstream`. If False, the target is `serve upstream`.
     """
 
     def __init__(self, folder: Path, *, proxy: bool) -> None:
@@ -276,7 +278,7 @@ class Servers:
         self.target = self.all[-1]
 
     def __enter__(self) -> Self:
-        self.look()  # the memory of the first session's imports must not count for an input
+        self.look()  # the first session imports modules, whose memory must not count for an input
         self._before = self._memory_mib()
         return self
 
@@ -310,7 +312,7 @@ class Servers:
             for file in files:
                 judge(Recording.read(file))
                 if file != files[-1]:
-                    file.unlink()  # this saves disk space, and one check is enough
+                    file.unlink()  # one check per recording is enough, and the disk must not fill up
         good = Recording.read(self.target.recordings[-1])
         assert good.complete, f"the good session is not recorded whole: {judge(good).fault}"
         # Every turn at the served upstream has a call, including the last turn.

@@ -1,4 +1,4 @@
-"""Makes invalid inputs from valid ones: values of other types, huge and deep values, lost or doubled pieces, flipped bits."""
+"""Make invalid inputs from valid inputs: values of other types, huge and deep values, lost or doubled pieces, flipped bits."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def nested(depth: int, lists: bool = False) -> Any:
 
 
 def deep(rng: random.Random) -> str:
-    """Return JSON text that is deeper than the stack of any parser. The brackets are closed or not."""
+    """Return JSON text that is deeper than the stack of any parser. The brackets are sometimes left open."""
     depth = rng.choice((1_500, 20_000, 100_000))
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}"), ('{"type":"x","item":', "}")))
     return opening * depth + "1" + closing * (depth if rng.random() < 0.5 else 0)
 
 
 def _paths(value: Any, limit: int = 400) -> list[tuple[Any, Any]]:
-    """Return (container, key) of the nodes below a value; about `limit` at most."""
+    """Return (container, key) of about `limit` nodes below a value at most."""
     found: list[tuple[Any, Any]] = []
     waiting = [value]
     while waiting and len(found) < limit:

@@ -1,4 +1,4 @@
-"""Reads damaged captures: console logs, logs in the format of a collector, HAR files, recordings and cassettes."""
+"""Read damaged captures: console logs, logs in the format of a collector, HAR files, recordings and cassettes."""
 
 from __future__ import annotations
 

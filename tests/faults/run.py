@@ -1,4 +1,4 @@
-"""Plays a number of inputs of one target within limits of time and memory, and counts the results."""
+"""Play inputs of one target within limits of time and memory, and count the results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MOST_MIB: Final = 400
 
 @dataclass(frozen=True)
 class Found:
-    """An input that made its target fail. `where` is the place in the code, or empty for a hang."""
+    """An input that made its target fail. `where` is the location in the code, or empty for a hang."""
 
     number: int
     what: str

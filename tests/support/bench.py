@@ -43,7 +43,7 @@ class Bench(Interpreter):
         return self
 
     def wait(self, milliseconds: float) -> Bench:
-        """Advance the clock by `milliseconds`; timers due at the end are included."""
+        """Advance the clock by `milliseconds` and fire the timers that are due, including those at the end."""
         until = self.now_ns + ns(milliseconds)
         while self._ring(until):
             pass
@@ -78,7 +78,7 @@ class Bench(Interpreter):
         return [realtime.error_of(each).get("code") for each in self.messages("error")]
 
     def _ring(self, until: int | None = None) -> bool:
-        """Fire the next timer; return False if no timer is due by `until` (in ns)."""
+        """Fire the next timer. Return False if no timer is due by `until` (in ns)."""
         if (ended := self._timers.pop(until)) is None:
             return False
         self.now_ns, actor, name = ended
@@ -101,7 +101,7 @@ def mock(
 ) -> Bench:  # fmt: skip
     """Return the mock upstream on a bench.
 
-    Without a plan, it answers the first input with calls and later inputs with replies.
+    Without a plan, the mock answers the first input with calls and later inputs with replies.
     """
     actor = Upstream(
         plan or (("calls", "reply"), ("reply",)),  # type: ignore[arg-type]

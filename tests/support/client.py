@@ -16,7 +16,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-#: Settings as sent by voice-agent-react. The program stands for a user's own program, so it imports nothing of the project.
+#: Settings that voice-agent-react sends. The program stands for a user's own program, so it imports nothing of the project.
 SETTINGS = {
     "type": "Settings",
     "audio": {"input": {"encoding": "linear16", "sample_rate": 16000}},

@@ -1,6 +1,6 @@
 """Serve the model of a proxy and the mock upstream from a separate thread, for clients in other processes.
 
-The query of each connection names the proxy's upstream (``?upstream=ws://…``), so a relay on a free port can be inserted.
+The query of each connection names the proxy's upstream (``?upstream=ws://…``), so a test can insert a relay on a free port.
 Limitation: both servers share one event loop, so they are not two processes.
 """
 

@@ -1,4 +1,4 @@
-"""Serve an API that repeats the received key in every possible place, and search all written files for the key.
+"""Serve an API that repeats the received key in every part of its responses, and search all written files for the key.
 
 The search does not depend on how voicerace hides a key. It looks for the key itself, for its escaped, quoted and base64
 forms, and for every piece of 16 characters.
@@ -52,7 +52,7 @@ def _needles(key: str) -> set[str]:
     found |= {json.dumps(key)[1:-1], quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1].replace("/", "\\/")}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
-            # Encode whole groups of three bytes, for every offset of the key.
+            # Base64 encodes groups of three bytes, and the key can begin at any offset in a group.
             body = key.encode()[(3 - shift) % 3 :]
             found.add(encode(body[: len(body) // 3 * 3]).decode())
     return found
@@ -72,7 +72,7 @@ def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class Leaky:
-    """A context manager that runs the mock API in a thread, after a relay that adds the key to its responses.
+    """A context manager that runs the mock API in a thread, with a relay that adds the key to its responses.
 
     Args:
         played: the session of the mock.

@@ -1,4 +1,4 @@
-"""Run faulty proxies: the reference gate on sockets with one kind of fault, connected to an upstream at a given port."""
+"""Run faulty proxies: the reference gate with one kind of fault, on sockets."""
 
 from __future__ import annotations
 

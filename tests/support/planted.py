@@ -25,7 +25,7 @@ class Markers:
     """A source of unique markers of the kinds that a rule could let through: words, numbers, and keys of objects.
 
     Args:
-        word: format of a text marker, with a place for the number of the marker.
+        word: format of a text marker, with a placeholder for the marker's number.
         number: the first number marker.
     """
 
@@ -61,7 +61,7 @@ def message(kind: str, markers: Markers, *, strange: bool = False) -> dict[str, 
     Args:
         kind: type of the message.
         markers: source of the markers.
-        strange: whether values have other types than the rules name.
+        strange: whether values have types that the rules do not name.
     """
     fields = {**COMMON, **FIELDS.get(kind, {})}
     made = {name: _value(rule, markers, strange=strange) for name, rule in fields.items() if name != "type"}
@@ -84,7 +84,7 @@ def _value(rule: Any, markers: Markers, *, strange: bool) -> Any:
 def write(to: str, path: Path, kinds: Iterable[str], markers: Markers, *, strange: bool = False) -> Path:
     """Write a capture in the format `to` and return its path.
 
-    It has one message of each type in `kinds`, each followed by a message of an unknown type.
+    It has one message of each type in `kinds`, and a message of an unknown type after each of them.
     """
     every = [made for kind in kinds for made in (message(kind, markers, strange=strange), message(markers.text(), markers))]
     path.write_text(FORMATS[to](every, markers), "utf-8")

@@ -113,7 +113,7 @@ class StandIn:
     Args:
         key: the key that clients must send.
         folder: folder for the certificate of the stand-in's authority, which SSL_CERT_FILE must name.
-        session: knobs and times of the mock.
+        session: settings and times of the mock.
     """
 
     def __init__(self, key: str, folder: Path, session: SessionConfig) -> None:

@@ -67,7 +67,7 @@ class Tape:
     def result(
         self, at_ms: float, call: str = "call_1", content: str = '{"temperature_c":21}', *, confirm: bool = True
     ) -> Tape:
-        """Add a result on the links to the proxy and to the upstream. By default it is confirmed at once."""
+        """Add a result on the links to the proxy and to the upstream. By default the upstream confirms it at once."""
         self.put("component>proxy", at_ms, agent.function_call_response(call, _CALL[1], content))
         self.client(at_ms, realtime.create_item(realtime.output_item(call, content)))
         return self.confirmed(at_ms, call, content) if confirm else self

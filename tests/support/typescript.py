@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def compiler() -> Path | None:
-    """Return the folder of the package `typescript`, or None if there is none or no Node.js."""
+    """Return the folder of the package `typescript`, or None if the package or Node.js is missing."""
     if shutil.which("node") is None:
         return None
     named = os.environ.get("VOICERACE_TYPESCRIPT")
