@@ -22,7 +22,7 @@ PAGES_DIR = ROOT / "docs" / "open-facts"
 INDEX = (PAGES_DIR / "README.md").read_text("utf-8")
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(PAGES_DIR.glob("*.md")) if page.name != "README.md"}
 #: Knobs that inject faults into the mock. They do not describe the API.
-STAGED = {"reply_status", "error_after_create"}
+STAGED = {"reply_status", "error_after_create", "refusal_event_id"}
 RECORDINGS: dict[tuple[str, str], Recording] = {
     (path.name, str(each.provenance["connection"])): each
     for path in sorted((ROOT / "data" / "api").glob("*.jsonl.gz"))
