@@ -112,7 +112,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 _RELEASE_FACTS = Path(__file__).with_name("release-facts.md")
 _FIX = Path(__file__).with_name("fix.md")
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
-#: Letters of the table -> events, in the order of a response.
+#: Letters of the events in the table, in the order of a response.
 _LETTERS = "TRAI"
 
 

@@ -12,6 +12,7 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from voicerace.errors import InputError
+from voicerace.report.notebook import field_tables
 from voicerace.report.notebook.parameters import (
     DelaySweepParameters,
     EveryPathParameters,
@@ -182,3 +183,15 @@ def test_captured_sessions_show_their_verdicts_on_the_map_of_their_release(tmp_p
     shown = "".join(output.data.get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
     for words in ("0.9.0, 0.9.1, 0.9.2, 0.9.3", "submitted twice", "rejected", "0.11.0"):
         assert words in shown
+
+
+def test_the_field_shows_every_client_and_one_session(tmp_path: Path) -> None:
+    ran = run("7", {"client": "openai-well", "case": "slot lag"}, tmp_path)
+    text = str([cell.get("outputs") for cell in ran.cells])
+    assert all(name in text for name in field_tables.CLIENTS)
+    assert len(images(ran)) == 1
+
+
+def test_a_case_without_a_recording_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="one call: tool=10"):
+        field_tables.recording("openai-well", "no such case")
