@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +25,7 @@ from voicerace.report.letter import answer, section, submitted_twice, timing
 from voicerace.report.page_check import claim_faults, counts_in
 from voicerace.report.parameters import LetterParameters
 
+ROOT = Path(__file__).parents[1]
 Pair = tuple[int, int]
 TWICE = [name for name, row in HANDLERS.items() if row.submissions > 1]
 ONCE = [name for name in HANDLERS if name not in TWICE]
@@ -173,6 +176,9 @@ def expected(name: str, material: ReportContext) -> list[Pair]:
         bad = mine[mine["bad"].astype(bool)]
         silent = int(bad["wedged"].fillna(False).sum())
         return [(silent, len(bad))] if silent else []
+    if name.startswith("patch-"):
+        record = json.loads((ROOT / "data" / "fix" / f"{name.removeprefix('patch-')}.json").read_text("utf-8"))
+        return [(record[side]["failed"], record[side]["sessions"]) for side in ("before", "after")]
     if name == "stories":
         drawn = material.part("drawn")
         return [wrong(own(drawn, str(tag))) for tag in dict.fromkeys(drawn["release"])]  # type: ignore[index]
