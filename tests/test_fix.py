@@ -113,6 +113,13 @@ def test_the_patch_turns_the_checkout_into_the_fixed_copy(tmp_path: Path) -> Non
 
 
 @needs_typescript
+def test_a_fixed_copy_is_not_fixed_again(tmp_path: Path) -> None:
+    fix = apply(checkout(tmp_path / "old"), tmp_path / "new")
+    with pytest.raises(InputError, match="fixed already"):
+        apply(fix.directory, tmp_path / "newer")
+
+
+@needs_typescript
 def test_no_request_is_sent_outside_the_gate(tmp_path: Path) -> None:
     fix = apply(checkout(tmp_path / "old"), tmp_path / "new")
     fixed = (fix.directory / PARTS["proxy"][1][0]).read_text("utf-8")
@@ -145,6 +152,7 @@ def test_a_source_with_another_structure_is_refused_with_the_place(
     assert place in str(refused.value)
     assert PARTS[part][1][0] in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
+    assert not (tmp_path / "new").exists(), "a refused checkout leaves no copy"
 
 
 @needs_typescript

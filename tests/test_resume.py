@@ -325,7 +325,7 @@ def test_a_signal_ends_a_sweep_with_one_line(sign: int, jobs: str, tmp_path: Pat
     "words",
     [
         ["explore", "--max-states", "1000000"],
-        ["workarounds"],
+        ["workarounds", "--again"],
         ["run", "--live", "--tool-ms", "60000"],
         ["check", "--live"],
         ["contract", "--repeats", "100"],

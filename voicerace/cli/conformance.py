@@ -47,7 +47,12 @@ def conformance(
         list[str] | None, typer.Option(metavar="NAME", help="With --api: provider to compare (repeatable).", show_default="all")
     ] = None,
     release: Annotated[
-        str | None, typer.Option(metavar="TAG", help="Release to compare with.", show_default="by the hash of the source")
+        str | None,
+        typer.Option(
+            metavar="TAG",
+            help="Release to compare with; with --forwarder a generation, F0 or F1.",
+            show_default="by the hash of the source",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the table and the recordings.")] = Path(
         "data/conformance"
@@ -70,10 +75,12 @@ def conformance(
         refused = {"proxy": proxy, "forwarder": forwarder, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
     if forwarder is not None:
-        for name, given in {"proxy": proxy, "api": api, "provider": provider, "release": release}.items():
+        for name, given in {"proxy": proxy, "api": api, "provider": provider}.items():
             if given:
-                raise InputError(f"--{name}", "given with --forwarder", "allowed with it are --out, --log and --json")
-        return _forwarder(options.backend_directory(forwarder, "forwarder"), out, log, as_json=as_json)
+                raise InputError(
+                    f"--{name}", "given with --forwarder", "allowed with it are --release, --out, --log and --json"
+                )
+        return _forwarder(options.backend_directory(forwarder, "forwarder"), release, out, log, as_json=as_json)
     if api:
         if proxy is not None:
             raise InputError("--api", "given with --proxy", "allowed is one of the two")
@@ -121,7 +128,7 @@ def conformance(
     return int(result.differences > 0)
 
 
-def _forwarder(directory: Path, out: Path, log: Path | None, *, as_json: bool) -> int:
+def _forwarder(directory: Path, generation: str | None, out: Path, log: Path | None, *, as_json: bool) -> int:
     from voicerace.conformance.forwarder import conform_forwarder  # imports websockets
 
     with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
@@ -130,7 +137,7 @@ def _forwarder(directory: Path, out: Path, log: Path | None, *, as_json: bool) -
             bar.total = of
             bar.update(done - bar.n)
 
-        result = conform_forwarder(directory, log, progress)
+        result = conform_forwarder(directory, log, progress, generation=generation)
     files = writing(out, lambda: result.write(out))
     compared = sum(row["compared"] == "yes" for row in result.rows)
     if as_json:

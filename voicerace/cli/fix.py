@@ -67,7 +67,7 @@ def fix(
             "added": added, "removed": removed, "live": prove, "findings": found.findings, **played, "cost": vars(found.cost),
         })  # fmt: skip
     else:
-        _show(row.tag, found)
+        _show(row.tag, found, "the running proxies" if prove else "the models")
         written = {
             "fixed copy": out,
             "patch": f"{out / PATCH} ({added} lines added, {removed} removed)",
@@ -78,12 +78,12 @@ def fix(
     return int(found.after.failed > 0)
 
 
-def _show(release: str, found: Evidence) -> None:
+def _show(release: str, found: Evidence, played: str) -> None:
     rows = [
         (name, str(each.sessions), str(each.failed), ", ".join(f"{word} {count}" for word, count in each.faults.items()))
         for name, each in (("before", found.before), ("after", found.after))
     ]
-    print_table(("", "sessions", "failed", "faults"), rows, f"{release}: check with {found.findings} findings")
+    print_table(("", "sessions", "failed", "faults"), rows, f"{release}: check with {found.findings} findings, with {played}")
 
 
 def _live(directory: Path, release: str) -> Callable[[Sequence[Finding]], AcceptanceReport]:

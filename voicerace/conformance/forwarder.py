@@ -30,7 +30,7 @@ from voicerace.engine.live.serving import Server, upstream_handlers
 from voicerace.engine.live.source import backend_version, source_hash
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.files import write_bytes
 from voicerace.model.actors.component import WEATHER
 from voicerace.model.catalog.forwarders import FORWARDERS, ForwarderRelease, forwarder_of_source
@@ -104,7 +104,11 @@ class ForwarderResult:
 
 
 def conform_forwarder(
-    directory: Path, log: Path | None = None, progress: Callable[[int, int], None] | None = None, repeats: int = 3
+    directory: Path,
+    log: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    repeats: int = 3,
+    generation: str | None = None,
 ) -> ForwarderResult:
     """Compare the forwarder of a checkout with its model.
 
@@ -113,12 +117,15 @@ def conform_forwarder(
         log: file for the output of the programs.
         progress: called with the numbers of finished and of all cases.
         repeats: number of sessions per delay of the opening.
+        generation: generation to compare with; by default that of the program's hash.
 
     Raises:
         InputError: the checkout has no forwarder, its program has no row, or a program did not start.
     """
     source = forwarder_hash(directory)
-    row = forwarder_of_source(source)
+    if generation is not None:
+        one_of("release", generation, FORWARDERS)
+    row = FORWARDERS[generation] if generation is not None else forwarder_of_source(source)
     if row is None:
         raise InputError("forwarder", f"program {source} has no row", f"known are {', '.join(FORWARDERS)}")
     release = proxy_of_source(source_hash(directory), backend_version(directory))

@@ -85,11 +85,18 @@ def apply(checkout: Path, out: Path) -> Fix:
         raise InputError("--out", f"{out} is not an empty folder", "a new folder")
     if out.resolve().is_relative_to(root.resolve()):
         raise InputError("--out", f"{out} is inside the checkout", "a folder outside")
-    _copy(root, out)
+    added = PARTS["proxy"][1][1]
+    if (root / added).exists():
+        raise InputError(str(checkout), f"it has {added}, so it is fixed already", "an original checkout")
     changed = {}
-    for part, (program, files) in PARTS.items():
-        _edit(node, program, out)
-        changed[part] = tuple(each for each in files if _text(root / each) != _text(out / each))
+    try:
+        _copy(root, out)
+        for part, (program, files) in PARTS.items():
+            _edit(node, program, out)
+            changed[part] = tuple(each for each in files if _text(root / each) != _text(out / each))
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
     return Fix(out, source_hash(root), changed, "".join(patch_of(root, out)))
 
 

@@ -54,4 +54,5 @@ def follow_up(fix: Fix, release: str, evidence: Evidence, *, live: bool) -> str:
         removed=removed,
         rules=RULES,
         checkout="CHECKOUT",
+        never=", or is never sent" if "stalled" in evidence.before.faults else "",
     )

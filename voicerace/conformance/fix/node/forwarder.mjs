@@ -31,9 +31,9 @@ run((checkout) => {
     'const early = [];',
     'const keep = (data, isBinary) => early.push({ data, isBinary });',
     "clientWs.on('message', keep);",
-    "clientWs.on('close', () => {",
-    '  if (upstream.readyState === WebSocket.CONNECTING) upstream.close();',
-    '});',
+    'const leave = () => upstream.readyState === WebSocket.CONNECTING && upstream.close();',
+    "clientWs.on('close', leave);",
+    "clientWs.on('error', leave);",
   ]);
   source.before(listener[0], ['', "clientWs.off('message', keep);", 'for (const { data, isBinary } of early) upstream.send(data, { binary: isBinary });'].slice(1));
   source.write();
