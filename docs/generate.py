@@ -2,7 +2,8 @@
 
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
-writes the rules of the gate and the evidence in data/fix.
+writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
+data/field.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from voicerace.analysis.outcomes import TABLE
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
+from voicerace.conformance.fix.evidence import Played
+from voicerace.experiments.client_checks import GROUPS
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
+from voicerace.report.notebook import field_tables
 
 _HEAD = """# Every command
 
@@ -109,55 +113,47 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield "Every time of a session is an option, too: see [times](one-session.md#times).\n"
 
 
-_RELEASE_FACTS = Path(__file__).with_name("release-facts.md")
-_FIX = Path(__file__).with_name("fix.md")
+_HERE = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
 #: Letters of the events in the table, in the order of a response.
 _LETTERS = "TRAI"
 
 
-def release_facts() -> str:
-    """Return docs/release-facts.md with new generated parts."""
+def filled(page: str) -> str:
+    """Return a page of docs/ with new generated parts. A name that is not in `_PARTS` is a field of `ProxyRelease`."""
 
     def part(found: re.Match[str]) -> str:
-        fields = found[2].split()
-        return f"{found[1]}{_printed_releases() if fields == ['releases'] else _settings(fields)}{found[3]}"
+        names = found[2].split()
+        return f"{found[1]}{_PARTS[names[0]]() if names[0] in _PARTS else _settings(names)}{found[3]}"
 
-    return _PART.sub(part, _RELEASE_FACTS.read_text("utf-8"))
-
-
-def fix() -> str:
-    """Return docs/fix.md with new generated parts."""
-    parts = {"gate_rules": _gate_rules, "fix": _fixes}
-    return _PART.sub(lambda found: f"{found[1]}{parts[found[2].strip()]()}{found[3]}", _FIX.read_text("utf-8"))
+    return _PART.sub(part, (_HERE / page).read_text("utf-8"))
 
 
-def clients() -> str:
-    """The text of docs/clients.md, its generated parts replaced."""
-    from voicerace.report.notebook.field_tables import outcomes
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    head, *body = (f"| {' | '.join(map(str, row))} |\n" for row in (heads, *rows))
+    return "".join((head, "|---" * len(heads), "|\n", *body))
 
-    frame = outcomes()
-    rows = [tuple(frame.columns), ("---",) * len(frame.columns), *frame.itertuples(index=False, name=None)]
-    table = "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
-    return _PART.sub(lambda found: f"{found[1]}{table}{found[3]}", _FIX.with_name("clients.md").read_text("utf-8"))
+
+def _field() -> str:
+    frame = field_tables.outcomes()
+    return _table([*frame.columns], frame.itertuples(index=False, name=None))
 
 
 def _gate_rules() -> str:
-    return "| rule | meaning |\n|---|---|\n" + "".join(f"| `{name}` | {text} |\n" for name, text in RULES.items())
+    return _table(("rule", "meaning"), ((f"`{name}`", text) for name, text in RULES.items()))
 
 
 def _fixes() -> str:
     """Return a Markdown table with a row per release in data/fix."""
-    rows = "| release | sessions | failed before | failed after | patch, lines | latency, ms |\n|---|---|---|---|---|---|\n"
-    for file in sorted((_FIX.parents[1] / "data" / "fix").glob("*.json")):
+    rows = []
+    for file in sorted((_HERE.parent / "data" / "fix").glob("*.json")):
         record = json.loads(file.read_text("utf-8"))
-        before, after, cost = record["before"], record["after"], record["cost"]
-        faults = ", ".join(f"{name} {count}" for name, count in before["faults"].items())
-        rows += (
-            f"| {record['release']} | {after['sessions']} | {before['failed']} ({faults}) | {after['failed']} | "
-            f"+{record['added']} -{record['removed']} | {cost['before_ms']:.0f}, {cost['after_ms']:.0f} |\n"
-        )
-    return rows
+        before, after, cost = Played(**record["before"]), Played(**record["after"]), record["cost"]
+        failed = f"{before.failed} ({before.words})", after.failed
+        patch, latency = f"+{record['added']} -{record['removed']}", f"{cost['before_ms']:.0f}, {cost['after_ms']:.0f}"
+        rows.append((record["release"], after.sessions, *failed, patch, latency))
+    return _table(("release", "sessions", "failed before", "failed after", "patch, lines", "latency, ms"), rows)
 
 
 def _printed_releases() -> str:
@@ -168,14 +164,14 @@ def _printed_releases() -> str:
 
 def _settings(fields: list[str]) -> str:
     """Return a table with a row per field: each value with the releases that have it, in the order of the catalog."""
-    return "| setting | value, releases |\n|---|---|\n" + "".join(map(_row, fields))
+    return _table(("setting", "value, releases"), map(_row, fields))
 
 
-def _row(field: str) -> str:
+def _row(field: str) -> tuple[str, str]:
     runs = groupby(PROXIES.values(), key=lambda release: _value(release, field))
     ranges = [(value, [release.tag for release in releases]) for value, releases in runs]
     cells = [f"`{value}` {tags[0] if len(tags) == 1 else f'{tags[0]} to {tags[-1]}'}" for value, tags in ranges]
-    return f"| `{field}` | {'; '.join(cells)} |\n"
+    return f"`{field}`", "; ".join(cells)
 
 
 def _value(release: ProxyRelease, field: str) -> str:
@@ -187,15 +183,23 @@ def _value(release: ProxyRelease, field: str) -> str:
     return str(value)
 
 
+#: Name of a generated part -> function that returns its text.
+_PARTS: dict[str, Callable[[], str]] = {
+    "releases": _printed_releases,
+    "gate_rules": _gate_rules,
+    "fix": _fixes,
+    "field": _field,
+    "groups": lambda: _table(("group", "what it tests"), GROUPS.items()),
+}
+
+
 def pages() -> dict[str, str]:
-    """Return name of a page in docs/ -> its text."""
+    """Return the text of each generated page in docs/, by name."""
     return {
         "commands.md": commands(),
         "times.md": times(),
         "outcomes.md": outcomes(),
-        "release-facts.md": release_facts(),
-        "fix.md": fix(),
-        "clients.md": clients(),
+        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md")},
     }
 
 

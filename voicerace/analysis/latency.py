@@ -24,7 +24,7 @@ def waited_ns(trace: TraceIndex, own: Sequence[Output], reply: Response) -> int:
     releases += [r.done for r in trace.ledger.responses.values() if r.done is not None]
     before = [key for key in releases if trace.order[key] < began]
     last = max((time_of(trace.by_seq[key], "upstream") for key in before), default=0)
-    return time_of(trace.by_seq[trace.beginning(reply)], "upstream") - last
+    return time_of(trace.by_seq[trace.ledger.beginning(reply)], "upstream") - last
 
 
 def margin_ms(trace: TraceIndex, create: Create | None) -> float | None:

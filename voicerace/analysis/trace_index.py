@@ -68,12 +68,8 @@ class TraceIndex:
         return [event for name in names for event in self.by_type.get(name, ())]
 
     def begun(self, response: Response) -> int:
-        """Return the position at the upstream of the event that began a response. See `beginning`."""
-        return self.order[self.beginning(response)]
-
-    def beginning(self, response: Response) -> int:
-        """Return the seq of the event that began a response: its request or, without one, the server's decision."""
-        return response.decided.key if response.create is None else self.ledger.creates[response.create].key
+        """Return the position at the upstream of the event that began a response. See `Ledger.beginning`."""
+        return self.order[self.ledger.beginning(response)]
 
     def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
         """Return the response that holds the slot at a position, else the last response that ended before it, else None.

@@ -123,9 +123,9 @@ class _Judge(TraceIndex):
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
             return True
-        if any(open_at(self.beginning(response), response.done) for response in ledger.responses.values()):
+        if any(open_at(ledger.beginning(response), response.done) for response in ledger.responses.values()):
             return True
-        begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(self.beginning(r))]
+        begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(ledger.beginning(r))]
         calls = [call for response in begun for call in response.calls]
         settled = [(o.call_id, o.settled) for o in ledger.outputs if o.own]
         known = {call for call, key in settled if key is not None and before(key)}

@@ -145,9 +145,9 @@ def _show_client(report: AcceptanceReport) -> None:
         for each in report.checked
     ]
     print_table(("session", "outcome", "result", "why"), rows)
-    if (shortest := report.shortest) is not None:
-        print_lines(["", f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
-        print_lines(text.verdict_lines(shortest.verdict))
+    if report.failed:
+        print()
+    _show_shortest(report)
     groups = dict.fromkeys(group_of(each.case) for each in report.checked)
     print_lines(
         f"{name}: {sum(not each.wrong for each in those)} of {len(those)} passed"
@@ -155,6 +155,13 @@ def _show_client(report: AcceptanceReport) -> None:
         if (those := [each for each in report.checked if group_of(each.case) == name])
     )
     print_lines([f"{report.target}: {len(report.checked) - len(report.failed)} of {len(report.checked)} sessions passed"])
+
+
+def _show_shortest(report: AcceptanceReport) -> None:
+    """Print the shortest failed session with its verdict."""
+    if (shortest := report.shortest) is not None:
+        print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
+        print_lines(text.verdict_lines(shortest.verdict))
 
 
 def _written(report: AcceptanceReport, junit_file: Path | None, out: Path | None) -> int:
@@ -207,9 +214,7 @@ def _show(report: AcceptanceReport) -> None:
     if report.failed:
         rows = [(each.case.name, ", ".join(each.wrong), printable(each.why)) for each in report.failed]
         print_table(("session", "wrong", "why"), rows, f"{report.target}: what did not pass")
-    if (shortest := report.shortest) is not None:
-        print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
-        print_lines(text.verdict_lines(shortest.verdict))
+    _show_shortest(report)
     names = {each.name for each in CASES}
     groups: dict[str, list[bool]] = {"with recorded times": [], f"with a gap of {GAP_MS} ms": [], "findings": []}
     recorded, plain, findings = groups.values()

@@ -80,7 +80,7 @@ def fix(
 
 def _show(release: str, found: Evidence, played: str) -> None:
     rows = [
-        (name, str(each.sessions), str(each.failed), ", ".join(f"{word} {count}" for word, count in each.faults.items()))
+        (name, str(each.sessions), str(each.failed), each.words)
         for name, each in (("before", found.before), ("after", found.after))
     ]
     print_table(("", "sessions", "failed", "faults"), rows, f"{release}: check with {found.findings} findings, with {played}")

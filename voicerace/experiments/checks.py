@@ -16,7 +16,7 @@ from typing import Any, Final
 from voicerace.model.catalog.profiles import RECORDED
 from voicerace.model.catalog.scenarios import SCENARIOS
 
-__all__ = ["CASES", "GAP_MS", "WORDS", "Case"]
+__all__ = ["CASES", "GAP_MS", "WORDS", "Case", "tool_turns"]
 
 #: Gap in ms of the sessions without recorded times.
 GAP_MS: Final = 300
@@ -57,8 +57,12 @@ def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (),
     settings: dict[str, Any] = {"scenario": scenario, "handler": handler, "times": {**_TIMES, **times}}
     if scenario == "parallel":
         settings["calls"] = 2
-    turns = sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
-    return Case(f"{scenario} {handler} {named}".strip(), settings, frozenset((*stale, *allowed)), turns)
+    return Case(f"{scenario} {handler} {named}".strip(), settings, frozenset((*stale, *allowed)), tool_turns(scenario))
+
+
+def tool_turns(scenario: str) -> int:
+    """Return the number of user inputs of a scenario that make the model call functions."""
+    return sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
 
 
 _NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms", "server_turn_ms")

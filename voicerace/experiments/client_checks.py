@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, Final
 
-from voicerace.experiments.checks import GAP_MS, Case
+from voicerace.experiments.checks import GAP_MS, Case, tool_turns
 from voicerace.model.catalog.profiles import RECORDED
-from voicerace.model.catalog.scenarios import SCENARIOS
 
 __all__ = ["GROUPS", "client_cases", "group_of"]
 
@@ -57,8 +56,7 @@ def _case(group: str, scenario: str, allowed: tuple[str, ...] = (), knobs: dict[
     settings: dict[str, Any] = {"scenario": scenario, "times": {**_TIMES, **times}, "knobs_given": knobs or {}}
     if group == "two calls":
         settings["calls"] = 2
-    turns = sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
-    return Case(f"{group}: {shown}", settings, frozenset(allowed), turns)
+    return Case(f"{group}: {shown}", settings, frozenset(allowed), tool_turns(scenario))
 
 
 def _cases(seeds: int) -> Iterator[Case]:

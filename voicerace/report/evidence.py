@@ -120,10 +120,9 @@ class Evidence:
     def components(self) -> dict[str, dict[str, Any]]:
         """Tag -> case -> record with the messages of the running component (data/conformance/component-TAG.json)."""
         found = {}
-        for path in self._files("conformance", "component-*.json"):
-            if path.stem not in ("component-programs", "component-twice"):
-                record = self._read(path, _json)
-                found[str(record["tag"])] = record["cases"]
+        for path in self._files("conformance", "component-[0-9]*.json"):
+            record = self._read(path, _json)
+            found[str(record["tag"])] = record["cases"]
         return found
 
     @cached_property

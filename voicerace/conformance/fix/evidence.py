@@ -44,6 +44,11 @@ class Played:
         faults = Counter(word for each in report.failed for word in each.wrong)
         return cls(report.target, len(report.checked), len(report.failed), dict(faults.most_common()))
 
+    @property
+    def words(self) -> str:
+        """Return the faults with their numbers as text."""
+        return ", ".join(f"{name} {count}" for name, count in self.faults.items())
+
 
 @dataclass(frozen=True)
 class Cost:

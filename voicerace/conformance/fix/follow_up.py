@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from voicerace.conformance.fix.apply import Fix
-from voicerace.conformance.fix.evidence import Evidence, Played
+from voicerace.conformance.fix.evidence import Evidence
 from voicerace.model.catalog.gate_rules import RULES
 
 __all__ = ["follow_up"]
@@ -28,10 +28,6 @@ _TEMPLATES: Final = Environment(
 )
 
 
-def _faults(played: Played) -> str:
-    return ", ".join(f"{name} {count}" for name, count in played.faults.items()) or "none"
-
-
 def follow_up(fix: Fix, release: str, evidence: Evidence, *, live: bool) -> str:
     """Return the draft of an issue: the fault, the evidence, the change and its limits.
 
@@ -47,7 +43,6 @@ def follow_up(fix: Fix, release: str, evidence: Evidence, *, live: bool) -> str:
         live=live,
         evidence=evidence,
         cases=evidence.before.sessions - evidence.findings,
-        faults=_faults,
         changed=fix.changed,
         parts=_PARTS,
         added=added,

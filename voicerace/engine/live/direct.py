@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -20,23 +19,23 @@ from websockets.http11 import Request
 
 from voicerace.analysis.trace_index import DIRECT
 from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.backend import PLACEHOLDER_KEY
 from voicerace.engine.live.client import client_of
 from voicerace.engine.live.command import check_command
 from voicerace.engine.live.endpoints import UpstreamEndpoint
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
+from voicerace.engine.live.serving import served_provenance
 from voicerace.engine.live.targets import scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor, Effects
 from voicerace.model.actors.user import User
 from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_LINKS, USER_TO_APP, Link, Payload, Recording
 
-__all__ = ["KEY", "PATH", "DirectClient"]
+__all__ = ["PATH", "DirectClient"]
 
 #: Path and query of the URL for the client.
 PATH: Final = "/v1/realtime?model=gpt-realtime"
-#: Key for clients that require one.
-KEY: Final = "placeholder-not-a-key"
 #: Close code of a server that goes away.
 _GOING_AWAY: Final = 1001
 #: Maximum time in seconds until the client has connected. A framework in Python takes seconds to start.
@@ -122,11 +121,8 @@ class _Play:
         self.session = session
         self.log = log
         self.scrub = scrubber(None, None)
-        known = session.provenance()
-        kept = ("scenario", "modality", "calls", "preamble", "profile", "times", "knobs", "seed", "provider")
-        found: dict[str, Any] = {name: known[name] for name in kept if name in known}
-        found |= {"topology": DIRECT, "upstream": "mock", "engine": "live"}
-        found["start"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        found = {"scenario": session.scenario.name, **served_provenance(session, upstream="mock")}
+        found |= {"topology": DIRECT, "engine": "live"}
         self.recorder = Recorder(found, (*UPSTREAM_LINKS, USER_TO_APP), self.scrub)
         self.user = User(session.scenario.inputs, 0)
         actors: dict[str, Actor] = {"user": self.user, "app": _Keyboard(self._write, self._lose)}
@@ -165,7 +161,7 @@ class _Play:
         return {
             "VOICERACE_URL": url,
             "VOICERACE_TOOL_MS": ",".join(f"{each:g}" for each in tools),
-            "OPENAI_API_KEY": KEY,
+            "OPENAI_API_KEY": PLACEHOLDER_KEY,
             # Frameworks send telemetry by default.
             "OPENAI_AGENTS_DISABLE_TRACING": "1",
         }

@@ -24,7 +24,7 @@ from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
-__all__ = ["Server", "proxy_handlers", "upstream_handlers"]
+__all__ = ["Server", "proxy_handlers", "served_provenance", "upstream_handlers"]
 
 
 class SessionHandler(ConnectionHandler, Protocol):
@@ -133,7 +133,7 @@ def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) ->
     injected = {"faults": [fault.word for fault in faults]} if faults else {}
 
     def make(path: Path, request: Request) -> SessionHandler:
-        found = _provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
+        found = served_provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
         recorder = Recorder(found | injected, UPSTREAM_LINKS, scrub, path)
         return UpstreamEndpoint(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
@@ -149,7 +149,7 @@ def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
 
     def make(path: Path, request: Request) -> SessionHandler:
         proxy = {"proxy": f"model:{session.release.tag}", "source": session.release.source}
-        found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
+        found = served_provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
         found["client"] = client_of(request, scrub)
         recorder = Recorder(found, WIRES, scrub, path)
         return ProxyEndpoint(session, recorder, dial)
@@ -157,7 +157,7 @@ def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
     return make
 
 
-def _provenance(session: SessionConfig, upstream: str) -> dict[str, Any]:
+def served_provenance(session: SessionConfig, upstream: str) -> dict[str, Any]:
     """Return the provenance of a recording, with the settings that the served actor uses."""
     known = session.provenance()
     decided: tuple[str, ...] = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed")

@@ -154,7 +154,7 @@ class User(StatefulActor[UserState]):
         if self.state.said == len(self.inputs) and ledger.inputs:
             # A response whose request was sent before the last input does not answer that input.
             last = ledger.inputs[-1].key
-            since = [r for r in since if (r.decided.key if r.create is None else ledger.creates[r.create].key) >= last]
+            since = [r for r in since if ledger.beginning(r) >= last]
         return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
 
     def _next(self) -> Effects:

@@ -102,6 +102,10 @@ class Ledger:
         responses = [*self.responses.values()][self._calls_from :]
         return [call for response in responses for call in response.calls]
 
+    def beginning(self, response: Response) -> int:
+        """Return the key of the event that began a response: its request or, without one, the server's decision."""
+        return response.decided.key if response.create is None else self.creates[response.create].key
+
     def informed(self, response: Response, calls: list[str], outputs: int | None = None) -> bool:
         """Return whether the app's own result for each of `calls` was sent before the response began, and not refused.
 
