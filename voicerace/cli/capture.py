@@ -27,6 +27,10 @@ def capture(
     ] = None,
     host: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between component and proxy.")] = None,
     upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between proxy and upstream.")] = None,
+    forwarder: Annotated[
+        str | None,
+        typer.Option(metavar="backend:DIR", help="Checkout whose forwarder is started in front of the --host relay."),
+    ] = None,
     allow_origin: options.AllowOrigin = None,
     out: options.RunFolder = None,
 ) -> int:
@@ -35,7 +39,8 @@ def capture(
     The exit status is that of the command, or 2 if the command succeeds and its sessions cannot be written.
 
     LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT. TARGET is ws://HOST:PORT or wss://... The command finds
-    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. Results are printed to standard error and kept in run.json.
+    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL, and the forwarder (path /openai) in VOICERACE_FORWARDER_URL.
+    Results are printed to standard error and kept in run.json.
     """
     from voicerace.captures.live import capture as run_capture
 
@@ -45,6 +50,7 @@ def capture(
             command or [],
             host=host,
             upstream=upstream,
+            forwarder=None if forwarder is None else options.backend_directory(forwarder, "forwarder"),
             out=out,
             allow_origins=allow_origin or (),
             listening=_announce,
@@ -56,7 +62,7 @@ def capture(
 
 
 def _announce(urls: Mapping[str, str]) -> None:
-    _print(f"{side} relay at {url}" for side, url in urls.items())
+    _print(f"{side}{'' if side == 'forwarder' else ' relay'} at {url}" for side, url in urls.items())
 
 
 def _lines(done: Captured) -> Iterator[str]:

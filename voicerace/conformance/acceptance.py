@@ -185,6 +185,7 @@ def check_live(
     at_once: int = 8,
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
+    between: Between | None = None,
 ) -> AcceptanceReport:
     """Check the proxy of a live engine on real sockets and return the report.
 
@@ -197,13 +198,14 @@ def check_live(
             with a larger deviation is played again. After the last attempt its outcome is `unknown`.
         tick: called after each session.
         findings: findings to play as additional sessions.
+        between: model of the engine's forwarder.
 
     Raises:
-        InputError: the target does not start, or a finding names an unknown release or scenario.
+        InputError: the target does not start; or as `sessions`.
     """
     from voicerace.engine.live.background import play_all  # imports websockets, which a test of a model does not need
 
-    planned = sessions(release, findings)
+    planned = sessions(release, findings, between)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}
     for left in range(_TRIES - 1, -1, -1):

@@ -27,9 +27,11 @@ from voicerace.analysis.verdict import Verdict, judge
 from voicerace.captures.live.pairing import PairedSession, Trace, joined, pair, trace
 from voicerace.engine.live import clock
 from voicerace.engine.live.command import Signals, check_command
+from voicerace.engine.live.forwarder_program import ForwarderProgram, ForwarderTarget
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.relay import added_ns
 from voicerace.engine.live.tap import Tap, TapSpec
+from voicerace.engine.live.targets import address
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
@@ -96,6 +98,7 @@ def capture(
     host: str | None = None,
     upstream: str | None = None,
     out: Path | None = None,
+    forwarder: Path | None = None,
     allow_origins: Sequence[str] = (),
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
     refused: Callable[[str], None] = lambda _: None,
@@ -107,6 +110,8 @@ def capture(
         host: ``LISTEN=TARGET`` of the relay between component and proxy; None for no relay.
         upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay.
         out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
+        forwarder: checkout whose forwarder is started in front of the host's relay, mounted at ``/openai``. Its address is
+            in VOICERACE_FORWARDER_URL, its output in ``forwarder.log`` in the folder. None for none.
         allow_origins: origins of web pages that may connect, in addition to origins on this machine.
         listening: function that is called with {side: URL} before the command starts.
         refused: function that is called with the reason when a relay refuses a web page or a host name.
@@ -118,13 +123,17 @@ def capture(
     specs += [TapSpec.of("upstream", upstream)] if upstream is not None else []
     if not specs:
         raise InputError("host, upstream", "neither is given", "--host LISTEN=TARGET, --upstream LISTEN=TARGET, or both")
+    if forwarder is not None and host is None:
+        raise InputError("forwarder", "given without --host", "add --host LISTEN=TARGET, to which the forwarder connects")
     check_command(command)
     origins = Origins.of(allow_origins)
     info = _info(specs, command)
+    if forwarder is not None:
+        info["targets"]["forwarder"] = ForwarderTarget.of(forwarder).to_json()
     with _folder(out, info) as folder:
         origin = {"engine": "relay", "command": Path(command[0]).name}
         origin |= {"proxy" if each.side == "host" else "upstream": each.target for each in specs}
-        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
+        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused, forwarder))
         try:
             done = _finish(folder, info)
         except OSError as error:  # for example, the disk is full
@@ -189,8 +198,9 @@ async def _watch(
     origins: Origins,
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
+    forwarder: Path | None,
 ) -> int:
-    """Run the command with its relays and return its exit status."""
+    """Run the command with its relays, and with the forwarder of a checkout or without, and return its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
@@ -200,9 +210,15 @@ async def _watch(
             )
             for each in specs
         ]
-        listening({tap.spec.side: tap.url for tap in taps})
+        urls: dict[str, str] = {tap.spec.side: tap.url for tap in taps}
+        if forwarder is not None:
+            program = ForwarderProgram(forwarder, f"{urls['host']}/openai", log=folder / "forwarder.log")
+            stack.push_async_callback(program.end)
+            await program.begin()
+            urls["forwarder"] = address(program.url)
+        listening(urls)
         with Signals() as signals:
-            status = await signals.run(command, {f"VOICERACE_{tap.spec.side.upper()}_URL": tap.url for tap in taps})
+            status = await signals.run(command, {f"VOICERACE_{side.upper()}_URL": url for side, url in urls.items()})
             await _rest(taps, signals.unhandled)
             await asyncio.gather(*(tap.cut() for tap in taps))
     return status
