@@ -75,8 +75,8 @@ def test_the_proxys_handshake_is_answered_after_the_opening_time() -> None:
     (settings,) = (each for each in recording.on("component>forwarder") if each.type == "Settings")
     assert opened.sent_ns is not None
     assert settings.sent_ns is not None
-    # Settings are sent 50 ms after the component's connection opened.
-    assert (opened.sent_ns - settings.sent_ns) / 1e6 == pytest.approx(LATE - 50, abs=45)
+    assert opened.sent_ns >= LATE * 1_000_000
+    assert opened.sent_ns > settings.sent_ns
     verdict = judge(recording)
     assert (verdict.outcome, verdict.unconfigured) == ("unknown", True)
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
 from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.swimlane_forwarder import FORWARDER, with_forwarder
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -22,6 +23,7 @@ __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
 # Horizontal positions of the lanes in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
+_FORWARDER_X: Final = (_X["host"] + _X["proxy"]) / 2
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
 _PITCH: Final = 0.265
@@ -70,7 +72,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax: axes to draw on; None for a new figure.
         window: ``turn`` for the most severe tool turn, starting at its user input; ``all`` for the complete session.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
@@ -85,7 +87,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
@@ -99,7 +101,11 @@ def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    return _alt(lanes_of(recording, window))
+    return _alt(_lanes(recording, window))
+
+
+def _lanes(recording: Recording, window: Window) -> Lanes:
+    return with_forwarder(lanes_of(recording, window), recording)
 
 
 def _alt(lanes: Lanes) -> str:
@@ -138,7 +144,7 @@ def _clock(time_ns: int) -> str:
 
 
 def _column(row: MessageRow) -> str:
-    return "host" if "host" in (row.sender, row.receiver) else "upstream"
+    return "upstream" if "upstream" in (row.sender, row.receiver) else "host"
 
 
 def _layout(lanes: Lanes) -> _Layout:
@@ -194,8 +200,11 @@ class _SwimlanePainter:
         self.canvas = canvas
         self.layout = layout
         self.height = height
+        self.x = dict(_X)
 
     def draw(self, lanes: Lanes) -> None:
+        if lanes.forwarder:
+            self.x[FORWARDER] = _FORWARDER_X
         self.head(lanes)
         self.instants()
         self.bars(lanes)
@@ -218,7 +227,7 @@ class _SwimlanePainter:
         why = _headline(lanes).partition(": ")[2]
         self.canvas.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
         self.canvas.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
-        for name, x in _X.items():
+        for name, x in self.x.items():
             self.canvas.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
             self.canvas.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
         self.canvas.text(
@@ -265,7 +274,7 @@ class _SwimlanePainter:
 
     def row(self, row: MessageRow) -> None:
         colour, width = _INKS[row.kind]
-        start, stop = _X[row.sender], _X[row.receiver]
+        start, stop = self.x[row.sender], self.x[row.receiver]
         top, bottom = self.y(self.layout.sent[row.seq]), self.y(self.layout.received[row.seq])
         if row.sender == "upstream" and row.kind == "refusal":
             self.canvas.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
@@ -273,7 +282,14 @@ class _SwimlanePainter:
             stop = start + (stop - start) * 0.55
             self.canvas.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
         style = "--" if row.kind == "default_error" else "-"
-        self.canvas.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        if row.receiver == FORWARDER:
+            self.canvas.line([stop], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+        begin = (start, top)
+        if row.held:
+            # The message waits at the forwarder, and leaves it at the opening.
+            begin = (self.x[FORWARDER], bottom)
+            self.canvas.line([start, *begin[:1] * 2], [top, top, bottom], color=colour, linewidth=width, zorder=4)
+        self.canvas.arrow(begin, (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
@@ -298,7 +314,7 @@ class _SwimlanePainter:
     def silences(self) -> None:
         for position, lasting_ns in self.layout.silences:
             y = self.y(position)
-            for x in _X.values():
+            for x in self.x.values():
                 self.canvas.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
                 self.canvas.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
             self.canvas.text(
