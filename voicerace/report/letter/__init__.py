@@ -15,6 +15,7 @@ from voicerace.report.letter import (
     head,
     how_tested,
     limits,
+    pages,
     paths,
     prior_questions,
     reproduce,
@@ -29,6 +30,12 @@ _Made = Callable[[ReportContext], list[Block]]
 #: Name of a section -> (heading, or a function that returns the heading; function that returns the blocks), in order.
 SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] = {
     "head": ("", head.blocks),
+    "your_log": (lambda context: "Your log" if context.capture is not None else "", pages.your_log),
+    "happens": ("What happens", pages.happens),
+    "decide": ("What to do", pages.decide),
+    "next": ("What we do next", pages.upcoming),
+    "basis": ("How sure this is", pages.basis),
+    "annex": ("Annex", lambda _: []),
     "answer": ("The answer", answer.blocks),
     "today": ("What to do today", today.blocks),
     "asked": (prior_questions.heading, prior_questions.blocks),
