@@ -282,7 +282,7 @@ def _words(value: Text | Claim) -> str:
 
 def _box(box: Box) -> str:
     rows = [
-        f'<div{f" id={chr(34)}claim-{value.name}{chr(34)}" if isinstance(value, Claim) else ""}><dt>{escape(term)}</dt>'
+        f"<div{f' id={chr(34)}claim-{value.name}{chr(34)}' if isinstance(value, Claim) else ''}><dt>{escape(term)}</dt>"
         f"<dd>{inline_html(_words(value))}</dd></div>"
         for term, value in box.rows
     ]

@@ -31,8 +31,8 @@ _LINES: Final = (
 
 #: The times of the picture as text.
 TIMES_TEXT: Final = (
-    f"a gap of {observed_gap_ms():g} ms as recorded; a tool of {_TOOL_MS} ms and round trips of {FIXED_NETWORK['host_rtt_ms']} ms (browser to "
-    f"proxy) and {FIXED_NETWORK['upstream_rtt_ms']} ms (proxy to API) are assumed"
+    f"a gap of {observed_gap_ms():g} ms as recorded; a tool of {_TOOL_MS} ms and round trips of "
+    f"{FIXED_NETWORK['host_rtt_ms']} ms (browser to proxy) and {FIXED_NETWORK['upstream_rtt_ms']} ms (proxy to API) are assumed"
 )
 
 

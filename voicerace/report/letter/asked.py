@@ -53,7 +53,9 @@ class Answered:
         found = []
         for each in self.answers:
             where = "voicerace/conformance/suspicions.py"
-            found.append(Support("model", each.model.seen, each.model.sessions, f"sessions ({each.release}) show it", source=where))
+            found.append(
+                Support("model", each.model.seen, each.model.sessions, f"sessions ({each.release}) show it", source=where)
+            )
             if each.real.sessions:
                 what = f"recorded sessions ({each.release}) show it"
                 found.append(Support("real proxy", each.real.seen, each.real.sessions, what, source="data/"))
@@ -78,7 +80,7 @@ def blocks(context: ReportContext) -> list[Block]:
         if name in wanted or not wanted
     ]
     caption = "The requests of the last letter; each is now one command." if wanted else "Commands for your own sessions."
-    parts = {**claims, "counts": Table(_counts(context, answered), "Sessions that show it, of those examined: models, then recorded sessions of "
+    parts = {**claims, "counts": Table(_counts(answered), "Sessions that show it, of those examined: models, then recorded sessions of "
                                        "running proxies."), "requests": Table(pd.DataFrame(rows), caption)}  # fmt: skip
     return render("asked", parts, answered=answered, letter=bool(context.customer.suspicions))
 
@@ -100,7 +102,7 @@ def _answered(context: ReportContext, name: str) -> Answered:
     )
 
 
-def _counts(context: ReportContext, answered: list[Answered]) -> pd.DataFrame:
+def _counts(answered: list[Answered]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {

@@ -147,7 +147,13 @@ class Decision:
         def rank(row: ReleaseShares) -> tuple[float, float, float, bool, int]:
             several = row.parallel.wrong / row.parallel.of if row.parallel else 1.0
             awaited = row.awaited.wrong / row.awaited.of
-            return row.returned.wrong / row.returned.of, several, awaited, row.tag not in self.context.in_use, -order.index(row.tag)
+            return (
+                row.returned.wrong / row.returned.of,
+                several,
+                awaited,
+                row.tag not in self.context.in_use,
+                -order.index(row.tag),
+            )
 
         return min(rows, key=rank, default=None)
 

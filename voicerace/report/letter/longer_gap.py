@@ -26,7 +26,7 @@ from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 __all__ = ["blocks", "heading"]
 
 #: Settings of sessions with one call, one result and the corrected handler.
-_PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result", "modality": "text"}
+_PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result", "modality": "session"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def _seen(context: ReportContext, row: ReleaseGap) -> tuple[Support, ...]:
         found.append(Support("model", row.stuck, row.bad, "of these leave the next input without a reply", source="the run"))
     maps = context.part("map")
     if maps is not None and row.tag in set(maps["release"]):
-        found.append(Support("model", *bad_of(maps[maps["release"] == row.tag]), "cells of the map go wrong", source="the run, part map"))
+        found.append(
+            Support("model", *bad_of(maps[maps["release"] == row.tag]), "cells of the map go wrong", source="the run, part map")
+        )
     if row.real[1]:
         what = "recorded sessions of the running proxy at these times go wrong"
         found.append(Support("real proxy", *row.real, what, source=f"conformance/{row.tag}.csv"))
@@ -119,7 +121,9 @@ def _bands(context: ReportContext) -> Picture:
         inside = real[real["tool_ms"].between(context.delay["tool_ms"].min(), context.delay["tool_ms"].max())]
         same = int((inside["outcome"] == inside["model_outcome"]).sum())
         points = f"Points are {len(inside)} recorded sessions of the running proxies; {same} have the model's outcome."
-    caption = f"The outcome by the time of the tool, at {times_text(context.delay)}; computed, so without an error bar. {points}"
+    caption = (
+        f"The outcome by the time of the tool, at {times_text(context.delay)}; computed, so without an error bar. {points}"
+    )
     return Picture(partial(plot_outcome, context.delay, real=real), alt_outcome(context.delay, real=real), caption)
 
 
@@ -172,7 +176,8 @@ def _hold(context: ReportContext, parts: dict[str, Block]) -> list[dict[str, obj
         ]
         gaps = range_of(pd.Series(tried[0].gaps_ms))
         parts[f"hold-table-{release}"] = Table(
-            pd.DataFrame(rows), f"Workarounds on {release} at gaps of {gaps} and tools of {range_of(pd.Series(tried[0].tools_ms))}; computed."
+            pd.DataFrame(rows),
+            f"Workarounds on {release} at gaps of {gaps} and tools of {range_of(pd.Series(tried[0].tools_ms))}; computed.",
         )
         parts[f"hold-code-{release}"] = Code(_typescript(best.name), _plain(WORKAROUNDS[best.name].sentence))
         harmed = {tag: each for tag, each in worsened(context, best.name).items() if tag != release}
@@ -183,7 +188,15 @@ def _hold(context: ReportContext, parts: dict[str, Block]) -> list[dict[str, obj
               for tag, each in harmed.items()),
         ]  # fmt: skip
         parts[f"hold-{release}"] = Claim(f"hold-{release}", "", tuple(seen), (release,), quiet=True)
-        found.append({"tag": release, "best": best, "what": _plain(WORKAROUNDS[best.name].sentence), "gaps": gaps, "harmed": list(harmed)})
+        found.append(
+            {
+                "tag": release,
+                "best": best,
+                "what": _plain(WORKAROUNDS[best.name].sentence),
+                "gaps": gaps,
+                "harmed": list(harmed),
+            }
+        )
     return found
 
 

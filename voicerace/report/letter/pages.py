@@ -18,7 +18,7 @@ from voicerace.report.blocks import Block, Claim, Code, Picture, Support, Table,
 from voicerace.report.context import ReportContext
 from voicerace.report.letter.decision import Decision, ReleaseShares, Share
 from voicerace.report.letter.render import render
-from voicerace.report.letter.submitted_twice import twice_counts
+from voicerace.report.letter.second_result import twice_counts
 from voicerace.report.measured import gap_range_ms
 from voicerace.report.parts import retrodictions
 from voicerace.report.plots.overview import alt_overview, plot_overview
@@ -59,7 +59,7 @@ def your_log(context: ReportContext) -> list[Block]:
     return render(
         "your_log",
         {"answer-capture": Claim("answer-capture", "", tuple(seen), quiet=True)},
-        name=capture.name,
+        capture=capture.name,
         sessions=len(capture.sessions),
         refused=refused,
         doubled=doubled,
@@ -78,7 +78,7 @@ def happens(context: ReportContext) -> list[Block]:
     often, evidence = [], []
     for row in decision.in_use:
         often.append(
-            f"on {row.name}, {row.awaited.percent} of turns with such a handler go wrong (95 % interval {row.awaited.interval})"
+            f"On {row.name}, {row.awaited.percent} of turns with such a handler go wrong (95 % interval {row.awaited.interval})"
             f" and {row.returned.percent} ({row.returned.interval}) with a returned result"
         )
         evidence += [
@@ -143,7 +143,6 @@ def decide(context: ReportContext) -> list[Block]:
     """Return the decision in order: handler, release, gap, hold."""
     decision = Decision(context)
     best, rows = decision.best, decision.in_use
-    cured = [f"On {row.name} wrong turns go from {row.awaited.percent} to {row.returned.percent}" for row in rows]
     seen = [
         share.support(f"sessions go wrong, {what} ({row.tag})")
         for row in _shown(decision)
@@ -159,7 +158,7 @@ def decide(context: ReportContext) -> list[Block]:
         "shares": _table(decision),
     }
     return render(
-        "decide", parts, d=decision, cured=cured or ["It removes the second result"], best=best, in_use_tags=context.in_use,
+        "decide", parts, d=decision, best=best, in_use_tags=context.in_use,
         enough=all(not row.returned.wrong for row in rows), hold=hold, alias=context.customer.log_alias,
         text_fails=all(row.text is not None and row.text.wrong for tag in context.releases if (row := decision.shares.get(tag))),
     )  # fmt: skip
@@ -185,7 +184,10 @@ def _table(decision: Decision) -> Table:
     of = sorted({share.of for row in rows for share in _columns(row).values() if share is not None})
     frame = pd.DataFrame(
         [
-            {"wrong turns on": row.name, **{what: "" if share is None else share.percent for what, share in _columns(row).items()}}
+            {
+                "wrong turns on": row.name,
+                **{what: "" if share is None else share.percent for what, share in _columns(row).items()},
+            }
             for row in rows
         ]
     )

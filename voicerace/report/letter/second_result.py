@@ -231,7 +231,7 @@ def _real_styles(context: ReportContext) -> pd.DataFrame:
     table = context.evidence.table
     if table.empty:
         return table
-    fits = (table["tool_end"] == "result") & (table["knobs"] == "{}") & (table["modality"] == "text")
+    fits = (table["tool_end"] == "result") & (table["knobs"] == "{}") & (table["modality"] == "session")
     for name, value in _TIMES.items():
         fits &= table[name].astype(str) == value
     return table[fits & table["handler"].isin(tuple(HANDLERS)) & table["release"].isin(context.releases)]
@@ -244,7 +244,7 @@ def _trace(context: ReportContext) -> Picture | None:
             each
             for each in context.evidence.of_program(release)
             if each.recording.provenance.get("handler") in FAULTY_HANDLERS
-            and each.had(scenario="single", tool_end="result", modality="text")
+            and each.had(scenario="single", tool_end="result", modality="session")
             and each.outcome in ("stale", "noisy", "duplicated")
         ]
         if fits:
