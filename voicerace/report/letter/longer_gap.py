@@ -25,8 +25,9 @@ from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 
 __all__ = ["blocks", "heading"]
 
-#: Settings of sessions with one call, one result and the corrected handler.
-_PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result", "modality": "session"}
+#: Settings of sessions with one call, one result and the corrected handler. Recordings have either modality.
+_PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result"}
+_MODALITIES: Final = ("session", "text")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,11 @@ def _map(context: ReportContext) -> Picture | None:
 def _trace(context: ReportContext, release: str) -> Picture | None:
     """Return a picture of the shortest recorded session with a failure of a release; None without one."""
     outcomes = {side.outcome for side in context.bad_sides[release]}
-    fits = [each for each in context.evidence.of_program(release) if each.outcome in outcomes and each.had(**_PLAIN)]
+    fits = [
+        each
+        for each in context.evidence.of_program(release)
+        if each.outcome in outcomes and any(each.had(**_PLAIN, modality=name) for name in _MODALITIES)
+    ]
     if not fits:
         return None
     best: Real = min(fits, key=lambda each: (len(each.recording.events), each.source))

@@ -79,7 +79,7 @@ def families(context: ReportContext) -> list[Family]:
                 int(tried["confirmed"].sum()),
                 len(tried),
                 sum(all(str(each["handler"]) in FAULTY_HANDLERS for each in those) for those in groups),
-                sum(name not in recommended for name in names),
+                sum(name not in recommended for name in names) if best else 0,
                 sum(name not in patched for name in names),
                 text.best_of(context, groups),
                 groups,
