@@ -19,7 +19,7 @@ from voicerace.experiments.explore.memo import Memo
 from voicerace.experiments.explore.search import Ending, Reached, Search
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
-from voicerace.experiments.explore.stories import STORIES, session_of
+from voicerace.experiments.explore.stories import bounds_of, session_of
 from voicerace.experiments.explore.timed_trace import TimedTrace, retraced, schedule, solved
 from voicerace.experiments.result_cache import cached_map
 from voicerace.trace.recording import Link
@@ -69,13 +69,22 @@ class ExplorationResult:
     findings: dict[Signature, Finding] = field(default_factory=dict)
     stats: list[StoryStats] = field(default_factory=list)
 
+    @property
+    def not_whole(self) -> list[str]:
+        """Scenario and handler of each pair of which not every order was explored."""
+        return [f"{each.story} {each.handler}" for each in self.stats if not each.complete]
+
     def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values. The first keys state which pairs were explored whole."""
         return {
             "schema": 1,
             "release": self.release,
+            "pairs": len(self.stats),
+            "pairs_whole": len(self.stats) - len(self.not_whole),
+            "pairs_not_whole": self.not_whole,
             "findings": [each.to_json() for each in self.findings.values()],
             "states": sum(each.states for each in self.stats),
-            "complete": all(each.complete for each in self.stats),
+            "complete": not self.not_whole,
             "stuck": sum(each.stuck for each in self.stats),
             "unconfirmed": sum(each.unconfirmed for each in self.stats),
             "seconds": round(sum(each.seconds for each in self.stats), 1),
@@ -163,7 +172,7 @@ def _explore_one(
 ) -> tuple[StoryStats, dict[Signature, Finding]]:
     """Explore one scenario with one handler style."""
     began = time.monotonic()
-    limits = Bounds.of(bounds, STORIES[story].bounds)
+    limits = Bounds.of(bounds, bounds_of(story, session.handler))
     session = replace(session, times=limits.within(session.times))
     stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
     real: set[tuple[int, bool]] = set()
