@@ -13,6 +13,7 @@ from voicerace.cli import main
 from voicerace.cli.explore import _Progress
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.explore import matrix
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import explore
 from voicerace.experiments.explore.signature import signatures
@@ -206,3 +207,28 @@ def test_the_progress_has_the_time_left() -> None:
     progress.tick("single void_ref", 50)
     assert bar.n == 1
     assert progress.text(2, 30) == "2 of 4 pairs, 150 states, about 30 s left"
+
+
+def test_the_matrix_has_the_findings_of_the_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "--matrix", "--release", "0.9.1", "--release", "0.11.1", "--scenario", "parallel"]) == 0
+    head, *lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["scenario", "handler", "0.9.1", "0.11.1"]
+    assert all(line[0] == "parallel" for line in lines)
+    assert main(["explore", "--matrix", "--json", "--release", "0.11.1"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    stats = json.loads((Path(__file__).parents[1] / "data" / "explore" / "0.11.1.json").read_text("utf-8"))["stories"]
+    findings = {(each["scenario"], each["handler"]): each["findings"] for each in record["0.11.1"]}
+    assert findings == {(each["story"], each["handler"]): each["findings"] for each in stats}
+    assert main(["explore", "--matrix", "--release", "0.9.0"]) == 2
+    assert "0.9.0 has no file in data/explore" in capsys.readouterr().err
+
+
+def test_a_matrix_names_outcomes_and_pairs_that_are_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = explore("0.9.1", [("single", "return"), ("audio", "return")], limit=250)
+    (tmp_path / "0.9.1.json").write_text(json.dumps(found.to_json()), "utf-8")
+    monkeypatch.setattr(matrix, "shipped", lambda _: tmp_path)
+    assert [(story, str(cell)) for story, _, [cell] in matrix.rows(matrix.stored())] == [
+        ("single", "1: rejected"),
+        ("audio", "0, not whole" if not found.stats[1].complete else "1: rejected"),
+    ]
+    assert str(matrix.Cell(0, (), whole=False)) == "0, not whole"

@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.cli.tables import facts, terminal_width
+from voicerace.cli.tables import facts, print_table, terminal_width
 from voicerace.errors import InputError
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
 from voicerace.experiments.explore.finding import Finding, sentence_of
+from voicerace.experiments.explore.matrix import rows, stored
 from voicerace.experiments.explore.stories import STORIES, stories
 from voicerace.files import write_text
 from voicerace.model.catalog.handlers import HANDLERS
@@ -58,6 +59,9 @@ def explore(
         int, typer.Option(metavar="N", help="Number of processes, each with one scenario at a time; -1 for one per core.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write findings and statistics.")] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print what data/explore has per scenario, handler and release. Explore nothing.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
     """Find every order of events that leads to a bad outcome.
@@ -66,6 +70,9 @@ def explore(
     """
     selected = stories(options.names_given(scenario), options.names_given(handler))
     Bounds.of(bounds or ())
+    if matrix:
+        _matrix(options.names_given(release), selected, as_json=as_json)
+        return 0
     tags = options.names_given(release) or ["0.9.1"]
     if len(tags) > 1 and (as_json or out is not None):
         raise InputError("release", f"{len(tags)} given", "allowed is one with --json or --out")
@@ -75,6 +82,26 @@ def explore(
     for tag in tags:
         _explore(tag, selected, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
     return 0
+
+
+def _matrix(releases: Sequence[str], selected: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    """Print the stored explorations: one row per pair of scenario and handler, one column per release."""
+    explorations = stored(releases)
+    found = [(story, handler, cells) for story, handler, cells in rows(explorations) if (story, handler) in selected]
+    if as_json:
+        print_json(
+            {
+                each.release: [
+                    {"scenario": story, "handler": handler, **vars(cell)}
+                    for story, handler, cells in found
+                    if (cell := cells[position]) is not None
+                ]
+                for position, each in enumerate(explorations)
+            }
+        )
+        return
+    heads = ("scenario", "handler", *(each.release for each in explorations))
+    print_table(heads, [(story, handler, *(cell and str(cell) for cell in cells)) for story, handler, cells in found])
 
 
 def _explore(

@@ -39,6 +39,7 @@ class StoryStats:
         stuck: number of stuck states.
         endings: number of endings.
         unconfirmed: number of endings for which no times exist, which indicates a fault of the exploration.
+        findings: number of findings. `outcomes`: their outcomes, sorted.
         peak_rss_mb: peak resident memory of the process in MiB, including earlier scenarios.
     """
 
@@ -53,6 +54,7 @@ class StoryStats:
     endings: int
     unconfirmed: int
     findings: int
+    outcomes: Sequence[str]
     peak_rss_mb: int
     bounds: Mapping[str, Any]
 
@@ -197,7 +199,7 @@ def _explore_one(
     seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
     stats = StoryStats(
         story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
-        len(every), len(every - real), len(new), peak_rss_mb(), limits.to_json(),
+        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
     )  # fmt: skip
     return stats, new
 

@@ -35,8 +35,8 @@ _STEADY: Final = {
     "create_ms": "40", "first_item_ms": "200", "arguments_ms": "20", "call_gap_ms": "50", "reply_ms": "300",
     "reply_gap_ms": "10", "repeat_ms": "0:500",
 }  # fmt: skip
-#: Two calls with two results each: four requests.
-_FOUR_RESULTS: Final = {**_STEADY, "tool_ms": "0:400", "gap_ms": "0:200", "ack_ms": "30", "host_ms": "5"}
+#: Four requests: two calls with two results each, in one response or in two, or two results and a text during the call.
+_FOUR_REQUESTS: Final = {**_STEADY, "tool_ms": "0:400", "gap_ms": "0:200", "ack_ms": "30", "host_ms": "5"}
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ STORIES: Final[dict[str, Story]] = {
     "audio": Story("one call, spoken replies", SCENARIOS["single"], modality="audio", twice={}),
     "no-result": Story("the tool never ends", _like("single", tool_end="none"), twice={}),
     "double": Story("the result is sent a second time", SCENARIOS["double"], twice=_STEADY),
-    "parallel": Story("two calls in one response", _like("parallel", calls=2), calls=2, twice=_FOUR_RESULTS),
-    "chained": Story("the result makes the model call again", SCENARIOS["chained"], twice=_STEADY),
-    "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK, twice=_STEADY),
+    "parallel": Story("two calls in one response", _like("parallel", calls=2), calls=2, twice=_FOUR_REQUESTS),
+    "chained": Story("the result makes the model call again", SCENARIOS["chained"], twice=_FOUR_REQUESTS),
+    "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK, twice=_FOUR_REQUESTS),
     "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK, twice=_STEADY),
     "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"], twice=_STEADY),
     "reconnect": Story(
@@ -133,7 +133,12 @@ STORIES: Final[dict[str, Story]] = {
         "one call, and an API that takes its time to confirm what it got", SCENARIOS["single"], bounds={"ack_ms": "10:25000"}
     ),
     "voice": Story("the user asks by voice", _SPOKEN_FIRST, bounds=_SPEECH),
-    "voice-at-call": Story("the user speaks while the tool runs", _VOICE_AT_CALL, bounds={**_SPEECH, **_QUICK}, twice=_STEADY),
+    "voice-at-call": Story(
+        "the user speaks while the tool runs",
+        _VOICE_AT_CALL,
+        bounds={**_SPEECH, **_QUICK},
+        twice={**_STEADY, "ack_ms": "30", "host_ms": "5"},
+    ),
     "barge-in": Story("the user speaks into the reply", SCENARIOS["barge-in"], bounds={**_SPEECH, **_QUICK}),
     "spoken-last": Story(
         "a written turn with a spoken reply, then a spoken one", _SPOKEN_LAST, modality="audio", bounds=_SPEECH
@@ -146,7 +151,7 @@ STORIES: Final[dict[str, Story]] = {
     ),
     "three-turns": Story("three turns with one call each", _THREE_TURNS, bounds=_QUICK),
     "spoken-calls": Story(
-        "a written question, then a spoken one, with one call each", _SPOKEN_CALLS, bounds={**_SPEECH, **_QUICK}
+        "a written question, then a spoken one, with one call each", _SPOKEN_CALLS, bounds={**_SPEECH, **_QUICK}, twice=_STEADY
     ),
     "spoken-unconfigured": Story(
         "a text before Settings, then a spoken question; without session.update, the API has its recorded defaults",
@@ -158,7 +163,7 @@ STORIES: Final[dict[str, Story]] = {
         SCENARIOS["single"],
         idle_close=True,
         bounds={"tool_ms": "0:12000"},
-        twice={**_NEAR, "tool_ms": "0:12000"},
+        twice={**_STEADY, "tool_ms": "8000:12000"},
     ),
     "reply-failed": Story("the API ends the first reply as failed", _answered_with("failed"), bounds=_QUICK),
     "reply-incomplete": Story("the API ends the first reply as incomplete", _answered_with("incomplete"), bounds=_QUICK),
