@@ -250,7 +250,7 @@ class SessionConfig:
             **({"forwarder": Forwarder(self.forwarder)} if self.forwarder is not None else {}),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
-                [each.steps for each in self.scenario.inputs if each.by != "loss"],
+                [each.steps for each in self.scenario.inputs if each.by not in ("loss", "stray")],
                 calls=self.calls,
                 modality=None if self.modality == "session" else self.modality,
                 preamble=self.preamble,
@@ -260,6 +260,7 @@ class SessionConfig:
                 limits_lag=not self.times.never_positive("rate_limits_ms"),
                 idles=self.times.has("idle_timeout_ms"),
                 server_turns=self.times.has("server_turn_ms"),
+                expires=self.times.has("session_end_ms"),
                 provider=self.provider,
             ),
         }
@@ -267,7 +268,8 @@ class SessionConfig:
     def user(self) -> User:
         """Return a new user that expects the number of results that the app sends."""
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
-        return User(self.scenario.inputs, results, comes_back=self.idle_close, impatient=self.forwarder is not None)
+        comes_back = self.idle_close or self.times.has("session_end_ms")
+        return User(self.scenario.inputs, results, comes_back=comes_back, impatient=self.forwarder is not None)
 
     def provenance(self) -> dict[str, Any]:
         """Return the configuration for the header of a recording."""

@@ -9,25 +9,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-#: Kind of a response of the model: function calls, or a reply.
-Step: TypeAlias = Literal["calls", "reply"]
+#: Response of the model: function calls, a reply, or a reply that the API ends as ``failed`` or ``incomplete``. ``error``: the
+#: API answers the request with an error.
+Step: TypeAlias = Literal["calls", "reply", "failed", "incomplete", "error"]
 #: When the user gives an input. ``settled``: when the previous turn has an informed reply, no pending result and no active
 #: response, or at `deadline_ms`. ``connected``: when the connection is open, before Settings. ``call``: `inject_ms` after the
-#: function call. ``reply``: `inject_ms` after a reply's first output. ``offline``: `offline_ms` after the connection was lost.
-When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
+#: function call. ``reply``: `inject_ms` after a reply's first output. ``soon``: `inject_ms` after the previous input.
+#: ``offline``: `offline_ms` after the connection was lost.
+When: TypeAlias = Literal["settled", "connected", "call", "reply", "soon", "offline"]
 
 
 @dataclass(frozen=True)
 class ScriptedInput:
     """An input of the user, and the model's responses to it. The last of `steps` repeats for all later responses.
 
-    `by` ``loss`` is not an input: the host loses its network connection.
+    `by` ``loss`` is not an input: the host loses its network connection. ``stray`` neither: the component was mounted anew while
+    a tool ran, and `tool_ms` later its result reaches the new connection, which does not know the call (docs/repro-app.md).
     """
 
     text: str
     steps: tuple[Step, ...]
     when: When = "settled"
-    by: Literal["text", "voice", "loss"] = "text"
+    by: Literal["text", "voice", "loss", "stray"] = "text"
 
 
 @dataclass(frozen=True)
