@@ -23,7 +23,7 @@ from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
+from voicerace.engine.live.serving import DEFAULT_PLAN, Make, Server, proxy_handlers, upstream_handlers, with_plan
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
@@ -109,6 +109,54 @@ def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_
     assert recording.complete
     assert (recording.provenance["engine"], recording.provenance["upstream"]) == ("serve", "mock")
     assert "sk-not" not in json.dumps([event.to_json() for event in recording.events])
+
+
+async def kinds_of_responses(url: str, texts: int) -> list[str]:
+    """Return the type of the last item of each response. After each call, send its result and a request."""
+    async with connect(f"{url}/v1/realtime", logger=QUIET) as client:
+        kinds: list[str] = []
+        await client.send(json.dumps(realtime.update_session(SESSION)))
+        for _ in range(texts):
+            await client.send(json.dumps(realtime.create_item(USER)))
+            await client.send(json.dumps(realtime.create_response()))
+            item = {"type": ""}
+            while item["type"] != "message":
+                event = json.loads(await asyncio.wait_for(client.recv(), 3))
+                if event["type"] != "response.done":
+                    continue
+                item = event["response"]["output"][-1]
+                kinds.append(item["type"])
+                if item["type"] == "function_call":
+                    result = {"type": "function_call_output", "call_id": item["call_id"], "output": "clear"}
+                    await client.send(json.dumps(realtime.create_item(result)))
+                    await client.send(json.dumps(realtime.create_response()))
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("plan", "kinds"),
+    [
+        ("calls,reply", "call message call message call message"),
+        ("calls,reply;reply", "call message message message"),
+        (" reply ; calls, calls ,reply", "message call call message call call message"),
+    ],
+)
+def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tmp_path: Path) -> None:
+    async def served() -> tuple[list[str], Recording]:
+        async with serving(upstream_handlers(with_plan(session(), plan)), tmp_path) as (url, ended, _):
+            found = await kinds_of_responses(url, 3)
+            [recording] = await ended.first(1)
+        return found, recording
+
+    found, recording = CLEAN(served())
+    assert found == kinds.replace("call", "function_call").split()
+    assert recording.provenance.get("plan", DEFAULT_PLAN) == plan.replace(" ", "")
+
+
+@pytest.mark.parametrize("plan", ["", "calls;;reply", "calls,", "speak", "calls reply"])
+def test_a_plan_with_another_word_is_refused(plan: str) -> None:
+    with pytest.raises(InputError, match=r"plan: .*allowed are calls, reply"):
+        with_plan(session(), plan)
 
 
 # -- model of a proxy as a server ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ __all__ = [
     "MaxSessions",
     "Modality",
     "Out",
+    "Plan",
     "Preamble",
     "Profile",
     "Provider",
@@ -75,6 +76,14 @@ Calls = Annotated[
 ]
 IdleClose = Annotated[
     bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, which is its own default.")
+]
+Plan = Annotated[
+    str,
+    typer.Option(
+        metavar="TURNS",
+        help="Responses of the mock per user message, calls or reply: commas between the responses of one message, semicolons "
+        "between messages. The last ones repeat.",
+    ),
 ]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls a function.")]
 ToolEnd = Annotated[

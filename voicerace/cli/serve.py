@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from voicerace.engine.live.faults import Fault
 from voicerace.engine.live.limits import Limits
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
+from voicerace.engine.live.serving import DEFAULT_PLAN, Make, Server, proxy_handlers, upstream_handlers, with_plan
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
@@ -97,6 +97,7 @@ def upstream(
     ] = None,
     modality: options.Modality = "session",
     calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response, 1 to 8.")] = 1,
+    plan: options.Plan = DEFAULT_PLAN,
     preamble: options.Preamble = False,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
@@ -112,7 +113,7 @@ def upstream(
     out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
-    """Serve a mock Realtime API. It answers every user message with a function call, and the result with a reply."""
+    """Serve a mock Realtime API. By default it answers every user message with a function call, and the result with a reply."""
     known_outcomes(fail_on)
     session = SessionConfig.of(
         scenario="parallel",
@@ -125,11 +126,11 @@ def upstream(
         provider=provider,
         seed=seed,
     )
-    every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
+    every = with_plan(session, plan)
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
     known = _known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
-    parameters = {"faults": fault or [], **known}
+    parameters = {"faults": fault or [], "plan": plan, **known}
     targets = {"upstream": [{"name": "mock"}]}
     limits = Limits(at_once, lifetime_s, session_mib)
     origins = Origins.of(allow_origin or ())

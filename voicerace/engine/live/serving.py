@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
@@ -22,9 +22,13 @@ from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.scenarios import inputs_of, plan_of
 from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
-__all__ = ["Server", "proxy_handlers", "served_provenance", "upstream_handlers"]
+__all__ = ["DEFAULT_PLAN", "Server", "proxy_handlers", "served_provenance", "upstream_handlers", "with_plan"]
+
+#: Plan of a served mock: each user turn has calls, then replies.
+DEFAULT_PLAN: Final = "calls,reply"
 
 
 class SessionHandler(ConnectionHandler, Protocol):
@@ -126,15 +130,26 @@ class _Refusing:
         return
 
 
+def with_plan(session: SessionConfig, plan: str) -> SessionConfig:
+    """Return the session with the responses of a plan, see `inputs_of`.
+
+    Raises:
+        InputError: the plan is not valid.
+    """
+    return replace(session, scenario=replace(session.scenario, inputs=inputs_of(plan)))
+
+
 def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
     """Return a maker of handlers for the mock upstream with the session's plan, times and knobs, and with `faults`."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
-    injected = {"faults": [fault.word for fault in faults]} if faults else {}
+    own: dict[str, Any] = {"faults": [fault.word for fault in faults]} if faults else {}
+    if (plan := plan_of(session.scenario.inputs)) != DEFAULT_PLAN:
+        own["plan"] = plan
 
     def make(path: Path, request: Request) -> SessionHandler:
         found = served_provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
-        recorder = Recorder(found | injected, UPSTREAM_LINKS, scrub, path)
+        recorder = Recorder(found | own, UPSTREAM_LINKS, scrub, path)
         return UpstreamEndpoint(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
