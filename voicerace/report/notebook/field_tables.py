@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -231,5 +230,5 @@ def recording(client: str, case: str) -> Recording:
     raise InputError("case", case, f"one of {', '.join(names)}")
 
 
-def _recordings(client: str) -> Iterator[Recording]:
+def _recordings(client: str) -> list[Recording]:
     return read_recordings(shipped("data/field") / f"{client}.jsonl.gz")
