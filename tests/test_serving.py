@@ -23,12 +23,13 @@ from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import DEFAULT_PLAN, Make, Server, proxy_handlers, upstream_handlers, with_plan
+from voicerace.engine.live.serving import Make, Server, mock_session, proxy_handlers, upstream_handlers
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.model.actors.actor import Effects
 from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.scenarios import DEFAULT_PLAN
 from voicerace.model.protocol import agent, realtime
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.scrubber import Scrubber
@@ -143,7 +144,11 @@ async def kinds_of_responses(url: str, texts: int) -> list[str]:
 )
 def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tmp_path: Path) -> None:
     async def served() -> tuple[list[str], Recording]:
-        async with serving(upstream_handlers(with_plan(session(), plan)), tmp_path) as (url, ended, _):
+        async with serving(upstream_handlers(mock_session(plan, times={"gap_ms": 20, "reply_ms": 10})), tmp_path) as (
+            url,
+            ended,
+            _,
+        ):
             found = await kinds_of_responses(url, 3)
             [recording] = await ended.first(1)
         return found, recording
@@ -151,12 +156,13 @@ def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tm
     found, recording = CLEAN(served())
     assert found == kinds.replace("call", "function_call").split()
     assert recording.provenance.get("plan", DEFAULT_PLAN) == plan.replace(" ", "")
+    assert recording.provenance["topology"] == "direct"
 
 
 @pytest.mark.parametrize("plan", ["", "calls;;reply", "calls,", "speak", "calls reply"])
 def test_a_plan_with_another_word_is_refused(plan: str) -> None:
     with pytest.raises(InputError, match=r"plan: .*allowed are calls, reply"):
-        with_plan(session(), plan)
+        mock_session(plan)
 
 
 # -- model of a proxy as a server ------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path:
 
     out = tmp_path / "run"
     words = ["serve", "upstream", "--listen", "0", "--out", str(out), "--gap-ms", "100", "--reply-ms", "40"]
-    words += ["--plan", "calls,reply;reply"]
+    words += ["--plan", "calls,reply;reply", "--direct"]
     with child(words) as process:
         # The address is printed before any client connects, since the caller needs the port.
         url = process.stdout.readline().split()[2].rstrip(",")
@@ -115,6 +115,8 @@ def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path:
     assert info["kind"] == "serve upstream"
     assert info["parameters"]["times"]["gap_ms"] == "100"
     assert info["parameters"]["plan"] == first.provenance["plan"] == "calls,reply;reply"
+    assert info["parameters"]["direct"]
+    assert first.provenance["topology"] == "direct"
     assert info["complete"] == (sign != signal.SIGKILL)
     if sign != signal.SIGKILL:
         assert [line.split()[0] for line in out_text.splitlines()] == ["1", "2"]

@@ -152,6 +152,9 @@ REPRO: Final = Scenario(
     (_QUESTION,),
 )
 
+#: Plan of a served mock: each user turn has calls, then replies.
+DEFAULT_PLAN: Final = "calls,reply"
+
 
 def inputs_of(plan: str) -> tuple[ScriptedInput, ...]:
     """Return the inputs of a plan such as ``calls,reply;reply``.
