@@ -144,11 +144,8 @@ async def kinds_of_responses(url: str, texts: int) -> list[str]:
 )
 def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tmp_path: Path) -> None:
     async def served() -> tuple[list[str], Recording]:
-        async with serving(upstream_handlers(mock_session(plan, times={"gap_ms": 20, "reply_ms": 10})), tmp_path) as (
-            url,
-            ended,
-            _,
-        ):
+        make = upstream_handlers(mock_session(plan, times={"gap_ms": 20, "reply_ms": 10}), direct=True)
+        async with serving(make, tmp_path) as (url, ended, _):
             found = await kinds_of_responses(url, 3)
             [recording] = await ended.first(1)
         return found, recording
