@@ -6,6 +6,7 @@ Blocks contain trusted Markdown; use `quoted` for text from a capture.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -124,11 +125,13 @@ class Picture:
         plot: a `partial` of a plot function and its arguments; see `image_of`.
         alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
+        target: id for links to the picture, if it is in a `Fold`.
     """
 
     plot: Callable[[], Axes | Figure]
     alt: str
     caption: str
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,19 +151,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Fold:
-    """Collapsed text, tables and code."""
+    """Collapsed text, tables, code and pictures."""
 
     summary: str
-    blocks: tuple[Text | Table | Code, ...]
+    blocks: tuple[Text | Table | Code | Picture, ...]
 
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. If `code` is true, the page ends with the notebook's code."""
+    """The title of the page and the facts below it.
+
+    If `code` is true, the page ends with the notebook's code. The last line of the page names the `source` of its numbers.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     code: bool = False
+    source: str = "a run"
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -265,7 +272,9 @@ def _bundle(block: Block) -> Bundle:
         case Fold(summary, _):
             return {"text/html": _fold(block), "text/plain": summary}, {}
         case Head():
-            facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code}
+            facts = {
+                "title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code, "source": block.source,
+            }  # fmt: skip
             return {HEAD: facts, "text/plain": block.title}, {}
 
 
@@ -304,4 +313,9 @@ def _fold(fold: Fold) -> str:
                 parts.append(frame_html(block.frame, block.caption))
             case Code():
                 parts.append(_code(block))
+            case Picture(plot, alt, caption, target):
+                kind, image = image_of(plot, alt)
+                source = f"data:{kind};base64,{base64.b64encode(image).decode()}"
+                picture = f'<div class="picture" role="region" tabindex="0"><img src="{source}" alt="{escape(alt)}"></div>'
+                parts.append(f'<figure id="{target}">{picture}<figcaption>{inline_html(caption)}</figcaption></figure>')
     return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"
