@@ -222,6 +222,54 @@ def test_sweep_prints_ranges_of_equal_cells_and_the_assumed_times(capsys: pytest
     assert "create_ms=5," in lines[3] + lines[4]
 
 
+GRIDS = ["--tool-ms", "0:300:100", "--gap-ms", "0:300:150"]
+
+
+def test_map_draws_two_times_as_svg_and_png_and_as_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["map", "--release", "0.9.1", *GRIDS, "--out", str(tmp_path / "m.svg")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "proxy 0.9.1 over gap_ms from 0 to 300 ms and tool_ms from 0 to 300 ms, 12 sessions: 7 answered, 5 rejected." in printed
+    )
+    assert "At gap_ms 300 ms, tool_ms from 0 ms rejected, 300 ms answered." in printed
+    assert "assumed times (profile loopback" in printed
+    assert " gap_ms=" not in printed
+    svg = (tmp_path / "m.svg").read_text("utf-8")
+    assert "12 sessions: 7 answered, 5 rejected" in svg, "the label of the picture"
+    assert main(["map", *GRIDS, "--out", str(tmp_path / "m.png")]) == 0
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["map", *GRIDS, "--out", str(tmp_path / "m.png")]) == 2, "the file exists"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tool-ms", "0:300:100"], ["1 grids", "--gap-ms"]),
+        ([*GRIDS, "--create-ms", "0:9:3"], ["3 grids"]),
+        ([*GRIDS, "--releases", "0.9.1,0.9.4"], ["2 releases", "one"]),
+        ([*GRIDS, "--out", "map.pdf"], ["map.pdf", ".svg or .png"]),
+        ([*GRIDS, "--reply-ms", "uniform(1,9)"], ["reply_ms is drawn"]),
+    ],
+)
+def test_map_refuses_what_is_not_one_map(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["map", *arguments]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert all(word in error for word in words), error
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_sweep_over_two_times_draws_a_map_per_release(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["sweep", "--releases", "0.9.1,0.9.4", *GRIDS, "--out", str(tmp_path / "run")]) == 0
+    assert sorted(each.name for each in (tmp_path / "run" / "pictures").iterdir()) == ["map-0.9.1.svg", "map-0.9.4.svg"]
+    assert "7 answered, 5 rejected" in (tmp_path / "run" / "pictures" / "map-0.9.1.svg").read_text("utf-8")
+    several = ["--handlers", "return,void_ref", *GRIDS, "--out", str(tmp_path / "more")]
+    assert main(["sweep", *several]) == 0
+    assert not (tmp_path / "more" / "pictures").exists(), "two sessions at the same two times"
+
+
 @pytest.mark.parametrize(("more", "message"), [([], "ties: not looked for, as tool_ms is"), (["--ties"], "ties: looked for")])
 def test_sweep_says_whether_it_looks_for_ties_with_drawn_times(
     more: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

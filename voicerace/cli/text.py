@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "all_alike", "assumed_lines", "compared_lines", "session_line", "session_lines", "ties_with_draws", "verdict_lines",
+    "wrapped",
 ]  # fmt: skip
 
 #: Types of the events in the printed timeline: the events that affect a race.
@@ -165,12 +166,16 @@ def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
     return f"ties: not looked for, as {draws}; --ties looks for those of the other times"
 
 
+def wrapped(line: str) -> list[str]:
+    """Return the lines of a long text."""
+    return textwrap.wrap(line, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
 def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
     """Yield lines with the times that were not given and their assumed values."""
     if assumed:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
-        line = f"assumed times (profile {profile}, in ms; none was given): {times}"
-        yield from textwrap.wrap(line, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        yield from wrapped(f"assumed times (profile {profile}, in ms; none was given): {times}")
     if "gap_ms" in assumed and profile != RECORDED:
         recorded = PROFILES[RECORDED].values["gap_ms"]
         yield f"the gap of {assumed['gap_ms']} ms is assumed; recorded: {recorded} (--profile {RECORDED})"
