@@ -116,6 +116,7 @@ class Counts(Shape):
     session_updates: Sure
     response_creates: Sure
     commits: Sure
+    audio_bytes: Annotated[Sure, Field(description="size of the API's audio")]
 
 
 class Placed(Shape):

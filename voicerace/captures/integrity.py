@@ -87,6 +87,7 @@ def doubts_of(
     message, code = attributes.get("error.message"), attributes.get("error.code")
     if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
         yield "an error whose code and text disagree"
+    yield from of.audio.take(body, events)
     deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
     if not deltas and of.previous == (time_us, body, attributes):
         if row is not None and row.direction == "client→upstream":
