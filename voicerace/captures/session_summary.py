@@ -216,7 +216,7 @@ def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bo
     if hidden is not None:
         hidden_count = Count(len(hidden), from_api)
     elif index.recording.observes("proxy", "component"):
-        errors = [e for e in index.to_host if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
+        errors = [e for e in index.to_host if e.type == "Error" and realtime.is_refusal_code(fields_of(e).get("code"))]
         hidden_count = Count(max(0, len(index.refusals) - len(errors)), "derived" if to_host == "observed" else to_host)
     else:
         hidden_count = Count(None, "unknown")
@@ -372,6 +372,11 @@ def _limitations(index: EventIndex) -> list[str]:
         )
     if index.calls and not index.dones():
         limits.append("No response.done was captured after a function call: the gap is unknown.")
+    if renamed := index.renamed:
+        limits.append(
+            f"The app changed the name of the refusal in {renamed} message{'s' * (renamed > 1)} of this capture: "
+            f"{realtime.RENAMED_ACTIVE_RESPONSE} is counted as {realtime.ACTIVE_RESPONSE}."
+        )
     if len(index.calls) > 1 and index.results and all(result_of(event) is None for event in index.results):
         limits.append("The call that a result answers is not captured: it is assumed to be the call before it.")
     timed = any(index.at(event) is not None for event in index.recording.events)
