@@ -201,6 +201,7 @@ def takes_grid(verb: _Verb) -> _Verb:
         _parameter("profile", Profile, "loopback"),
         _parameter("knob", Knob, None),
         _parameter("provider", Provider, DEFAULT_PROVIDER),
+        _parameter("forwarder", Forwarder, None),
         _parameter("seed", Seed, 0),
     ]
 

@@ -107,7 +107,7 @@ def run(
         print_lines([*text.session_lines(recording, verdict), ""])
         if tie_outcome is not None:
             print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
-        assumed = assumed_times({*times, *session.scenario.times}, profile)
+        assumed = assumed_times({*times, *session.scenario.times}, profile, forwarded=session.forwarder is not None)
         # With a real upstream, the mock's times are not used.
         used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
         print_lines(text.assumed_lines(used, profile))
