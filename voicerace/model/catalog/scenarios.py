@@ -67,6 +67,12 @@ class Scenario:
         return hash((self.name, self.inputs))
 
 
+def is_written(scenario: Scenario) -> bool:
+    """Return whether the user only writes, the tool ends once, and the connection is not lost."""
+    plain = scenario.repeats == 0 and scenario.tool_end == "result" and not scenario.late_settings
+    return plain and all(each.by == "text" for each in scenario.inputs)
+
+
 _QUESTION = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
 _LAST = ScriptedInput("Thank you. Anything else I should know?", ("reply",))
 
