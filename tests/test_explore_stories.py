@@ -185,7 +185,7 @@ def test_the_first_lines_of_a_file_name_the_pairs_that_are_not_whole(
 def test_findings_are_printed_as_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "--release", "0.9.1", "--scenario", "single", "--handler", "return"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Scenario single (one call, one result, whatever the handler), handler return: The create for the result" in text
+    assert "Scenario single (one call, one result), handler return: The create for the result" in text
     assert "and no reply follows. The shortest trace has" in text
 
 

@@ -36,10 +36,11 @@ _STEADY: Final = {
     "reply_gap_ms": "10", "repeat_ms": "0:500",
 }  # fmt: skip
 #: Four requests: two calls with two results each, in one response or in two, or two results and an input during the call. With
-#: `_STEADY` such a pair has up to 400,000 states on one release, and more on others. The tool, the gap and the user have the same
-#: order of size here as the network and the confirmation, so that the messages still meet in every order.
+#: `_STEADY` such a pair has up to 400,000 states on one release, and more on others. The intervals of the tool, the gap and the
+#: user are of the size of the network and the confirmation here, so that the messages still meet in every order.
 _FOUR_REQUESTS: Final = {
-    **_STEADY, "host_ms": "5", "upstream_ms": "5:10", "ack_ms": "30", "tool_ms": "0:200", "gap_ms": "0:100", "inject_ms": "0:100",
+    **_STEADY, "host_ms": "5", "upstream_ms": "5:10", "ack_ms": "30", "tool_ms": "0:200", "gap_ms": "0:100",
+    "inject_ms": "0:100",
 }  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def _answered_with(step: Step, by: Literal["text", "voice"] = "text") -> Scenari
 
 
 STORIES: Final[dict[str, Story]] = {
-    "single": Story("one call, one result, whatever the handler", SCENARIOS["single"], twice={}, without={}),
+    "single": Story("one call, one result", SCENARIOS["single"], twice={}, without={}),
     "two-turns": Story("two turns with one call each", _TWO_TOOL_TURNS),
     "preamble": Story("the model speaks before it calls", SCENARIOS["single"], preamble=True, twice={}),
     "audio": Story("one call, spoken replies", SCENARIOS["single"], modality="audio", twice={}),
