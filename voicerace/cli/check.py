@@ -180,8 +180,8 @@ def _show_client(report: AcceptanceReport) -> None:
 def _show_shortest(report: AcceptanceReport) -> None:
     """Print the shortest failed session with its verdict."""
     if (shortest := report.shortest) is not None:
-        print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
-        print_lines(text.verdict_lines(shortest.verdict))
+        shown = text.session_lines(shortest.recording, shortest.verdict)
+        print_lines([f"the shortest, {shortest.case.name}:", *shown, ""])
 
 
 def _written(report: AcceptanceReport, junit_file: Path | None, out: Path | None) -> int:

@@ -28,6 +28,7 @@ from typing import Any
 
 from voicerace.errors import InputError, one_of
 from voicerace.model.catalog.profiles import (
+    CLIENT_TIMES_MS,
     COMPONENT_TIMES_MS,
     FORWARDER_TIMES,
     PROFILES,
@@ -306,7 +307,7 @@ class Times:
 
 
 _NO_RANDOM = random.Random(0)
-_CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
+_CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS, **CLIENT_TIMES_MS}.items()}
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
