@@ -25,7 +25,7 @@ from voicerace.experiments.achieved_times import measurements
 from voicerace.experiments.checks import CASES, ERROR_FIRST, Case
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import session_for
-from voicerace.experiments.explore.stories import STORIES
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.model.catalog.profiles import FORWARDER_TIMES
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
 from voicerace.trace.recording import Recording
@@ -147,7 +147,7 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
         InputError: the finding names an unknown release or scenario.
     """
     session = replace(session_for(finding), release=proxy)
-    scenario = STORIES[finding.story].scenario
+    scenario = ALL_STORIES[finding.story].scenario
     by = {each.by for each in scenario.inputs}
     unavoidable = {
         "stale": finding.handler in ERROR_FIRST,
