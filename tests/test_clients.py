@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,11 +87,27 @@ def field(name: str) -> list[Recording]:
     return list(read_recordings(ROOT / "data/field" / f"{name}.jsonl.gz"))
 
 
-def test_no_message_of_a_running_client_differs_from_its_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["conformance", "--clients", "--json"]) == 0
+#: Sessions with a message at another time than the model's. The process of openai-agents-js was stopped for 200 ms (it answered
+#: a confirmed item so late), so that it had not read response.created. livekit-agents holds the result of a tool that the
+#: user's speech interrupted until the server's response is over, which the model does not do (docs/clients.md).
+OTHER_TIME = {
+    ("openai-agents-js", "server turn: tool=400 create=60 server_turn=60", "280 ms before"),
+    ("openai-agents-js", "server turn: tool=400 create=60 server_turn=80", "192 ms before"),
+    ("livekit-agents", "server turn: tool=400 create=60 server_turn=60", "330 ms after"),
+    ("livekit-agents", "server turn: tool=400 create=60 server_turn=80", "351 ms after"),
+}
+
+
+def test_the_messages_of_the_running_clients_are_those_of_their_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conformance", "--clients"]) == 1
+    printed = capsys.readouterr().out
+    named = re.findall(r"^(\S+), (server turn: .*): message \d: the client sent \S.* (\d+ ms \w+) the model$", printed, re.M)
+    assert set(named) == OTHER_TIME
+    assert main(["conformance", "--clients", "--json"]) == 1
     rows = {row["client"]: row for row in json.loads(capsys.readouterr().out)["clients"]}
     assert list(rows) == list(CLIENTS)
-    assert all(row["sessions"] == 26 and row["messages"] > 100 and row["different"] == 0 for row in rows.values())
+    assert all(row["sessions"] == 26 and row["messages"] > 100 for row in rows.values())
+    assert sum(row["different"] for row in rows.values()) == len(OTHER_TIME)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +120,7 @@ def test_no_message_of_a_running_client_differs_from_its_model(capsys: pytest.Ca
         ("openai-agents", {"waits_for": frozenset()}),
         ("openai-agents", {"asks": "last"}),
         ("openai-agents", {"named": False}),
+        ("openai-agents", {"refused": "none"}),
         ("openai-agents", {"text": "held"}),
         ("openai-agents-js", {"tagged": True, "refused": "waits"}),
         ("pydantic-ai", {"asks": "each"}),
@@ -120,7 +138,8 @@ def test_no_message_of_a_running_client_differs_from_its_model(capsys: pytest.Ca
 def test_a_wrong_rule_differs_from_the_running_client(client: str, changed: dict) -> None:
     wrong = replace(CLIENTS[f"client:{client}"], **changed)
     compared = [compare_client(recording, wrong) for recording in field(client)]
-    assert any(each.differences for each in compared if each is not None)
+    known = {case for name, case, _ in OTHER_TIME if name == client}
+    assert any(each.differences for each in compared if each is not None and each.case not in known)
 
 
 def test_a_result_before_the_end_of_its_tool_is_a_difference() -> None:

@@ -2,8 +2,8 @@
 
 The model gets at the recorded times what the running client got: the API's events, the user's texts, and the ends of its tools.
 A user text, and the result of a client that sends each result at once, count as arrived when the client sent the item, because
-a recording does not show when they arrived inside of the client. Compared are kind and order of all items and requests, and
-the call of each result, until the user leaves. session.update and conversation.item.retrieve are not compared: they change
+a recording does not show when they arrived inside of the client. Compared are kind, order and time of all items and requests,
+and the call of each result, until the user leaves. session.update and conversation.item.retrieve are not compared: they change
 nothing in these sessions.
 """
 
@@ -27,6 +27,8 @@ from voicerace.units import ns
 __all__ = ["ComparedClient", "compare_client"]
 
 _COMPARED: Final = (realtime.ITEM_CREATE, realtime.RESPONSE_CREATE, realtime.RESPONSE_CANCEL)
+#: Maximum times in ns by which the client can send a message before the model, and after it. The client needs processor time.
+_BEFORE_NS, _AFTER_NS = ns(20), ns(200)
 #: Maximum time in ns by which a result can precede the end of its tool's time: the precision of a timer in Node.js.
 _EARLY_NS: Final = ns(2)
 
@@ -39,7 +41,7 @@ class ComparedClient:
         client: name of the client.
         case: name of the session.
         messages: number of compared messages of the running client.
-        differences: descriptions of the differences, up to the first message that differs.
+        differences: descriptions of the differences, up to the first message that differs or comes at another time.
         lag_ms: longest time by which the running client sent a message later than the model.
     """
 
@@ -67,13 +69,18 @@ def compare_client(recording: Recording, release: ClientRelease | None = None) -
     compared = _Compared(recording, release or CLIENTS[PREFIX + name])
     expected, found = compared.play(), [(_key(each.payload), each.sent_ns or 0) for each in compared.sent]
     problems = list(compared.problems)
+    lags = [0]
     for number, (model, real) in enumerate(zip_longest(expected, found)):
         if model is None or real is None or model[0] != real[0]:
             texts = (each[0] if each else "nothing" for each in (model, real))
             problems.append("message {}: the model sends {}, the client sent {}".format(number, *texts))
             break
-    lags = [real[1] - model[1] for model, real in zip(expected, found, strict=False) if model[0] == real[0]]
-    return ComparedClient(name, str(provenance.get("case", "")), len(found), tuple(problems), max(lags, default=0) / 1e6)
+        lags.append(real[1] - model[1])
+        if not -_BEFORE_NS <= lags[-1] <= _AFTER_NS:
+            off = f"{abs(lags[-1]) / 1e6:.0f} ms {'before' if lags[-1] < 0 else 'after'} the model"
+            problems.append(f"message {number}: the client sent {real[0]} {off}")
+            break
+    return ComparedClient(name, str(provenance.get("case", "")), len(found), tuple(problems), max(lags) / 1e6)
 
 
 def _key(payload: Any) -> str:
