@@ -22,7 +22,7 @@ from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.schedule_check import Deviation, deviation_of
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stories import STORIES, session_of, stories
-from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.model.catalog.clients import Release
 from voicerace.model.parameters import Times
 from voicerace.trace.recording import Recording
 
@@ -102,7 +102,7 @@ def replayed(finding: Finding) -> Replay:
 
 
 def replays(
-    findings: Sequence[Finding], live: Callable[[], Live], release: ProxyRelease | None = None, tries: int = 3
+    findings: Sequence[Finding], live: Callable[[], Live], release: Release | None = None, tries: int = 3
 ) -> Generator[tuple[int, Replay]]:
     """Replay findings on sockets. Yield (index, result) of each finding once it is confirmed or has had all attempts.
 
@@ -147,7 +147,7 @@ def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
     return plans[0]
 
 
-def judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
+def judged(finding: Finding, recording: Recording, release: Release, tries: int, plan: Recording | None = None) -> Replay:
     """Return the result of comparing a recording with its finding. `plan` is the recording of the same session in virtual
     time."""
     verdict = judge(recording)

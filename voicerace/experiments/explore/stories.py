@@ -12,7 +12,7 @@ from typing import Final
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import one_of
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput, is_written
 
 __all__ = ["STORIES", "Story", "session_of", "stories"]
 
@@ -108,6 +108,18 @@ def session_of(
         workaround=workaround,
     )
     return replace(session, scenario=story.scenario, calls=story.calls)
+
+
+def client_stories(names: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (scenario, handler style) pairs for a client without a proxy, which has no handler. Empty `names` selects every
+    scenario that such a session can play.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    return [
+        (name, "return") for name, _ in dict.fromkeys(stories(names, ["return"])) if names or is_written(STORIES[name].scenario)
+    ]
 
 
 def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
