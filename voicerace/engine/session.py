@@ -297,7 +297,7 @@ class SessionConfig:
 
     def _upstream(self) -> Upstream:
         return Upstream(
-            [each.steps for each in self.scenario.inputs if each.by != "loss"],
+            [each.steps for each in self.scenario.inputs if each.by not in ("loss", "stray")],
             calls=self.calls,
             modality=None if self.modality == "session" else self.modality,
             preamble=self.preamble,
@@ -307,6 +307,7 @@ class SessionConfig:
             limits_lag=not self.times.never_positive("rate_limits_ms"),
             idles=self.times.has("idle_timeout_ms"),
             server_turns=self.times.has("server_turn_ms"),
+            expires=self.times.has("session_end_ms"),
             provider=self.provider,
         )
 
@@ -319,7 +320,8 @@ class SessionConfig:
             first, *others = self.scenario.inputs
             return User((replace(first, when="connected"), *others), 0)
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
-        return User(self.scenario.inputs, results, comes_back=self.idle_close, impatient=self.forwarder is not None)
+        comes_back = self.idle_close or self.times.has("session_end_ms")
+        return User(self.scenario.inputs, results, comes_back=comes_back, impatient=self.forwarder is not None)
 
     def provenance(self) -> dict[str, Any]:
         """Return the configuration for the header of a recording."""
