@@ -27,7 +27,7 @@ from voicerace.model.parameters import Times
 from voicerace.trace.recording import Recording
 
 if TYPE_CHECKING:
-    from voicerace.engine.live.play import Live
+    from voicerace.engine.live.background import Engine
 
 __all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
@@ -102,7 +102,7 @@ def replayed(finding: Finding) -> Replay:
 
 
 def replays(
-    findings: Sequence[Finding], live: Callable[[], Live], release: Release | None = None, tries: int = 3
+    findings: Sequence[Finding], live: Callable[[], Engine], release: Release | None = None, tries: int = 3
 ) -> Generator[tuple[int, Replay]]:
     """Replay findings on sockets. Yield (index, result) of each finding once it is confirmed or has had all attempts.
 
@@ -132,14 +132,17 @@ def replays(
 
 
 def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
-    """Return the session for sockets, and its recording in virtual time with the same spacing of messages."""
+    """Return the session for sockets, and its recording in virtual time with the same spacing of messages.
+
+    A client needs time for its start, which later times cannot make up for, so its session has no plan of absolute times.
+    """
     session = session_for(finding)
     plans = []
     for spacing_ns in _SPACINGS_NS:
         begun = replace(session, min_spacing_ns=spacing_ns).begun()
         plan = VirtualEngine(begun).run()
         at_sockets = replace(
-            session, min_spacing_ns=spacing_ns, plan=begun.cursor.moments if begun.cursor is not None else None
+            session, min_spacing_ns=spacing_ns, plan=begun.cursor.moments if begun.cursor and not session.client else None
         )
         if finding.signature in signatures(plan, session.release):
             return at_sockets, plan
