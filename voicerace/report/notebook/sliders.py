@@ -22,8 +22,7 @@ from voicerace.model.catalog.profiles import PROFILES
 from voicerace.model.catalog.releases import PROXIES, REFERENCE, proxy_release
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.parameters import Times
-from voicerace.report.notebook.display import STUCK, table_html
-from voicerace.report.plots.style import glyph
+from voicerace.report.notebook.display import STUCK, TURN_LABELS, outcome_words, table_html
 from voicerace.report.plots.time_axis import svg_time_axis
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -43,17 +42,6 @@ _EARLIER: Final = ("result earlier by", 200.0, 1.0)
 #: Width of the labels and the sliders.
 _WIDE: Final = {"description_width": "13em"}
 _FULL: Final = {"width": "99%"}
-#: Field of a turn -> its label.
-_NUMBERS: Final = {
-    "margin_ms": "margin, ms: the request at the API, minus the slot being free",
-    "lead_ms": "lead, ms: the result at the proxy, minus response.done there",
-    "dead_air_ms": "response latency, ms: until the reply is heard",
-    "submissions": "results sent",
-    "response_creates": "response.create after them",
-    "refusals": "refused",
-    "host_errors": "refusals that the host was notified of",
-    "replies": "replies heard",
-}
 
 
 class Sliders:
@@ -213,9 +201,10 @@ class Sliders:
 def _verdicts(verdicts: Mapping[str, Verdict]) -> str:
     """Return verdicts and the numbers of their most severe tool turns as HTML, one column per verdict."""
     rows = [
-        ("outcome", *(f"{glyph(each.outcome)} {each.outcome}: {each.why}" for each in verdicts.values())),
+        ("outcome", *(outcome_words(each.outcome) for each in verdicts.values())),
+        ("why", *(each.why for each in verdicts.values())),
         ("session", *(STUCK[each.wedged] for each in verdicts.values())),
-        *((name, *(getattr(each.turn, field, "") for each in verdicts.values())) for field, name in _NUMBERS.items()),
+        *((name, *(getattr(each.turn, field, "") for each in verdicts.values())) for field, name in TURN_LABELS.items()),
     ]
     return table_html(["", *verdicts], rows, "")
 
