@@ -66,7 +66,7 @@ TURN_LABELS: Final = {
     "replies": "replies heard",
 }
 #: JupyterLab aligns the cells of tables to the right. Tables of this package have scoped headers.
-_LEFT: Final = "<style>.jp-RenderedHTMLCommon table:has(th[scope]) :is(th, td) { text-align: left; }</style>"
+_LEFT: Final = "<style>:is(.jp-RenderedHTMLCommon, .widget-html) table:has(th[scope]) :is(th, td) { text-align: left; }</style>"
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
