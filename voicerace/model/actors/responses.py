@@ -97,12 +97,18 @@ class Responses(StatefulActor[UpstreamState]):
     # `asked` below is the field `response` of the client's response.create. It is empty if the server starts the response.
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
-        """Advance the plan by one step. Return the step, or `reply` if the session has no tools."""
+        """Advance the plan by one step. Return the step, or `reply` if the request or the session allows no tool."""
         inputs = self.state.earlier + self.state.inputs
         steps = self.plan[min(inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
         step = steps[min(self.state.steps_taken, len(steps) - 1)]
         self.state.steps_taken += 1
-        return step if self.state.session.get("tools") else "reply"
+        choice = asked.get("tool_choice") or self.state.session.get("tool_choice")
+        return step if self._tools(asked) and choice != "none" else "reply"
+
+    def _tools(self, asked: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return the tools of a response: those of the request, else those of the session."""
+        own = asked.get("tools")
+        return (own if own is not None else self.state.session.get("tools")) or ()
 
     def _call_count(self, asked: Mapping[str, Any]) -> int:
         """Return the number of calls in a response with calls."""
@@ -113,7 +119,7 @@ class Responses(StatefulActor[UpstreamState]):
         if self._step(asked) == "calls":
             preamble = (OutputPlan("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
-            tools = self.state.session.get("tools") or ()
+            tools = self._tools(asked)
             return ResponsePlan((*preamble, *(call_of(tools, city) for city in cities)))
         return ResponsePlan((OutputPlan("message", self._reply_text()),), self.knobs.reply_status)
 
