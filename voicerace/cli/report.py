@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -50,6 +50,10 @@ def report(
         typer.Option(metavar="FILE", help="TOML file with the letter's texts for one customer (reports/README.md)."),
     ] = None,
     sender: Annotated[str, typer.Option("--from", metavar="NAME", help="Author of the letter.")] = "the dg_react_agent team",
+    audience: Annotated[
+        Literal["customer", "maintainers"],
+        typer.Option("--for", help="Readers of the page: the customer, or the maintainers of the proxy."),
+    ] = "customer",
     releases: Annotated[
         list[str] | None,
         typer.Option(metavar="TAGS", help="Releases to play, with commas.", show_default="0.9.1,0.9.4,0.10.2,0.11.1"),
@@ -111,7 +115,7 @@ def report(
     from voicerace.report.build import build
 
     parameters: dict[str, Any] = {name: value for name, value in played.items() if value is not None and name != "out"}
-    parameters |= {"to": to or "", "sender": sender, "code": code}
+    parameters |= {"to": to or "", "sender": sender, "audience": audience, "code": code}
     for name, path in (("run", run), ("out", into), ("capture", capture), ("customer", customer)):
         if path is not None:
             parameters[name] = str(path)

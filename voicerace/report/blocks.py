@@ -23,7 +23,7 @@ from voicerace.experiments.rates import wilson
 from voicerace.report.images import image_of
 from voicerace.report.notebook.display import frame_html, image_bundle, inline_html, table_bundle
 
-__all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
+__all__ = ["CLAIMS", "HEAD", "Block", "Box", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: MIME type of an output that only `PageExporter` reads.
@@ -143,6 +143,13 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A summary: terms, each with a text or a claim."""
+
+    rows: tuple[tuple[str, Text | Claim], ...]
+
+
+@dataclass(frozen=True)
 class Fold:
     """Collapsed text, tables, code and pictures."""
 
@@ -164,7 +171,7 @@ class Head:
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
-Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
+Block: TypeAlias = Text | Claim | Box | Table | Picture | Code | Fold | Head
 
 #: Outputs of `show` inside `kept`; None outside.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
@@ -196,7 +203,13 @@ def kept() -> Iterator[list[Bundle]]:
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
     """Return the claims among blocks in the format of `report.json`."""
-    return [block.to_json() for block in blocks if isinstance(block, Claim)]
+    return [claim.to_json() for block in blocks for claim in _claims(block)]
+
+
+def _claims(block: Block) -> list[Claim]:
+    if isinstance(block, Box):
+        return [value for _, value in block.rows if isinstance(value, Claim)]
+    return [block] if isinstance(block, Claim) else []
 
 
 def words_of(blocks: Iterable[Block]) -> str:
@@ -208,6 +221,8 @@ def words_of(blocks: Iterable[Block]) -> str:
                 found.append(markdown)
             case Claim():
                 found.append(_claim(block))
+            case Box(rows):
+                found += [f"{term}: {_words(value)}" for term, value in rows]
             case Table(frame, caption):
                 found += [caption, frame.to_string(index=False)]
             case Picture(_, alt, caption):
@@ -244,7 +259,9 @@ def _bundle(block: Block) -> Bundle:
             return {"text/markdown": markdown, "text/plain": markdown}, {}
         case Claim():
             text = _claim(block)
-            return {"text/markdown": text, "text/plain": text}, {}
+            return {"text/markdown": text, "text/plain": text}, {"claim": block.name}
+        case Box():
+            return {"text/html": _box(block), "text/plain": words_of([block])}, {}
         case Table(frame, caption):
             return table_bundle(frame, caption)
         case Picture(plot, alt, caption):
@@ -266,6 +283,19 @@ def _claim(claim: Claim) -> str:
     lines = [claim.sentence, ""]
     lines += [] if claim.quiet else [f"- *{each.target}:* {each.words}" for each in claim.seen]
     return "\n".join(lines)
+
+
+def _words(value: Text | Claim) -> str:
+    return value.markdown if isinstance(value, Text) else value.sentence
+
+
+def _box(box: Box) -> str:
+    rows = [
+        f"<div{f' id={chr(34)}claim-{value.name}{chr(34)}' if isinstance(value, Claim) else ''}><dt>{escape(term)}</dt>"
+        f"<dd>{inline_html(_words(value))}</dd></div>"
+        for term, value in box.rows
+    ]
+    return f'<dl class="box">{"".join(rows)}</dl>'
 
 
 def _code(code: Code) -> str:

@@ -89,7 +89,7 @@ def session_for(finding: Finding) -> SessionConfig:
     Raises:
         InputError: the finding's scenario, handler, release or times are unknown.
     """
-    one_of("story", finding.story, STORIES)
+    one_of("scenario", finding.story, STORIES)
     stories([finding.story], [finding.handler])
     session = session_of(finding.story, finding.handler, finding.release, finding.component, finding.workaround)
     return replace(session, times=Times.of(finding.times), schedule=finding.schedule)

@@ -71,6 +71,8 @@ class Stepper(Interpreter):
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._idle = self._idle - {"playback", "text_done"}
+        if session.idle_close:
+            self._idle = self._idle - SHOWN_TIMERS
         self.sent: dict[Link, int] = {}
         self.timer_counts: dict[tuple[str, str], int] = {}
         self._seq = 0

@@ -297,7 +297,7 @@ class _Labels:
                 return f"FunctionCallRequest{self._number(ids[0] if ids else None)}", "call", ""
             case "Error":
                 code = payload.get("code")
-                if code == realtime.ACTIVE_RESPONSE:
+                if realtime.is_refusal_code(code):
                     return "✗ Error: active response", "notice", ""
                 return f"Error: {code}", "plain", ""
             case "ConversationText" if agent.is_reply_output(payload):
