@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, TypeAlias
@@ -14,6 +14,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.formula.cover import Region, regions
 from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form
 from voicerace.experiments.formula.polyhedron import Space, negated, opposite
+from voicerace.experiments.formula.traced import trace
 
 __all__ = ["UNDECIDED", "Formula", "Term", "derive"]
 
@@ -23,6 +24,8 @@ Term: TypeAlias = tuple[Condition, ...]
 _Cube: TypeAlias = Mapping[int, int]
 #: Code of a trial that the formula does not decide.
 UNDECIDED: Final = -1
+#: Number of sessions at each border of each region.
+_TIES: Final = 2
 #: Forms with an odd number of half round trips are wrong by half a nanosecond per direction.
 _ROUNDING: Final = 16
 
@@ -106,8 +109,9 @@ def derive(
     box = {name: (max(low, 1), high) for name, (low, high) in box.items()}
     _offered(session, box)
     found = regions(session, box, most, progress)
-    forms, cubes = _separating(found, Space(box))
-    strict = {form: _strict(form, found) for form in forms}
+    space = Space(box)
+    forms, cubes = _separating(found, space)
+    strict = {form: _strict(number, form, found, cubes, session, space) for number, form in enumerate(forms)}
     terms = {}
     for outcome in dict.fromkeys(each.outcome for each in found):
         on = [cube for cube, each in zip(cubes, found, strict=True) if each.outcome == outcome]
@@ -136,13 +140,32 @@ def _literal(form: Form, sign: int, strict: bool | None) -> Condition:
     return positive if sign > 0 else negated(positive)
 
 
-def _strict(form: Form, found: Iterable[Region]) -> bool | None:
-    """Return whether the form is above 0 on its positive side, or None if the regions do not say it."""
-    above = {strict for region in found for each, strict in region.conditions if each == form}
-    below = {strict for region in found for each, strict in region.conditions if each == opposite(form)}
-    if above == {True} and below == {False}:
-        return True
-    return False if above == {False} and below == {True} else None
+def _strict(
+    number: int, form: Form, found: Sequence[Region], cubes: Sequence[_Cube], session: SessionConfig, space: Space
+) -> bool | None:
+    """Return whether a form is above 0, and not 0, on its positive side, or None if this differs.
+
+    Sessions at the border of every region are played with the form equal to 0.
+    """
+    sides = set()
+    for region, cube in zip(found, cubes, strict=True):
+        neighbours = {
+            each.outcome
+            for each, other in zip(found, cubes, strict=True)
+            if other.get(number) == -cube.get(number, 0) and all(other.get(i, sign) == sign for i, sign in cube.items() if i != number)
+        }
+        if not cube.get(number) or not neighbours - {region.outcome}:
+            continue
+        others = [each for each in region.conditions if each[0] not in (form, opposite(form))]
+        for _ in range(_TIES):
+            point = space.point(others, zero=form)
+            if point is None:
+                break
+            outcome = trace(session, point, space.box).outcome
+            if (outcome == region.outcome) == (outcome in neighbours):
+                return None
+            sides.add(cube[number] if outcome == region.outcome else -cube[number])
+    return sides.pop() < 0 if len(sides) == 1 else None
 
 
 # -- forms that separate the outcomes ----------------------------------------------------------------------------------

@@ -8,8 +8,13 @@ from typing import Final
 
 from voicerace.experiments.formula.formula import Formula
 from voicerace.experiments.formula.linear import CONSTANT, SCALE, Condition
+from voicerace.model.catalog.profiles import TIMES
 
 __all__ = ["in_words", "latex", "lines"]
+
+
+#: Times in the order of a sum. The constant is last.
+_ORDER: Final = ("tool_ms", *(name for name in TIMES if name != "tool_ms"))
 
 
 def _ms(scaled_ns: int) -> str:
@@ -19,7 +24,7 @@ def _ms(scaled_ns: int) -> str:
 def _sides(condition: Condition) -> tuple[list[tuple[str, int]], list[tuple[str, int]], bool]:
     """Return the smaller and the greater side of a condition as (name, twice the coefficient), and whether they differ."""
     form, strict = condition
-    named = [each for each in form if each[0] != CONSTANT] + [each for each in form if each[0] == CONSTANT]
+    named = sorted(form, key=lambda each: _ORDER.index(each[0]) if each[0] in _ORDER else len(_ORDER))
     return [(n, -v) for n, v in named if v < 0], [(n, v) for n, v in named if v > 0], strict
 
 

@@ -17,9 +17,9 @@ from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.experiments.explore.keys import Base, timer_key
 from voicerace.experiments.explore.memo import Memo
-from voicerace.experiments.formula.independence import Step, dependent
+from voicerace.experiments.formula.independence import CLOSES, Step, dependent
 from voicerace.experiments.formula.linear import Box, Condition, Linear, before, least, overlaps, recorded
-from voicerace.model.actors.actor import Cancel, Effect, Send, SetTimer
+from voicerace.model.actors.actor import Cancel, Close, Effect, Send, SetTimer
 from voicerace.model.actors.stateful import copied
 from voicerace.model.parameters import Times
 from voicerace.model.protocol.ledger import Ledger
@@ -90,6 +90,8 @@ class _Engine(VirtualEngine):
             changed = {each.name for each in effects if isinstance(each, SetTimer | Cancel)}
             if method == "timer":
                 changed.add(str(text))
+            if method == "closed" or any(isinstance(each, Close) for each in effects):
+                changed.add(CLOSES)
             return new, tuple(self._key(each) for each in effects), frozenset(changed)
 
         self.steps_of[actor].append(Step(self._due[0], self._due[1:4], play))
@@ -129,6 +131,8 @@ class _Judge(Judge):
 
 def _feed(event: Event) -> Callable[[Ledger], tuple[Ledger, Hashable, frozenset[str]]]:
     def play(ledger: Ledger) -> tuple[Ledger, Hashable, frozenset[str]]:
+        if event.link.sender == "upstream" and event.type not in Ledger.kinds:
+            return ledger, None, frozenset()
         new = copied(ledger)
         new.feed(event.link.sender, event.payload, event.seq)
         return new, None, frozenset()
@@ -163,7 +167,7 @@ def trace(session: SessionConfig, values: Mapping[str, int], box: Box) -> Traced
     for name, steps in engine.steps_of.items():
         state = memo.call(name, memo.actors[name].state, "start")[0]
         pairs += ordered(steps, state, lambda each, name=name: memo.actor_key(name, each, Base()))  # type: ignore[misc]
-    pairs += ordered(judge.steps(), Ledger(), lambda each: each)
+    pairs += ordered(judge.steps(), Ledger(), repr)
     found |= {each for first, second in pairs if (each := condition(first, second)) is not None}
     kept = {each for each in found if (low := least(each[0], box)) < 0 or (low == 0 and each[1])}
     return Traced(verdict.outcome, verdict.wedged, frozenset(kept))
