@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition
+from voicerace.experiments.formula.linear import Box, Condition, value_of
 from voicerace.experiments.formula.polyhedron import Space, negated
 from voicerace.experiments.formula.traced import trace
 
@@ -31,13 +31,7 @@ class Region:
     point: Mapping[str, int]
 
     def has(self, point: Mapping[str, int]) -> bool:
-        return all(_holds(condition, point) for condition in self.conditions)
-
-
-def _holds(condition: Condition, point: Mapping[str, int]) -> bool:
-    form, strict = condition
-    value = sum(each if name == CONSTANT else each * point[name] for name, each in form)
-    return value > 0 if strict else value >= 0
+        return all((value := value_of(form, point)) > 0 or (value == 0 and not strict) for form, strict in self.conditions)
 
 
 def regions(
@@ -76,6 +70,3 @@ def regions(
                 left.append((*inside, negated(condition)))
                 inside = (*inside, condition)
     return found
-
-
-assert SCALE  # noqa: S101

@@ -12,8 +12,9 @@ import numpy as np
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.formula.cover import Region, regions
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form
+from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form, value_of
 from voicerace.experiments.formula.polyhedron import Space, negated, opposite
+from voicerace.experiments.formula.setting import constants
 from voicerace.experiments.formula.traced import trace
 
 __all__ = ["UNDECIDED", "Formula", "Term", "derive"]
@@ -24,6 +25,8 @@ Term: TypeAlias = tuple[Condition, ...]
 _Cube: TypeAlias = Mapping[int, int]
 #: Code of a trial that the formula does not decide.
 UNDECIDED: Final = -1
+#: Number of random points that show the signs of forms.
+_DRAWS: Final = 20_000
 #: Number of sessions at each border of each region.
 _TIES: Final = 2
 #: Forms with an odd number of half round trips are wrong by half a nanosecond per direction.
@@ -63,14 +66,18 @@ class Formula:
         """
         if missing := [name for name in self.box if name not in values_ns]:
             raise InputError(missing[0], "has no values", f"values for {', '.join(self.box)}")
-        given = dict(zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True))
+        given = dict(
+            zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True)
+        )
         found = np.full(next(iter(given.values())).shape, UNDECIDED, np.int64)
         signs: dict[Form, np.ndarray[Any, Any]] = {}
         for code, terms in enumerate(self.terms.values()):
             for term in terms:
                 holds = np.ones(found.shape, bool)
                 for form, strict in term:
-                    value = self._value(form, given, signs)
+                    if form not in signs:
+                        signs[form] = -signs[opposite(form)] if opposite(form) in signs else value_of(form, given)
+                    value = signs[form]
                     holds &= value > 0 if strict else value >= 0
                 found[holds] = code
         for form, value in signs.items():
@@ -81,20 +88,8 @@ class Formula:
             found[(given[name] < low) | (given[name] > high)] = UNDECIDED
         return found
 
-    @staticmethod
-    def _value(form: Form, given: Mapping[str, Any], known: dict[Form, Any]) -> Any:
-        """Return twice the value of a form per trial."""
-        if form in known:
-            return known[form]
-        if opposite(form) in known:
-            return -known[opposite(form)]
-        found = known[form] = sum(each if name == CONSTANT else each * given[name] for name, each in form)
-        return found
 
-
-def derive(
-    session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None
-) -> Formula:
+def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None) -> Formula:
     """Derive the condition of each outcome of a session in a box of times.
 
     Args:
@@ -108,6 +103,7 @@ def derive(
     """
     box = {name: (max(low, 1), high) for name, (low, high) in box.items()}
     _offered(session, box)
+    constants(session, box)
     found = regions(session, box, most, progress)
     space = Space(box)
     forms, cubes = _separating(found, space)
@@ -152,7 +148,8 @@ def _strict(
         neighbours = {
             each.outcome
             for each, other in zip(found, cubes, strict=True)
-            if other.get(number) == -cube.get(number, 0) and all(other.get(i, sign) == sign for i, sign in cube.items() if i != number)
+            if other.get(number) == -cube.get(number, 0)
+            and all(other.get(i, sign) == sign for i, sign in cube.items() if i != number)
         }
         if not cube.get(number) or not neighbours - {region.outcome}:
             continue
@@ -176,35 +173,50 @@ def _separating(found: Sequence[Region], space: Space) -> tuple[list[Form], list
     forms = sorted(
         {min(form, opposite(form)) for region in found for form, _ in region.conditions}, key=lambda each: (len(each), each)
     )
-    given = [{form: 1 for form, _ in each.conditions} | {opposite(form): -1 for form, _ in each.conditions} for each in found]
-    known: dict[tuple[int, int], int] = {}
-
-    def sign(region: int, index: int) -> int:
-        """Return the sign of a form in a region, 0 if it has both."""
-        if (region, index) not in known:
-            form = forms[index]
-            here = given[region].get(form, 0)
-            if not here:
-                at = found[region].point
-                here = 1 if sum(each if name == CONSTANT else each * at[name] for name, each in form) > 0 else -1
-                # The greatest value on the other side, above rounding errors of the solver.
-                if space.most(form if here < 0 else opposite(form), found[region].conditions) > 1:
-                    here = 0
-            known[region, index] = here
-        return known[region, index]
-
-    pairs = {(a, b) for a, b in combinations(range(len(found)), 2) if found[a].outcome != found[b].outcome}
-    chosen: list[int] = []
-    while pairs:
-        by = {i: {(a, b) for a, b in pairs if sign(a, i) * sign(b, i) < 0} for i in range(len(forms)) if i not in chosen}
-        best = max(by, key=lambda i: (len(by[i]), -len(forms[i])))
-        if not by[best]:
-            raise RuntimeError("two regions of different outcomes are not separated")
-        chosen.append(best)
-        pairs -= by[best]
+    signs = _signs(found, forms, space)
+    sure: set[tuple[int, int]] = set()
+    pairs = [(a, b) for a, b in combinations(range(len(found)), 2) if found[a].outcome != found[b].outcome]
+    while True:
+        chosen: list[int] = []
+        left = np.array(pairs).reshape(-1, 2)
+        while len(left):
+            apart = (signs[left[:, 0]] * signs[left[:, 1]] < 0).sum(axis=0)
+            best = max(range(len(forms)), key=lambda i: (apart[i], -len(forms[i])))
+            if not apart[best]:
+                raise RuntimeError("two regions of different outcomes are not separated")
+            chosen.append(best)
+            left = left[signs[left[:, 0], best] * signs[left[:, 1], best] >= 0]
+        unsure = [(r, i) for r in range(len(found)) for i in sorted(chosen) if signs[r, i] and (r, i) not in sure]
+        if not unsure:
+            break
+        for region, index in unsure:
+            sure.add((region, index))
+            form = forms[index] if signs[region, index] < 0 else opposite(forms[index])
+            # Values of 1 ns and below are rounding errors of the solver.
+            if form not in {opposite(each) for each, _ in found[region].conditions}:
+                signs[region, index] *= space.most(form, found[region].conditions) <= 1
     chosen.sort()
-    cubes = [{n: sign(region, i) for n, i in enumerate(chosen) if sign(region, i)} for region in range(len(found))]
+    cubes: list[_Cube] = [
+        {n: int(signs[region, i]) for n, i in enumerate(chosen) if signs[region, i]} for region in range(len(found))
+    ]
     return [forms[i] for i in chosen], cubes
+
+
+def _signs(found: Sequence[Region], forms: Sequence[Form], space: Space) -> np.ndarray[Any, Any]:
+    """Return the sign of each form in each region at random points, or 0 if it has both."""
+    draws = np.vstack([space.draws(_DRAWS), [[each.point[name] for name in space.names] for each in found]])
+    given = dict(zip(space.names, draws.T, strict=True))
+    values = {form: value_of(form, given) for form in forms} | {opposite(form): -value_of(form, given) for form in forms}
+    signs = np.zeros((len(found), len(forms)), dtype=np.int64)
+    for number, region in enumerate(found):
+        inside = np.ones(len(draws), bool)
+        for form, _ in region.conditions:
+            inside &= values[form] >= 0
+        inside[_DRAWS + number] = True
+        for index, form in enumerate(forms):
+            above = values[form][inside]
+            signs[number, index] = int((above > 0).all()) - int((above < 0).all())
+    return signs
 
 
 # -- shortest terms ----------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Finds which steps of one actor must keep their order, and which may be exchanged without any effect.
 
-The steps are replayed in every order that the times allow. A step that never changes the state and always has the same effects
-may be anywhere. Of the others, two steps are independent if, after every set of earlier steps, both orders give the same effects
-and the same state (equal keys, as in `voicerace.experiments.explore`).
+The steps are replayed in every order that the times allow. A step that never changes the state and always has the same
+effects may be anywhere. Of the others, two steps are independent if, after every set of earlier steps, both orders give the
+same effects and the same state (equal keys, as in `voicerace.experiments.explore`).
 """
 
 from __future__ import annotations
@@ -149,8 +149,7 @@ class _Search:
 
     def _culprit(self, index: int, done: int, now: Any) -> tuple[int, int]:
         """Return a dependent pair of `index`, which has other effects after the steps `done` than usual."""
-        missing = [each for each in _bits(~done & ~self._idle & (1 << index) - 1)]
-        for earlier in missing:
+        for earlier in _bits(~done & ~self._idle & (1 << index) - 1):
             now = self._play(earlier, now)[0]
             if self._play(index, now)[1] == self._usual[index]:
                 return earlier, index

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.optimize import linprog
 
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form
+from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form, value_of
 
 __all__ = ["POINT_NS", "Space", "negated", "opposite"]
 
@@ -54,7 +54,11 @@ class Space:
         """
         rows = [self.row(form) for form, _ in conditions]
         # The centre and the radius of the largest ball, in ms.
-        above = np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()]) if rows else np.array([*self._walls()])
+        above = (
+            np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()])
+            if rows
+            else np.array([*self._walls()])
+        )
         limits = [constant / 1e6 for _, constant in rows] + [*(-self.low / 1e6), *(self.high / 1e6)]
         size = len(self.names)
         plane, constant = self.row(zero or ())
@@ -79,7 +83,7 @@ class Space:
     @staticmethod
     def _moved(point: dict[str, int], zero: Form) -> dict[str, int] | None:
         """Return a point near `point` at which a form is 0, or None if there is none with integers."""
-        value = sum(each if name == CONSTANT else each * point[name] for name, each in zero)
+        value = value_of(zero, point)
         for name, each in zero:
             if name != CONSTANT and value % each == 0 and not name.endswith("_rtt_ms"):
                 return point | {name: point[name] - value // each}
