@@ -20,13 +20,13 @@ class Region:
 
     Attributes:
         outcome: the outcome.
-        wedged: whether the session is stuck, or None.
+        bad: whether it is bad.
         conditions: the conditions that define the region in the box.
         point: a point inside, in ns by name of a time.
     """
 
     outcome: str
-    wedged: bool | None
+    bad: bool
     conditions: frozenset[Condition]
     point: Mapping[str, int]
 
@@ -35,7 +35,11 @@ class Region:
 
 
 def regions(
-    session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None
+    session: SessionConfig,
+    box: Box,
+    most: int = 2000,
+    progress: Callable[[int], object] = lambda _: None,
+    several: frozenset[str] = frozenset(),
 ) -> list[Region]:
     """Return regions that cover a box.
 
@@ -44,6 +48,7 @@ def regions(
         box: (lowest, highest) value in ns by name of a free time.
         most: maximum number of regions.
         progress: called with the number of regions found.
+        several: see `traced.trace`.
 
     Raises:
         InputError: there are more regions than `most`.
@@ -58,8 +63,8 @@ def regions(
             continue
         region = next((each for each in found if each.has(point)), None)
         if region is None:
-            traced = trace(session, point, box)
-            region = Region(traced.outcome, traced.wedged, traced.conditions, point)
+            traced = trace(session, point, box, several)
+            region = Region(traced.outcome, traced.bad, traced.conditions, point)
             found.append(region)
             progress(len(found))
             if len(found) > most:

@@ -43,6 +43,7 @@ class Formula:
         terms: by outcome, terms of which at least one holds.
         open_ties: forms at whose zeros the outcome is not known.
         regions: number of regions of the box.
+        bad: whether each outcome is bad.
     """
 
     session: SessionConfig
@@ -50,6 +51,7 @@ class Formula:
     terms: Mapping[str, tuple[Term, ...]]
     open_ties: frozenset[Form]
     regions: int
+    bad: Mapping[str, bool]
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -89,7 +91,13 @@ class Formula:
         return found
 
 
-def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None) -> Formula:
+def derive(
+    session: SessionConfig,
+    box: Box,
+    most: int = 2000,
+    progress: Callable[[int], object] = lambda _: None,
+    several: frozenset[str] = frozenset(),
+) -> Formula:
     """Derive the condition of each outcome of a session in a box of times.
 
     Args:
@@ -97,6 +105,7 @@ def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callabl
         box: (lowest, highest) value in ns by name of a free time. A lowest value of 0 is replaced by 1 ns.
         most: maximum number of regions.
         progress: called with the number of regions found.
+        several: free times with one value per use (`traced.trace`).
 
     Raises:
         InputError: the session has other writers than its times, or the box has more than `most` regions.
@@ -104,10 +113,10 @@ def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callabl
     box = {name: (max(low, 1), high) for name, (low, high) in box.items()}
     _offered(session, box)
     constants(session, box)
-    found = regions(session, box, most, progress)
+    found = regions(session, box, most, progress, several)
     space = Space(box)
     forms, cubes = _separating(found, space)
-    strict = {form: _strict(number, form, found, cubes, session, space) for number, form in enumerate(forms)}
+    strict = {form: _strict(number, form, found, cubes, session, space, several) for number, form in enumerate(forms)}
     terms = {}
     for outcome in dict.fromkeys(each.outcome for each in found):
         on = [cube for cube, each in zip(cubes, found, strict=True) if each.outcome == outcome]
@@ -118,7 +127,14 @@ def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callabl
         )
     order = sorted(terms, key=lambda each: (sum(map(len, terms[each])), each))
     open_ties = frozenset(form for form, each in strict.items() if each is None)
-    return Formula(session, box, {each: terms[each] for each in order}, open_ties, len(found))
+    return Formula(session, box, {each: terms[each] for each in order}, open_ties, len(found), _bad(found))
+
+
+def _bad(found: Sequence[Region]) -> dict[str, bool]:
+    kinds = {(each.outcome, each.bad) for each in found}
+    if len(bad := dict(kinds)) < len(kinds):
+        raise InputError("scenario", "one outcome is bad and not bad", "times in which each outcome has one cause")
+    return bad
 
 
 def _offered(session: SessionConfig, box: Box) -> None:
@@ -127,7 +143,7 @@ def _offered(session: SessionConfig, box: Box) -> None:
     if session.times.has("reader_ms") or session.schedule is not None:
         raise InputError("reader_ms", "is set", "a session without reader_ms and schedule")
     for name in box:
-        if name in ("deadline_ms", "slot_lag_ms", "reader_ms", "item_done_ms") or not session.times.has(name):
+        if name in ("deadline_ms", "slot_lag_ms", "reader_ms", "item_done_ms") or not session.times.has(name.partition(":")[0]):
             raise InputError(name, "cannot be free", "a time that the session has, without a limit of its own")
 
 
@@ -137,7 +153,13 @@ def _literal(form: Form, sign: int, strict: bool | None) -> Condition:
 
 
 def _strict(
-    number: int, form: Form, found: Sequence[Region], cubes: Sequence[_Cube], session: SessionConfig, space: Space
+    number: int,
+    form: Form,
+    found: Sequence[Region],
+    cubes: Sequence[_Cube],
+    session: SessionConfig,
+    space: Space,
+    several: frozenset[str],
 ) -> bool | None:
     """Return whether a form is above 0, and not 0, on its positive side, or None if this differs.
 
@@ -158,7 +180,7 @@ def _strict(
             point = space.point(others, zero=form)
             if point is None:
                 break
-            outcome = trace(session, point, space.box).outcome
+            outcome = trace(session, point, space.box, several).outcome
             if (outcome == region.outcome) == (outcome in neighbours):
                 return None
             sides.add(cube[number] if outcome == region.outcome else -cube[number])

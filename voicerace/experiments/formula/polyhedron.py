@@ -54,11 +54,7 @@ class Space:
         """
         rows = [self.row(form) for form, _ in conditions]
         # The centre and the radius of the largest ball, in ms.
-        above = (
-            np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()])
-            if rows
-            else np.array([*self._walls()])
-        )
+        above = np.array([*([*-row, np.linalg.norm(row)] for row, _ in rows), *self._walls()])
         limits = [constant / 1e6 for _, constant in rows] + [*(-self.low / 1e6), *(self.high / 1e6)]
         size = len(self.names)
         plane, constant = self.row(zero or ())
@@ -76,7 +72,9 @@ class Space:
         way = self._rng.normal(size=size)
         if zero:
             way -= plane * (way @ plane) / (plane @ plane)
-        centre = found.x[:-1] * 1e6 + way / np.linalg.norm(way) * found.x[-1] * 1e6 * self._rng.uniform(0, 0.6)
+        centre = found.x[:-1] * 1e6 + way / max(float(np.linalg.norm(way)), 1e-9) * found.x[-1] * 1e6 * self._rng.uniform(
+            0, 0.6
+        )
         point = {name: round(each / POINT_NS) * POINT_NS for name, each in zip(self.names, centre, strict=True)}
         return point if zero is None else self._moved(point, zero)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from voicerace.analysis.outcomes import BAD
 from voicerace.errors import InputError
 from voicerace.experiments.formula.formula import UNDECIDED, Formula
 from voicerace.experiments.formula.linear import Box
@@ -78,6 +77,6 @@ class Shares:
 
     def _bad(self, formula: Formula, name: str, value_ns: int) -> float:
         codes = formula.codes({**self.values_ns, name: value_ns})
-        bad = [code for code, outcome in enumerate(formula.outcomes) if outcome in BAD]
+        bad = [code for code, outcome in enumerate(formula.outcomes) if formula.bad[outcome]]
         decided = codes[codes != UNDECIDED]
         return float(np.isin(decided, bad).mean()) if len(decided) else float("nan")
