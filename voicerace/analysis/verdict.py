@@ -259,7 +259,7 @@ class Judge(TraceIndex):
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         to_host = (event for event in self.of_type("Error") if event.link == PROXY_TO_COMPONENT)
-        coded = [e for e in to_host if isinstance(e.payload, Mapping) and e.payload.get("code") == realtime.ACTIVE_RESPONSE]
+        coded = [e for e in to_host if isinstance(e.payload, Mapping) and realtime.is_refusal_code(e.payload.get("code"))]
         times = [time_of(event, "proxy") for event in coded]
         return sum((since is None or at >= since) and (until is None or at < until) for at in times)
 

@@ -31,6 +31,7 @@ def boundary(
     by: Annotated[
         str, typer.Option(metavar="NAME", help="How changes are found: engine (bisection) | formula (docs/formula.md).")
     ] = "engine",
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     as_json: options.Json = False,
 ) -> int:
     """Find where the outcome changes along one time, to 0.1 ms.
@@ -38,7 +39,7 @@ def boundary(
     The search runs along the first time that is a grid (0:400:20). Between two steps of the grid it bisects.
     """
     one_of("by", by, ("engine", "formula"))
-    grid = SweepSpec(**spec, times=dict(times))
+    grid = SweepSpec(**spec, times=dict(options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)))
     found, assumed = boundaries(grid, level=level, most=most, by_formula=by == "formula"), assumed_of(grid)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:

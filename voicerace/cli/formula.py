@@ -74,7 +74,7 @@ def formula(
                 session = SessionConfig.of(
                     release=tag, scenario=story, handler=style, times=times, profile=profile, component_tag=component
                 )
-                box = default_box(session, times) | intervals(_pairs("free", free))
+                box = {**default_box(session, times), **intervals(_pairs("free", free))}
                 shares = Shares.drawn(drawn, draws, seed) if drawn else None
                 found = derive(session, shares.box if shares is not None else box, most)
                 record = record_of(found)
@@ -109,12 +109,12 @@ def _show_shares(record: Mapping[str, Any]) -> None:
         (name, f"{each['share']:.4%}", f"{each['low']:.4%} to {each['high']:.4%}") for name, each in record["shares"].items()
     ]
     print_table(("outcome", "share", "95 % interval"), rows, f"{record['draws']} draws", right=("share",))
-    rows = [
+    moved = [
         (name, f"{each['low']:.2%}", f"{each['high']:.2%}", f"{each['change']:+.2%}")
         for name, each in record["sensitivity"].items()
     ]
     heads = ("time", "bad at its 10 % quantile", "at its 90 % quantile", "change")
-    print_table(heads, rows, "Share of bad outcomes with one time fixed, the others drawn", right=heads[1:])
+    print_table(heads, moved, "Share of bad outcomes with one time fixed, the others drawn", right=heads[1:])
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -39,6 +39,7 @@ def sweep(
         typer.Option(metavar="N", min=1, max=1000, help="Live sessions at the same time, per proxy.", show_default="1"),
     ] = None,
     max_sessions: options.MaxSessions = None,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     canary: Annotated[
         bool, typer.Option("--canary/--no-canary", help="With --live: first play a session with a known outcome.")
     ] = True,
@@ -71,6 +72,9 @@ def sweep(
 
     known_outcomes(fail_on)
     one_of("by", by, ("engine", "formula"))
+    targets, forwarder = targets.with_forwarder(spec.get("forwarder"), live=targets.live)
+    spec = {**spec, "forwarder": forwarder}
+    times = options.with_forwarder_time(times, forwarder, forwarder_open_ms)
     given = SweepSpec(**{**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep})
     if by == "formula":
         if targets.live or resume or out is not None or dask is not None:
@@ -89,7 +93,9 @@ def sweep(
     if targets.live:
         upstream = targets.upstream_target()
         proxies = targets.proxies(spec.get("releases"))
-        live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
+        live = LiveSweep(
+            proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs, targets.forwarder
+        )
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the output is in the folder of the run")
         if dask is not None:

@@ -45,6 +45,8 @@ class Memo:
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._keys["component"] = shown_key
             self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
+        if session.idle_close:  # The idle timeout depends on displayed values.
+            self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         #: The history at the start.
         self.first = History(Turn(), Attribution())
         self._calls: dict[tuple[object, ...], tuple[Any, tuple[Effect, ...], Any, tuple[Any, ...]]] = {}

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from voicerace.model.actors.actor import Cancel, Effects
+from voicerace.model.actors.actor import Cancel, Close, Effects
 from voicerace.model.actors.audio_input import InputAudio
 from voicerace.model.actors.response_plan import OutputPlan, ResponsePlan
 from voicerace.model.actors.upstream_state import PHASES, Knobs, UpstreamState
@@ -20,6 +20,11 @@ from voicerace.model.protocol.kinds import misplaced
 from voicerace.trace.recording import Payload
 
 __all__ = ["Knobs", "Upstream", "UpstreamState"]
+
+#: Text of the error after 60 minutes, as the proxy recognizes it, and close code after it (1001, going away: chosen).
+_TOO_LONG: Final = "Your session hit the maximum duration of 60 minutes."
+_ENDS: Final = 1001
+_NOT_SERVED: Final = "The request could not be served."
 
 
 class Upstream(InputAudio):
@@ -95,6 +100,10 @@ class Upstream(InputAudio):
             self._idle()
         elif kind == "turn":
             self._server_turn()
+        elif kind == "end":
+            self._error("session_expired", _TOO_LONG, {})
+            self._out.append(Close("proxy", _ENDS))
+            self.state.ended = True
         return self._effects()
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
@@ -156,7 +165,11 @@ class Upstream(InputAudio):
             self._begin(ResponsePlan((OutputPlan("message", "Out of band."),)), asked, in_band=False)
             return
         if self.state.slot == "free" and self.knobs.error_after_create:
-            self._error(self.knobs.error_after_create, "The request could not be served.", event)
+            self._error(self.knobs.error_after_create, _NOT_SERVED, event)
+            return
+        if self.state.slot == "free" and self._planned() == "error":
+            self.state.steps_taken += 1
+            self._error("server_error", _NOT_SERVED, event)
             return
         self._out.append(Cancel("idle"))
         if not self._slot("create"):
