@@ -106,6 +106,7 @@ _SPOKEN_CALLS: Final = _like("voice", inputs=(_QUESTION, replace(_PORTO, by="voi
 _SPOKEN_UNCONFIGURED: Final = _like(
     "late-settings", inputs=(replace(_QUESTION, when="connected"), replace(_PORTO, by="voice"), _LAST)
 )
+_ENDING: Final = _like("single", inputs=(_QUESTION, ScriptedInput("And in Porto?", ("reply",)), _LAST))
 _STRAY: Final = _like(
     "single", inputs=(ScriptedInput("", (), when="connected", by="stray"), replace(_QUESTION, when="soon"), _LAST)
 )
@@ -183,7 +184,11 @@ STORIES: Final[dict[str, Story]] = {
         bounds=_QUICK,
     ),
     "session-end": Story(
-        "the API ends the session, as after its 60 minutes", SCENARIOS["single"], bounds={**_QUICK, "session_end_ms": "0:3000"}
+        "the API ends the session, as after its 60 minutes, during the call or the reply",
+        _ENDING,
+        # The session ends before the last input, which tests whether the next connection works.
+        bounds={**_QUICK, "tool_ms": "0:500", "session_end_ms": "0:500"},
+        twice={**_STEADY, "tool_ms": "0:500", "session_end_ms": "0:500"},
     ),
     "remount": Story(
         "the component was mounted anew while a tool ran: its result reaches the new connection",
