@@ -131,6 +131,7 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
         "abandoned": "loss" in by or "session_end_ms" in story.bounds,
         "interrupted": "incomplete" in steps,
         "failed": bool({"failed", "error"} & steps),
+        "wedged": "session_end_ms" in story.bounds,  # A text on its way is lost.
         "no_result": scenario.tool_end == "none",
     }
     name = f"{finding.release} {finding.name} ({finding.story} {finding.handler})"
