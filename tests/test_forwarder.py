@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 
 from voicerace.analysis.verdict import judge
 from voicerace.cli.app import main
+from voicerace.conformance.acceptance import Between, check_virtual
 from voicerace.conformance.forwarder import DELAYS_MS, modelled_opening
 from voicerace.conformance.forwarder_cases import CASES, ForwarderStep
 from voicerace.conformance.forwarder_play import PROCESS_ENDS, modelled
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.experiments.sweep.spec import Plan, SweepSpec, assumed_of
+from voicerace.experiments.sweep.sweep import sweep, trials_of
 from voicerace.model.actors.actor import Close, Open, Send
 from voicerace.model.actors.forwarder import Forwarder
 from voicerace.model.catalog.forwarders import FORWARDERS, forwarder
 from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.sweep_picture import draw_sweep
 from voicerace.trace.recording import Recording
 
 F0, F1 = FORWARDERS["F0"], FORWARDERS["F1"]
@@ -130,8 +134,65 @@ def test_run_and_inspect_name_an_unconfigured_session(tmp_path: Path, capsys: py
     assert "unconfigured" in capsys.readouterr().out
 
 
-def test_the_opening_time_needs_a_forwarder(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--forwarder-open-ms", "100"]) == 2
+def test_a_sweep_over_the_opening_time_has_a_row_per_value(tmp_path: Path) -> None:
+    spec = {"releases": "0.9.1,0.11.1", "forwarder": "release", "times": {"forwarder_open_ms": "30:70:20"}, "ties": False}
+    run = sweep(spec, out=tmp_path / "run")
+    found = run.outcomes[["release", "forwarder_open_ms", "outcome"]].itertuples(index=False)
+    at_0_9_1 = {row.forwarder_open_ms: row.outcome for row in found if row.release == "0.9.1"}
+    assert at_0_9_1 == {30.0: "rejected", 50.0: "rejected", 70.0: "unknown"}
+    assert set(run.outcomes.query("release == '0.11.1'")["outcome"]) == {"lost"}
+    draw_sweep(run)
+    assert "forwarder_open_ms" in next((run.folder / "pictures").iterdir()).read_text()
+    assert "forwarder_open_ms" not in trials_of({"times": {"tool_ms": "0:10:10"}}).columns
+
+
+def test_a_drawn_opening_time_differs_from_trial_to_trial() -> None:
+    times = {"forwarder_open_ms": "uniform(30,70)"}
+    trials = trials_of({"forwarder": "F0", "times": times, "trials": 12})
+    assert trials["forwarder_open_ms"].nunique() == 12
+    late = trials["forwarder_open_ms"] > 50
+    assert late.any()
+    assert not late.all()
+    assert (trials["outcome"] == "unknown").tolist() == late.tolist()
+
+
+def test_an_opening_time_that_is_not_given_is_an_assumed_time(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = SweepSpec(forwarder="release", times={"tool_ms": "0:10:10"})
+    assert assumed_of(spec)["forwarder_open_ms"] == "20"
+    assert set(Plan.of(spec).values) >= {"forwarder_open_ms"}
+    assert "forwarder" not in SweepSpec(forwarder="none").to_json()
+    assert main(["run", "--forwarder", "release"]) == 0
+    assert "forwarder_open_ms=20" in capsys.readouterr().out
+
+
+def test_boundary_finds_the_opening_time_at_which_settings_are_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--forwarder", "release", "--forwarder-open-ms", "0:200:50", "--releases", "0.9.1,0.11.1", "--json"]
+    assert main(["boundary", *given]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["boundaries"]
+    assert (row["release"], row["axis"], row["from_ms"], row["to_ms"]) == ("0.9.1", "forwarder_open_ms", 50.0, 50.1)
+
+
+def test_check_fails_each_session_whose_settings_the_forwarder_drops(capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(*given: str) -> dict[str, list[str]]:
+        main(["check", "--release", "0.9.1", "--forwarder", "release", "--json", *given])
+        return {each["name"]: each["wrong"] for each in json.loads(capsys.readouterr().out)["cases"]}
+
+    before, after = wrong("--forwarder-open-ms", "10"), wrong("--forwarder-open-ms", "100")
+    assert before["single return tool=1500"] == []
+    assert after["single return tool=1500"] == ["unconfigured"]
+    # Its second Settings arrive after the opening.
+    assert "unconfigured" not in after["late-settings return settings=300 tool=10"]
+    assert wrong("--forwarder-open-ms", "100", "--allow", "unconfigured")["single return tool=1500"] == []
+
+
+def test_a_check_with_a_forwarder_takes_no_findings() -> None:
+    with pytest.raises(InputError, match="findings"):
+        check_virtual("model:0.9.1", "0.9.1", findings=[object()], between=Between("F0"))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("verb", ["run", "sweep", "check", "boundary"])
+def test_the_opening_time_needs_a_forwarder(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--forwarder-open-ms", "100"]) == 2
     assert "--forwarder" in capsys.readouterr().err
 
 

@@ -51,9 +51,9 @@ def test_the_page_has_no_faults_and_its_sections_in_order(small_report: Report) 
     soup = BeautifulSoup(html, "html.parser")
     headings = [heading.get_text() for heading in soup.main.find_all("h2")]
     order = (
-        "The answer", "What to do today", "What was asked", "How it was tested", "Documented runs", "Finding 1", "Finding 2",
-        "Finding 3",
-        "Your own sessions", "What this does not show", "How to run it again", "Appendix",
+        "What happens", "What to do", "What we do next", "How sure this is", "Annex", "A. What was asked", "B. Finding 1",
+        "C. Finding 2", "D. Finding 3", "E. How it was tested", "F. Your own sessions", "G. What this does not show",
+        "H. How to run it again", "I. Terms",
     )  # fmt: skip
     assert len(headings) == len(order)
     for heading, begin in zip(headings, order, strict=True):
@@ -71,7 +71,9 @@ def test_the_committed_sample_matches_the_code(small_report: Report) -> None:
 def test_the_claims_file_has_counts_and_targets(small_report: Report) -> None:
     record = json.loads(small_report.claims.read_text("utf-8"))
     claims = {claim["name"]: claim for claim in record["claims"]}
-    assert {"component-submits-twice", "cure-return", "gate-0.9.1", "today-0.9.1", "upgrade"} <= set(claims)
+    assert {"often", "do-upgrade", "basis", "component-submits-twice", "cure-return", "gate-0.9.1"} <= set(claims)
+    soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
+    assert {f"claim-{name}" for name in claims} == {str(each["id"]) for each in soup.select("[id^=claim-]")}
     targets = {seen["target"] for claim in record["claims"] for seen in claim["seen"]}
     assert {"model", "real proxy", "real component", "real API", "documented run"} == targets
     for claim in record["claims"]:

@@ -38,6 +38,7 @@ _NAMES: Final = {
 _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",
+    "field_page": "report.field_page",
     "field_tables": "report.notebook.field_tables",
     "path_tables": "report.notebook.path_tables",
     "text": "report.phrasing",

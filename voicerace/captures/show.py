@@ -22,6 +22,8 @@ __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quan
 #: Version of the JSON format. In version 2 a session's counts are numbers, and ``counts`` contains their certainty.
 SCHEMA: Final = 2
 _LISTED: Final = 20
+#: Bytes of 1 ms of 24 kHz PCM with 16 bits, the audio that every release requests.
+_BYTES_PER_MS: Final = 48
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
     "result_delay_ms": "Delay, result after its call",
@@ -216,6 +218,8 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    if audio := counts["audio_bytes"].value:
+        lines.append(f"  audio of the API: {_plain(counts['audio_bytes'])} bytes, {_ms(audio / _BYTES_PER_MS)} at 24 kHz")
     if _unconfigured(session):
         lines.append("  unconfigured: no session.update reached the API, which kept its defaults; the Settings were lost")
     if session.server is not None:

@@ -27,13 +27,14 @@ def boundary(
     most: Annotated[
         int, typer.Option(metavar="N", min=50, help="With drawn times: maximum number of draws at one value.")
     ] = 6400,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     as_json: options.Json = False,
 ) -> int:
     """Find where the outcome changes along one time, to 0.1 ms.
 
     The search runs along the first time that is a grid (0:400:20). Between two steps of the grid it bisects.
     """
-    grid = SweepSpec(**spec, times=dict(times))
+    grid = SweepSpec(**spec, times=dict(options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)))
     found, assumed = boundaries(grid, level=level, most=most), assumed_of(grid)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:

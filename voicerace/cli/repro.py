@@ -85,6 +85,6 @@ def repro(
     if as_json:
         print_json(summary(recording, verdict) | {"recording": str(file)})
     else:
-        print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(verdict)])
+        print_lines(text.session_lines(recording, verdict))
         print_lines(facts(proxy=proxy.name, recording=file))
     return int(verdict.outcome in (fail_on or ()))

@@ -39,6 +39,7 @@ def sweep(
         typer.Option(metavar="N", min=1, max=1000, help="Live sessions at the same time, per proxy.", show_default="1"),
     ] = None,
     max_sessions: options.MaxSessions = None,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     canary: Annotated[
         bool, typer.Option("--canary/--no-canary", help="With --live: first play a session with a known outcome.")
     ] = True,
@@ -63,6 +64,7 @@ def sweep(
     from voicerace.experiments.sweep.spec import SweepSpec, continuous_draws
 
     known_outcomes(fail_on)
+    times = options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)
     given = SweepSpec(**{**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep})
     # Imported after the check, so that an invalid value is reported before pandas is imported.
     from voicerace.cli.sweep_summary import cells_json, print_cells
@@ -75,6 +77,8 @@ def sweep(
 
     live = None
     if targets.live:
+        if given.forwarder is not None:
+            raise InputError("forwarder", "given with --live", "only for sessions in virtual time")
         upstream = targets.upstream_target()
         proxies = targets.proxies(spec.get("releases"))
         live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)

@@ -6,6 +6,7 @@ Blocks contain trusted Markdown; use `quoted` for text from a capture.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,7 +23,7 @@ from voicerace.experiments.rates import wilson
 from voicerace.report.images import image_of
 from voicerace.report.notebook.display import frame_html, image_bundle, inline_html, table_bundle
 
-__all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
+__all__ = ["CLAIMS", "HEAD", "Block", "Box", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: MIME type of an output that only `PageExporter` reads.
@@ -124,11 +125,13 @@ class Picture:
         plot: a `partial` of a plot function and its arguments; see `image_of`.
         alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
+        target: id for links to the picture, if it is in a `Fold`.
     """
 
     plot: Callable[[], Axes | Figure]
     alt: str
     caption: str
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,24 +143,35 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A summary: terms, each with a text or a claim."""
+
+    rows: tuple[tuple[str, Text | Claim], ...]
+
+
+@dataclass(frozen=True)
 class Fold:
-    """Collapsed text, tables and code."""
+    """Collapsed text, tables, code and pictures."""
 
     summary: str
-    blocks: tuple[Text | Table | Code, ...]
+    blocks: tuple[Text | Table | Code | Picture, ...]
 
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. If `code` is true, the page ends with the notebook's code."""
+    """The title of the page and the facts below it.
+
+    If `code` is true, the page ends with the notebook's code. The last line of the page names the `source` of its numbers.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     code: bool = False
+    source: str = "a run"
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
-Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
+Block: TypeAlias = Text | Claim | Box | Table | Picture | Code | Fold | Head
 
 #: Outputs of `show` inside `kept`; None outside.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
@@ -189,7 +203,13 @@ def kept() -> Iterator[list[Bundle]]:
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
     """Return the claims among blocks in the format of `report.json`."""
-    return [block.to_json() for block in blocks if isinstance(block, Claim)]
+    return [claim.to_json() for block in blocks for claim in _claims(block)]
+
+
+def _claims(block: Block) -> list[Claim]:
+    if isinstance(block, Box):
+        return [value for _, value in block.rows if isinstance(value, Claim)]
+    return [block] if isinstance(block, Claim) else []
 
 
 def words_of(blocks: Iterable[Block]) -> str:
@@ -201,6 +221,8 @@ def words_of(blocks: Iterable[Block]) -> str:
                 found.append(markdown)
             case Claim():
                 found.append(_claim(block))
+            case Box(rows):
+                found += [f"{term}: {_words(value)}" for term, value in rows]
             case Table(frame, caption):
                 found += [caption, frame.to_string(index=False)]
             case Picture(_, alt, caption):
@@ -237,7 +259,9 @@ def _bundle(block: Block) -> Bundle:
             return {"text/markdown": markdown, "text/plain": markdown}, {}
         case Claim():
             text = _claim(block)
-            return {"text/markdown": text, "text/plain": text}, {}
+            return {"text/markdown": text, "text/plain": text}, {"claim": block.name}
+        case Box():
+            return {"text/html": _box(block), "text/plain": words_of([block])}, {}
         case Table(frame, caption):
             return table_bundle(frame, caption)
         case Picture(plot, alt, caption):
@@ -248,7 +272,9 @@ def _bundle(block: Block) -> Bundle:
         case Fold(summary, _):
             return {"text/html": _fold(block), "text/plain": summary}, {}
         case Head():
-            facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code}
+            facts = {
+                "title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code, "source": block.source,
+            }  # fmt: skip
             return {HEAD: facts, "text/plain": block.title}, {}
 
 
@@ -257,6 +283,19 @@ def _claim(claim: Claim) -> str:
     lines = [claim.sentence, ""]
     lines += [] if claim.quiet else [f"- *{each.target}:* {each.words}" for each in claim.seen]
     return "\n".join(lines)
+
+
+def _words(value: Text | Claim) -> str:
+    return value.markdown if isinstance(value, Text) else value.sentence
+
+
+def _box(box: Box) -> str:
+    rows = [
+        f"<div{f' id={chr(34)}claim-{value.name}{chr(34)}' if isinstance(value, Claim) else ''}><dt>{escape(term)}</dt>"
+        f"<dd>{inline_html(_words(value))}</dd></div>"
+        for term, value in box.rows
+    ]
+    return f'<dl class="box">{"".join(rows)}</dl>'
 
 
 def _code(code: Code) -> str:
@@ -274,4 +313,9 @@ def _fold(fold: Fold) -> str:
                 parts.append(frame_html(block.frame, block.caption))
             case Code():
                 parts.append(_code(block))
+            case Picture(plot, alt, caption, target):
+                kind, image = image_of(plot, alt)
+                source = f"data:{kind};base64,{base64.b64encode(image).decode()}"
+                picture = f'<div class="picture" role="region" tabindex="0"><img src="{source}" alt="{escape(alt)}"></div>'
+                parts.append(f'<figure id="{target}">{picture}<figcaption>{inline_html(caption)}</figcaption></figure>')
     return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"

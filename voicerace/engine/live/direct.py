@@ -30,7 +30,7 @@ from voicerace.engine.live.targets import scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor, Effects
 from voicerace.model.actors.user import User
-from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_LINKS, USER_TO_APP, Link, Payload, Recording
+from voicerace.trace.recording import DIRECT_LINKS, PROXY_TO_UPSTREAM, Link, Payload, Recording
 
 __all__ = ["PATH", "DirectClient"]
 
@@ -123,7 +123,7 @@ class _Play:
         self.scrub = scrubber(None, None)
         found = {"scenario": session.scenario.name, **served_provenance(session, upstream="mock")}
         found |= {"topology": DIRECT, "engine": "live"}
-        self.recorder = Recorder(found, (*UPSTREAM_LINKS, USER_TO_APP), self.scrub)
+        self.recorder = Recorder(found, DIRECT_LINKS, self.scrub)
         self.user = User(session.scenario.inputs, 0)
         actors: dict[str, Actor] = {"user": self.user, "app": _Keyboard(self._write, self._lose)}
         self.host = ActorHost(actors, session.times, session.seed, self.recorder)

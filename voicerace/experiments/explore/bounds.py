@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from voicerace.errors import InputError
-from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.profiles import CLIENT_TIMES_MS, COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 from voicerace.model.parameters import Fixed, Times, parse
 
 __all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
@@ -48,7 +48,7 @@ BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
 _OPTIONAL: Final = ("item_done_ms", "session_end_ms")
 #: A slot is freed later than response.done only in sessions whose time is positive. A schedule has each value.
 _LAGS: Final = "slot_lag_ms"
-_FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
+_FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS, **CLIENT_TIMES_MS}
 #: Name of the wire's interval, by neighbour of the proxy.
 _WIRE: Final = {"component": "host_ms", "upstream": "upstream_ms"}
 

@@ -118,6 +118,14 @@ COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     "playback_ms": 100,
 }
 
+#: Times in ms that are constants in the source of a client (`model.catalog.clients`).
+CLIENT_TIMES_MS: Final[dict[str, int]] = {
+    # RETRY_S of clients/openai_well.py: from a refusal to the next request.
+    "client_retry_ms": 100,
+    # generate_reply in livekit/agents/llm/_realtime/openai.py: from a request to its response.
+    "client_timeout_ms": 10_000,
+}
+
 
 @dataclass(frozen=True)
 class Profile:

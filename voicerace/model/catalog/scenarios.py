@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
+
+from voicerace.errors import one_of
 
 #: Response of the model: function calls, a reply, or a reply that the API ends as ``failed`` or ``incomplete``. ``error``: the
 #: API answers the request with an error.
@@ -63,6 +65,12 @@ class Scenario:
 
     def __hash__(self) -> int:
         return hash((self.name, self.inputs))
+
+
+def is_written(scenario: Scenario) -> bool:
+    """Return whether the user only writes, the tool ends once, and the connection is not lost."""
+    plain = scenario.repeats == 0 and scenario.tool_end == "result" and not scenario.late_settings
+    return plain and all(each.by == "text" for each in scenario.inputs)
 
 
 _QUESTION = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
@@ -152,3 +160,25 @@ REPRO: Final = Scenario(
     "docs/background.md#request-3-a-minimal-reproduction, and nothing more",
     (_QUESTION,),
 )
+
+#: Plan of a served mock: each user turn has calls, then replies.
+DEFAULT_PLAN: Final = "calls,reply"
+
+
+def inputs_of(plan: str) -> tuple[ScriptedInput, ...]:
+    """Return the inputs of a plan such as ``calls,reply;reply``.
+
+    Args:
+        plan: user turns separated by semicolons; in each turn the responses, `calls` or `reply`, separated by commas. The last
+            response of a turn and the last turn repeat.
+
+    Raises:
+        InputError: a response has another name, or is empty.
+    """
+    turns = [[one_of("plan", step.strip(), get_args(Step)) for step in turn.split(",")] for turn in plan.split(";")]
+    return tuple(ScriptedInput(_QUESTION.text, tuple(steps)) for steps in turns)  # type: ignore[arg-type]  # checked by one_of
+
+
+def plan_of(inputs: tuple[ScriptedInput, ...]) -> str:
+    """Return the plan of inputs, see `inputs_of`."""
+    return ";".join(",".join(each.steps) for each in inputs)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pandas as pd
 from IPython import get_ipython
@@ -34,6 +34,7 @@ from voicerace.trace.recording import Recording
 
 __all__ = [
     "STUCK",
+    "Linked",
     "frame_html",
     "image_bundle",
     "inline_html",
@@ -44,6 +45,7 @@ __all__ = [
     "show_table",
     "table_bundle",
     "table_html",
+    "verdict_frame",
     "verdict_html",
 ]
 
@@ -56,6 +58,21 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 #: Markdown parser for table cells: code, emphasis and escapes, but no HTML, links or images.
 _INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
+
+
+class Linked(str):
+    """Text of a table cell with a link to a part of the same page.
+
+    Attributes:
+        target: id of the part.
+    """
+
+    target: str
+
+    def __new__(cls, text: str, target: str) -> Self:
+        found = super().__new__(cls, text)
+        found.target = target
+        return found
 
 
 def register(shell: Any = None) -> None:
@@ -138,7 +155,12 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Return a verdict as an HTML table: one column per tool turn, with the kind of each count."""
+    """Return a verdict as an HTML table, see `verdict_frame`."""
+    return frame_html(*verdict_frame(verdict))
+
+
+def verdict_frame(verdict: Verdict) -> tuple[pd.DataFrame, str]:
+    """Return a verdict as a table with one column per tool turn and with the kind of each count, and its caption."""
     caption = (
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
@@ -147,8 +169,8 @@ def verdict_html(verdict: Verdict) -> str:
     rows = []
     for name in names:
         kind = verdict.kinds.get(name, "")
-        rows.append([f"{name} ({kind})" if kind else name, *(_of(turn, name) for turn in verdict.turns)])
-    return table_html(["", *turns], rows, caption)
+        rows.append([f"{name} ({kind})" if kind else name, *([_of(turn, name) for turn in verdict.turns] or [""])])
+    return pd.DataFrame(rows, columns=["", *turns], dtype=object), caption
 
 
 def _of(turn: Turn, name: str) -> str:
@@ -163,7 +185,8 @@ def _plain(value: object) -> str:
 
 
 def _cell(value: object) -> str:
-    return inline_html(_plain(value))
+    text = inline_html(_plain(value))
+    return f'<a href="#{escape(value.target)}">{text}</a>' if isinstance(value, Linked) else text
 
 
 def _image(picture: Axes | Figure, alt: str) -> Bundle:

@@ -150,12 +150,13 @@ def patch_of(outcome: str) -> Patch:
     return Patch(facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0.6, label=f"{style.glyph} {outcome}")
 
 
-def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
+def to_image(picture: Axes | Figure, alt: str, kind: str | None = None) -> tuple[str, bytes]:
     """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the resolution.
 
     Args:
         picture: axes or a figure.
         alt: the alternative text, with the numbers that the picture shows. An SVG contains the text as its label.
+        kind: ``svg`` or ``png``; None to select it by size.
 
     Raises:
         InputError: there is no alternative text.
@@ -166,7 +167,7 @@ def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
     with rc():
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-        if file.tell() <= _SVG_LIMIT:
+        if kind == "svg" or (kind is None and file.tell() <= _SVG_LIMIT):
             return "image/svg+xml", _labelled(file.getvalue().decode("utf-8"), alt).encode("utf-8")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=2 * DPI, metadata={"Software": None})

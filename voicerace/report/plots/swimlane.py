@@ -22,6 +22,7 @@ __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
 # Horizontal positions of the lanes in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
+_X_DIRECT: Final = {"proxy": 0.9, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
 _PITCH: Final = 0.265
@@ -75,7 +76,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
         ax = blank_axes(height, ax)
-        _SwimlanePainter(AxesCanvas(ax), layout, height).draw(lanes)
+        _SwimlanePainter(AxesCanvas(ax), lanes, layout, height).draw()
     return ax
 
 
@@ -89,7 +90,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
-    _SwimlanePainter(canvas, layout, height).draw(lanes)
+    _SwimlanePainter(canvas, lanes, layout, height).draw()
     return canvas.svg(_alt(lanes))
 
 
@@ -104,7 +105,8 @@ def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
 
 def _alt(lanes: Lanes) -> str:
     messages = [
-        f"{_clock(row.sent_ns)} {row.sender} to {row.receiver}: {row.label.replace(' ✗', ' (refused)').removeprefix('✗ ')}"
+        f"{_clock(row.sent_ns)} {_actor(row.sender, lanes)} to {_actor(row.receiver, lanes)}: "
+        + row.label.replace(" ✗", " (refused)").removeprefix("✗ ")
         + (f" ({row.note})" if row.note else "")
         for row in lanes.rows
         if row.kind != "plain" or row.note
@@ -117,6 +119,10 @@ def _alt(lanes: Lanes) -> str:
     times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
+
+
+def _actor(lane: str, lanes: Lanes) -> str:
+    return "client" if lanes.direct and lane == "proxy" else lane
 
 
 def _headline(lanes: Lanes) -> str:
@@ -190,16 +196,18 @@ def _layout(lanes: Lanes) -> _Layout:
 
 
 class _SwimlanePainter:
-    def __init__(self, canvas: Canvas, layout: _Layout, height: float) -> None:
+    def __init__(self, canvas: Canvas, lanes: Lanes, layout: _Layout, height: float) -> None:
         self.canvas = canvas
+        self.lanes = lanes
         self.layout = layout
         self.height = height
+        self.x = _X_DIRECT if lanes.direct else _X
 
-    def draw(self, lanes: Lanes) -> None:
-        self.head(lanes)
+    def draw(self) -> None:
+        self.head(self.lanes)
         self.instants()
-        self.bars(lanes)
-        for row in lanes.rows:
+        self.bars(self.lanes)
+        for row in self.lanes.rows:
             self.row(row)
         self.silences()
 
@@ -218,15 +226,16 @@ class _SwimlanePainter:
         why = _headline(lanes).partition(": ")[2]
         self.canvas.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
         self.canvas.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
-        for name, x in _X.items():
-            self.canvas.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
+        for name, x in self.x.items():
+            self.canvas.text(x, 0.84, _actor(name, lanes), fontsize=9.5, fontweight="bold", ha="center", va="center")
             self.canvas.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
         self.canvas.text(
-            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
+            self.x["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
         )
+        host = "" if lanes.direct else " The host is the app and the component."
         self.canvas.text(
             0.1, self.height - 0.22,
-            f"Time runs down, in order and not to scale; 0 is {lanes.origin}. The host is the app and the component.\n"
+            f"Time runs down, in order and not to scale; 0 is {lanes.origin}.{host}\n"
             "Bar: the response that holds the slot, hatched until response.created.",
             fontsize=8, color=GREY, va="center", linespacing=1.3,
         )  # fmt: skip
@@ -238,12 +247,12 @@ class _SwimlanePainter:
             if last > first:
                 top, bottom = self.y(first - 0.72), self.y(last + 0.2)
                 shade = "#F1F3F5" if number % 2 else "#F7F8F9"
-                width = _X["upstream"] - _X["host"]
+                width = self.x["upstream"] - _X["host"]
                 self.canvas.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
 
     def bars(self, lanes: Lanes) -> None:
         """Draw the slot: hatched from the request to `response.created`, solid until `response.done`."""
-        x = _X["upstream"]
+        x = self.x["upstream"]
         for bar in lanes.bars:
             top = self.y(-0.6)
             created = self.y(self.layout.sent[bar.created]) if bar.created is not None else top
@@ -265,7 +274,7 @@ class _SwimlanePainter:
 
     def row(self, row: MessageRow) -> None:
         colour, width = _INKS[row.kind]
-        start, stop = _X[row.sender], _X[row.receiver]
+        start, stop = self.x[row.sender], self.x[row.receiver]
         top, bottom = self.y(self.layout.sent[row.seq]), self.y(self.layout.received[row.seq])
         if row.sender == "upstream" and row.kind == "refusal":
             self.canvas.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
@@ -289,16 +298,16 @@ class _SwimlanePainter:
             zorder=5,
         )  # fmt: skip
         if row.note:
-            left, right = ("host", "proxy") if _column(row) == "upstream" else ("proxy", "upstream")
+            left, right = ("proxy", "upstream") if _column(row) == "host" or self.lanes.direct else ("host", "proxy")
             self.canvas.text(
-                (_X[left] + _X[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
+                (self.x[left] + self.x[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
                 ha="center", va="bottom", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
 
     def silences(self) -> None:
         for position, lasting_ns in self.layout.silences:
             y = self.y(position)
-            for x in _X.values():
+            for x in self.x.values():
                 self.canvas.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
                 self.canvas.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
             self.canvas.text(

@@ -104,6 +104,7 @@ class Lanes:
         turn: the drawn turn; None if the complete session is drawn.
         names: proxy, scenario and handler of the recording, as text.
         unseen: notes on links that were not recorded.
+        direct: whether a client was connected to the API without a proxy. It then has the lane of the proxy.
     """
 
     rows: tuple[MessageRow, ...]
@@ -113,6 +114,7 @@ class Lanes:
     turn: Turn | None
     names: str
     unseen: tuple[str, ...]
+    direct: bool
 
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
@@ -120,7 +122,8 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     recording = recording.without_forwarder
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
-    ledger = TraceIndex(recording).ledger
+    index = TraceIndex(recording)
+    ledger = index.ledger
     start, end, closing = _window(recording, ledger, turn)
     shown = [event for event in recording.events if start <= event.seq < end]
     origin_ns, origin = _origin(shown or recording.events)
@@ -143,16 +146,9 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
         rows.append(_row(event, label, kind, origin_ns, rows))
     rows.sort(key=lambda row: (row.sent_ns, row.seq))
     rows = _noted(rows, turn, verdict.wedged, recording, bool(closing))
-    inside = {row.seq for row in rows}
-    return Lanes(
-        tuple(rows),
-        tuple(_bars(recording, ledger, inside, (start, end))),
-        origin,
-        verdict,
-        turn,
-        _names(recording.provenance),
-        tuple(_unseen(recording)),
-    )
+    bars = tuple(_bars(recording, ledger, {row.seq for row in rows}, (start, end)))
+    unseen = () if index.direct else tuple(_unseen(recording))
+    return Lanes(tuple(rows), bars, origin, verdict, turn, _names(recording.provenance), unseen, index.direct)
 
 
 # -- selection -------------------------------------------------------------------------------------------------------
@@ -301,7 +297,7 @@ class _Labels:
                 return f"FunctionCallRequest{self._number(ids[0] if ids else None)}", "call", ""
             case "Error":
                 code = payload.get("code")
-                if code == realtime.ACTIVE_RESPONSE:
+                if realtime.is_refusal_code(code):
                     return "✗ Error: active response", "notice", ""
                 return f"Error: {code}", "plain", ""
             case "ConversationText" if agent.is_reply_output(payload):
@@ -383,6 +379,8 @@ def _short(name: str) -> str:
 
 
 def _names(provenance: Mapping[str, Any]) -> str:
+    if "checked_client" in provenance:
+        return f"{provenance['checked_client']}, {provenance.get('case')}"
     parts = []
     if "release" in provenance:
         target = _TARGETS.get(str(provenance.get("proxy", "")).partition(":")[0])

@@ -1,26 +1,26 @@
-"""Build the section on second results: evidence from the component, the models and the running proxies, and the fix."""
+"""Finding 1: who sends a second result for one function call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pandas as pd
 
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.report.blocks import Block, Claim, Code, Picture, Support, Table, Text, joined, many
+from voicerace.report.blocks import Block, Claim, Picture, Support, Table, joined
 from voicerace.report.context import ReportContext, bad_outcomes
 from voicerace.report.evidence import DEFAULT_ERROR, Real
-from voicerace.report.phrasing import HEARS, bad_of, range_of, times_text
-from voicerace.report.plots.overview import OverviewLine, alt_overview, plot_overview
+from voicerace.report.letter.render import render
+from voicerace.report.phrasing import bad_of, range_of, times_text
 from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.report.plots.swimlane_rows import lanes_of
 from voicerace.trace.recording import Recording
 
 __all__ = [
-    "CORRECTED",
     "CORRECT_HANDLERS",
     "FAULTY_HANDLERS",
     "LANES",
@@ -29,35 +29,14 @@ __all__ = [
     "blocks",
     "component_counts",
     "heading",
-    "overview_lines",
-    "result_advice",
     "seen_twice",
     "twice_counts",
 ]
 
 FAULTY_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CORRECT_HANDLERS: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
-#: TypeScript source of a handler for which the component sends two results.
-_BEFORE: Final = """\
-// Before: two results for one call. The component does not treat this as an answer.
-const onFunctionCallRequest = async (call: FunctionCallRequest) => {
-  const result = await tool(call);
-  ref.current?.sendFunctionCallResponse(call.id, call.name, JSON.stringify(result));
-};"""
-CORRECTED: Final = """\
-// After: return the result ...
-const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<FunctionCallResponse> =>
-  ({ id: call.id, result: await tool(call) });
-
-// ... or await, and call the sendResponse that you were given.
-const onFunctionCallRequest = async (
-  call: FunctionCallRequest, sendResponse: (response: FunctionCallResponse) => void,
-) => {
-  sendResponse({ id: call.id, result: await tool(call) });
-};"""
 #: Settings of the recorded sessions of running proxies with handler styles, see `parts`.
 _TIMES: Final = {"scenario": "single", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-_SHOWN_MS: Final = 500.0
 #: Text that explains how to read a swimlane.
 LANES: Final = (
     "Time runs down. The *host* is your browser: app and component. *Upstream* is the API. The bar beside it, the *slot*, shows when a "
@@ -152,26 +131,14 @@ def _seen_correct(context: ReportContext) -> tuple[Support, ...]:
     return tuple(found)
 
 
-def result_advice(context: ReportContext) -> list[str]:
-    """Return advice on `result` and on tools that throw. It is based on recorded components and empty without recordings."""
+def _advice(context: ReportContext) -> SimpleNamespace:
+    """Return the recorded facts on `result` and on tools that throw: tags with equal text, cases with one error, cases."""
     cases = context.evidence.components
     own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
     same = [tag for tag, (returned, sent) in own.items() if returned and sent and returned[0] == sent[0]]
-    advice = []
-    if same:
-        advice.append(
-            f"**Put the object into `result`, not its `JSON.stringify`**: the component (seen on {joined(same)}) serializes it itself and "
-            "sends the same text as with the string through the ref. A string would be quoted again."
-        )
-    thrown = [_contents(each, style, "reject") for each in cases.values() for style in CORRECT_HANDLERS]
-    thrown = [each for each in thrown if each]
-    if thrown:
-        once = [each[0] for each in thrown if len(each) == 1 and DEFAULT_ERROR not in each[0] and "error" in each[0]]
-        advice.append(
-            f"If the tool throws, let the handler's promise reject: in {len(once)} of {len(thrown)} recorded cases the component then sent one "
-            'result, `{"error": …}` with the error\'s message.'
-        )
-    return advice
+    thrown = [each for record in cases.values() for style in CORRECT_HANDLERS if (each := _contents(record, style, "reject"))]
+    once = [each[0] for each in thrown if len(each) == 1 and DEFAULT_ERROR not in each[0] and "error" in each[0]]
+    return SimpleNamespace(same=same, once=len(once), thrown=len(thrown))
 
 
 def _contents(cases: Mapping[str, Any], style: str, tool_end: str) -> list[str]:
@@ -194,103 +161,34 @@ def bar_begins(recording: Recording) -> str:
 def heading(context: ReportContext) -> str:
     rows = component_counts(context)
     if any(row.results > 1 and row.errors for row in rows):
-        return "Finding 1: the component itself sends a second result"
-    return "Finding 1: who sends a second result"
+        return "B. Finding 1: the component itself sends a second result"
+    return "B. Finding 1: who sends a second result"
 
 
 def blocks(context: ReportContext) -> list[Block]:
-    styles = context.part("styles")
-    found: list[Block] = [Claim("component-submits-twice", _sentence(context), seen_twice(context), context.releases)]
+    styles, rows = context.part("styles"), component_counts(context)
+    parts: dict[str, Block] = {
+        "component-submits-twice": Claim("component-submits-twice", "", seen_twice(context), context.releases),
+        "cure-return": Claim("cure-return", "", _seen_correct(context), context.releases, quiet=True),
+    }
+    values: dict[str, object] = {"cured": None, "times": ""}
     if styles is not None:
-        shown = [glance for release in _shown(context, styles) for glance in overview_lines(context, release)]
-        if shown:
-            caption = (
-                f"Computed sessions, a tool of {_SHOWN_MS:g} ms, a gap of {range_of(styles['gap_ms'])}, {range_of(styles['upstream_rtt_ms'])} "
-                "to the API and back. The first two "
-                "handlers do not answer the component; the last returns its result."
-            )
-            found.append(Picture(partial(plot_overview, shown), alt_overview(shown), caption))
-        found.append(
-            Table(
-                _table(context, styles),
-                f"Handler styles: the results that the component sends for one call, and the outcome with each proxy at {times_text(styles)}, for "
-                f"tools of {joined([f'{each:,g}' for each in sorted(styles['tool_ms'].unique())])} ms (a change is between two of these). "
-                f"Finding 2 has other times ({times_text(context.delay)}; the map has other gaps with that network), so an outcome may "
-                "begin at another tool time there.",
-            )
+        correct = styles[styles["handler"].isin(CORRECT_HANDLERS)]
+        bad, of = bad_of(correct)
+        wrong = sorted(set(correct.loc[correct["bad"].astype(bool), "release"].astype(str)))
+        values |= {"cured": SimpleNamespace(bad=bad, of=of, wrong=wrong), "times": times_text(styles)}
+        parts["styles"] = Table(
+            _table(context, styles),
+            f"Handler styles: results that the component sends for one call, and the outcome with each proxy at {times_text(styles)}, by tool "
+            "time.",
         )
-    else:
-        found.append(Text("This run has no sessions with other handlers: `voicerace report` without `--run` plays them."))
-    found.append(Text("### The fix"))
-    found += [Code(_BEFORE), Code(CORRECTED), *map(Text, result_advice(context))]
-    found.append(Claim("cure-return", _fix_sentence(context), _seen_correct(context), context.releases))
-    found += _trace(context)
-    found.append(
-        Text(
-            "**How to recognize it in your logs.** The second result's content is always "
-            f'`{{"error":"{DEFAULT_ERROR}"}}`. Look for it in what your browser sends to the proxy (`FunctionCallResponse`), or '
-            "run `voicerace inspect FILE` on a log, which names each sender. A set of ids in your own code cannot catch it, because the "
-            "component sends it."
-        )
-    )
-    return found
-
-
-def _sentence(context: ReportContext) -> str:
-    rows = component_counts(context)
-    twice = sorted({row.style for row in rows if row.results > 1}, key=list(HANDLERS).index)
-    if not rows:
-        return "**There is no recording of the running component**, so this page does not show who sends the second result."
-    if not twice:
-        return "**The running component sent one result for one call in every recorded case.**"
-    return (
-        "**A call can be answered twice although your code sends one result.** Every function call needs an answer. If a handler "
-        "finishes without one, the component answers with an error. An answer is the handler's return value, or a call of the "
-        "`sendResponse` it was given, before it finishes. `ref.sendFunctionCallResponse` is *not* an answer to the component. "
-        f"So with {many(len(twice), 'style')} of handler out of {len({row.style for row in rows})} the proxy gets two "
-        "results for one call and sends two requests; the second arrives during the first reply."
-    )
-
-
-def _fix_sentence(context: ReportContext) -> str:
-    styles = context.part("styles")
-    if styles is None:
-        return "**The fix needs no new release**; this run has no sessions that show it."
-    bad, of = bad_of(styles[styles["handler"].isin(CORRECT_HANDLERS)])
-    wrong = sorted(
-        {str(each) for each in styles.loc[styles["handler"].isin(CORRECT_HANDLERS) & styles["bad"].astype(bool), "release"]}
-    )
-    if not bad:
-        return f"**The fix needs no new release.** With it none of {of} computed sessions at these times went wrong."
-    return (
-        f"**The fix needs no new release.** It removes the second result. {bad} of {of} computed sessions still go wrong, all on "
-        f"{joined(wrong)}: that is the proxy's timing (finding 2)."
-    )
-
-
-def overview_lines(context: ReportContext, release: str) -> list[OverviewLine]:
-    """Return the picture's rows: two faulty handlers and a correct handler."""
-    styles = context.part("styles")
-    if styles is None:
-        return []
-    found = []
-    for name, what in (
-        ("async_ref", "awaits, then sends through the ref"),
-        ("void_ref", "returns at once, later sends through the ref"),
-        ("return", "awaits and returns the result"),
-    ):
-        fits = (styles["release"] == release) & (styles["handler"] == name) & (styles["tool_ms"] == _SHOWN_MS)
-        own = styles[fits]
-        if len(own):
-            recording = context.played_again("styles", int(str(own.index[0])))
-            outcome = str(own["outcome"].iloc[0])
-            found.append(OverviewLine(f"Proxy {release}, the handler {what}", recording, HEARS[outcome]))
-    return found
-
-
-def _shown(context: ReportContext, styles: pd.DataFrame) -> list[str]:
-    tags = _tags(styles)
-    return [tag for tag in context.in_use if tag in tags][:1] or tags[:1]
+    trace = _trace(context)
+    if trace is not None:
+        parts["trace"] = trace
+    return render(
+        "second_result", parts, recorded=bool(rows), twice=any(row.results > 1 for row in rows), advice=_advice(context), trace=trace,
+        error=DEFAULT_ERROR, **values,
+    )  # fmt: skip
 
 
 def _tags(frame: pd.DataFrame) -> list[str]:
@@ -333,32 +231,28 @@ def _real_styles(context: ReportContext) -> pd.DataFrame:
     table = context.evidence.table
     if table.empty:
         return table
-    fits = (table["tool_end"] == "result") & (table["knobs"] == "{}") & (table["modality"] == "text")
+    fits = (table["tool_end"] == "result") & (table["knobs"] == "{}") & (table["modality"] == "session")
     for name, value in _TIMES.items():
         fits &= table[name].astype(str) == value
     return table[fits & table["handler"].isin(tuple(HANDLERS)) & table["release"].isin(context.releases)]
 
 
-def _trace(context: ReportContext) -> list[Block]:
+def _trace(context: ReportContext) -> Picture | None:
     """Return a picture of the shortest recorded session with a second result, if possible of a release in use."""
     for release in dict.fromkeys((*context.in_use, *context.releases)):
         fits: list[Real] = [
             each
             for each in context.evidence.of_program(release)
             if each.recording.provenance.get("handler") in FAULTY_HANDLERS
-            and each.had(scenario="single", tool_end="result", modality="text")
+            and each.had(scenario="single", tool_end="result", modality="session")
             and each.outcome in ("stale", "noisy", "duplicated")
         ]
         if fits:
             best = min(fits, key=lambda each: (each.outcome != "stale", len(each.recording.events), each.source))
             style = HANDLERS[str(best.recording.provenance["handler"])].sentence
             caption = (
-                f"The messages that matter, of the running proxy {release} (handler: {style}; {best.source}). "
-                f"The dashed arrows are the component's own error. {bar_begins(best.recording)}"
+                f"The shortest recorded session of the running proxy {release} with a second result (handler: {style}; {best.source}). The "
+                f"dashed arrows are the component's own error. {LANES} {bar_begins(best.recording)}"
             )
-            return [
-                Text("### The shortest recorded session with a second result"),
-                Text(LANES),
-                Picture(partial(plot_swimlane, best.recording), alt_swimlane(best.recording), caption),
-            ]
-    return [Text("No recording of a running proxy of these releases has a second result.")]
+            return Picture(partial(plot_swimlane, best.recording), alt_swimlane(best.recording), caption)
+    return None

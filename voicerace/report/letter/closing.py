@@ -1,4 +1,4 @@
-"""Build the appendix: terms, outcomes, the table of releases, parameters, versions and hashes."""
+"""The end of the annex: limits, the command of this page, terms, releases, parameters and hashes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import Final
 import pandas as pd
 
 from voicerace.analysis.verdict import OUTCOMES
+from voicerace.conformance.contract.suite import CALLS_ELSEWHERE, sessions_needed
 from voicerace.model.catalog.releases import PROXIES
-from voicerace.report.blocks import Block, Table, Text
+from voicerace.report.blocks import Block, Code, Table
 from voicerace.report.context import ReportContext
 from voicerace.report.letter.failure_paths import ends
+from voicerace.report.letter.render import render
+from voicerace.report.letter.reproduce import command
+from voicerace.report.model_limitations import MODEL_LIMITATIONS
 from voicerace.report.phrasing import MEANING, run_rows
 from voicerace.report.plots.release_table import release_table
 from voicerace.report.plots.style import glyph
 
-__all__ = ["blocks"]
+__all__ = ["appendix", "limits", "reproduce"]
 
 _TERMS: Final = (
     ("app", "your code: the handler of function calls, and the tool behind it"),
@@ -27,15 +31,11 @@ _TERMS: Final = (
     ("request", "response.create: the proxy requests the next response"),
     ("refusal", "the API's error conversation_already_has_active_response"),
     ("gap", "gap_ms: from the arguments of the last function call to response.done"),
-    (
-        "margin",
-        "arrival of the request at the API, minus the time at which the slot becomes free; below 0 the request is refused",
-    ),
+    ("margin", "arrival of the request at the API, minus the time at which the slot becomes free; below 0 it is refused"),
     ("computed session", "a session of models in virtual time with fixed times: the same settings give the same session"),
-    ("turn", "from one user input to the next"),
     (
         "reference gate",
-        "a model of a proxy, no release: it sends its request when the API's events show a free slot, and again after a refusal",
+        "a model of a proxy: it sends its request when the API's events show a free slot, and again after a refusal",
     ),
     ("wedged", f"{ends('wedged')}: the last user input got no reply"),
     ("unconfigured", ends("unconfigured")),
@@ -43,24 +43,40 @@ _TERMS: Final = (
 )
 
 
-def blocks(context: ReportContext) -> list[Block]:
+def limits(context: ReportContext) -> list[Block]:
+    compared = sorted({str(tag) for tag in context.evidence.table["release"]}) if len(context.evidence.table) else []
+    rows = [{"part": each.part, "not modelled": each.what, "possible effect": each.effect} for each in MODEL_LIMITATIONS]
+    return render(
+        "limits",
+        {"left-out": Table(pd.DataFrame(rows), "Behaviour that the models leave out.")},
+        sessions=sessions_needed(CALLS_ELSEWHERE),
+        compared=compared,
+        only=[tag for tag in context.releases if not context.evidence.of_program(tag)],
+    )
+
+
+def reproduce(context: ReportContext) -> list[Block]:
+    return render("reproduce", {"command": Code(command(context))}, record=bool(context.record))
+
+
+def appendix(context: ReportContext) -> list[Block]:
     frames = [context.delay, *context.parts.values()]
     seen = set().union(*(set(frame["outcome"].dropna()) for frame in frames if "outcome" in frame.columns))
     outcomes = [(f"{glyph(name)} {name}", MEANING[name]) for name in OUTCOMES if name in seen]
-    return [
-        Text("### Terms"),
-        Table(pd.DataFrame(_TERMS, columns=["term", "meaning"]), "Terms of this page."),
-        Table(pd.DataFrame(outcomes, columns=["outcome", "what it means to the user"]), "Outcomes of a turn; the first match counts."),
-        Text("### Releases"),
-        Table(_releases(context), "Every release: when it requests the response after a result, whether the app is notified of a refusal, and the "
-              "outcome in this run (one call, one result, the gap of finding 2; numbers are the tool times in ms at which the outcome "
-              "changes). Backend: the number in the tag, with the published number in brackets where that differs."),
-        Text("### This run"),
-        Table(_run(context), "Parameters, versions and data of this page."),
-    ]  # fmt: skip
+    parts: dict[str, Block] = {
+        "terms": Table(pd.DataFrame(_TERMS, columns=["term", "meaning"]), "Terms of this page."),
+        "outcomes": Table(pd.DataFrame(outcomes, columns=["outcome", "what it means to the user"]), "Outcomes of a turn; the first match counts."),
+        "releases": Table(releases(context), "Every release: when it requests the response after a result, whether the app is notified of a refusal, "
+                          "and the outcome in this run by tool time in ms (one result, the gap of finding 2)."),
+        "run": Table(_run(context), "Parameters, versions and data of this page."),
+    }  # fmt: skip
+    other = [tag for tag in (*context.in_use, *context.releases) if f"{tag}-published" in PROXIES]
+    published = [(tag, PROXIES[f"{tag}-published"].backend) for tag in dict.fromkeys(other)]
+    return render("appendix", parts, published=published)
 
 
-def _releases(context: ReportContext) -> pd.DataFrame:
+def releases(context: ReportContext) -> pd.DataFrame:
+    """Return the table of all releases, with the outcomes of this run."""
     every = release_table()
     mine = release_table(context.delay)
     found = mine.columns[-1]
