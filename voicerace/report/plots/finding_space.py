@@ -54,5 +54,6 @@ def alt_space(space: FindingSpace) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in cells["outcome"].value_counts().items())
     return (
         f"Map of {len(cells)} sessions over {space.x} and {space.y}. All other times are as in a finding of "
-        f"{space.finding.release}: {sentence_of(space.finding.signature)} {len(met)} sessions have this finding, {where}. Outcomes: {counts}."
+        f"{space.finding.release}: {sentence_of(space.finding.signature)} {len(met)} sessions have this finding, {where}. "
+        f"Outcomes: {counts}."
     )
