@@ -270,3 +270,13 @@ def test_a_time_that_the_session_does_not_use_has_no_space(space: FindingSpace) 
         space_of(space.finding, x="preamble_ms")
     with pytest.raises(InputError, match="same as x"):
         space_of(space.finding, x="tool_ms", y="tool_ms")
+
+
+def test_the_gap_of_a_space_is_not_shorter_than_the_confirmation_inside_it() -> None:
+    findings = explore("0.9.1", [("single", "return")], ("item_done_ms=20:50", "host_ms=10", "upstream_ms=20")).findings
+    finding = findings[Signature("rejected", "calls", "result", "result", 1)]
+    space = space_of(finding, size=3)
+    assert space.cells["gap_ms"].min() >= 20
+    assert space.cells["met"].any()
+    with pytest.raises(InputError, match="item_done_ms"):
+        space_of(finding, x="item_done_ms")

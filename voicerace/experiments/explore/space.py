@@ -24,6 +24,9 @@ __all__ = ["FindingSpace", "space_of"]
 
 #: The picture ends at twice the finding's own value of a time, but not below this value in ms.
 _LEAST_MS = 300
+_NO_BOUND = 0, 86_400_000_000
+#: Time inside the gap, which cannot be longer than the gap.
+_INSIDE = "item_done_ms"
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,27 @@ def space_of(finding: Finding, x: str = "gap_ms", y: str = "tool_ms", size: int 
     engine.run()
     used = {name: timers for name, timers in engine.by_name.items() if session.times.has(name)}
     for which, name in (("x", x), ("y", y)):
-        one_of(which, name, used)
+        one_of(which, name, [name for name in used if name != _INSIDE])
     if x == y:
         raise InputError("y", f"{y} is the same as x", f"another of {', '.join(used)}")
     schedule = session.schedule or Schedule()
     own = tuple(_own_ms(schedule, session, name, used[name]) for name in (x, y))
     bounds = Bounds.of((), bounds_of(finding.story, finding.handler)).by_name
+    # The confirmation inside the gap ends before the gap.
+    inside = _own_ms(schedule, session, _INSIDE, used[_INSIDE]) if _INSIDE in used else 0.0
     values = [
-        np.linspace(0, min(max(2 * value, _LEAST_MS), bounds[name][1] / 1000) if name in bounds else 2 * value, size)
+        np.linspace(
+            inside if name == "gap_ms" else 0, min(max(2 * value, _LEAST_MS), bounds.get(name, _NO_BOUND)[1] / 1000), size
+        )
         for name, value in zip((x, y), own, strict=True)
     ]
+    fixed = session.times.with_ns(_INSIDE, 0) if _INSIDE in used else session.times
     freed = {timer for name in (x, y) for timer in used[name]}
     rest = Schedule({timer: given for timer, given in schedule.timers.items() if timer not in freed}, schedule.messages)
     rows = []
     for left in values[0]:
         for low in values[1]:
-            times = session.times.with_ns(x, ns(float(left))).with_ns(y, ns(float(low)))
+            times = fixed.with_ns(x, ns(float(left))).with_ns(y, ns(float(low)))
             recording = VirtualEngine(replace(session, times=times, schedule=rest)).run()
             verdict = judge(recording)
             met = finding.signature in signatures(recording, session.release, verdict)
