@@ -125,7 +125,7 @@ def test_the_api_ends_the_session_after_the_call_and_the_user_comes_back() -> No
     assert ended.sent_ns is not None
     assert ended.sent_ns - called == 100_000_000
     assert kinds(recording).count(realtime.SESSION_CREATED) == 2
-    assert kinds(recording).count("InjectUserMessage") == 3
+    assert kinds(recording).count("InjectUserMessage") == 2
 
 
 def test_the_component_closes_an_idle_connection() -> None:

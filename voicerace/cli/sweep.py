@@ -64,7 +64,9 @@ def sweep(
     from voicerace.experiments.sweep.spec import SweepSpec, continuous_draws
 
     known_outcomes(fail_on)
-    times = options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)
+    targets, forwarder = targets.with_forwarder(spec.get("forwarder"), live=targets.live)
+    spec = {**spec, "forwarder": forwarder}
+    times = options.with_forwarder_time(times, forwarder, forwarder_open_ms)
     given = SweepSpec(**{**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep})
     # Imported after the check, so that an invalid value is reported before pandas is imported.
     from voicerace.cli.sweep_summary import cells_json, print_cells
@@ -77,11 +79,11 @@ def sweep(
 
     live = None
     if targets.live:
-        if given.forwarder is not None:
-            raise InputError("forwarder", "given with --live", "only for sessions in virtual time")
         upstream = targets.upstream_target()
         proxies = targets.proxies(spec.get("releases"))
-        live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
+        live = LiveSweep(
+            proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs, targets.forwarder
+        )
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the output is in the folder of the run")
         if dask is not None:
