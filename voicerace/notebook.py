@@ -31,6 +31,7 @@ _NAMES: Final = {
         "SuspicionsParameters",
         "YourSessionsParameters",
     ),
+    "report.notebook.outcome_map": ("OutcomeMap",),
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }

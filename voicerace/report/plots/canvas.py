@@ -71,7 +71,7 @@ class AxesCanvas:
 
 
 class SvgCanvas:
-    """A canvas that writes SVG. All text is escaped."""
+    """A canvas that writes SVG. All text is escaped. A box or an arrow can have a `title`, which browsers show as a tooltip."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
@@ -126,7 +126,7 @@ class SvgCanvas:
         z = look.get("zorder", 1)
         width_pt = look.get("linewidth", 1.0) if "edgecolor" in look else 0
         edge = f'stroke="{look["edgecolor"]}" stroke-width="{width_pt}"' if width_pt else ""
-        self._add(z, f'<rect {place} fill="{look["facecolor"]}" {edge}/>')
+        self._add(z, _titled(f'<rect {place} fill="{look["facecolor"]}" {edge}/>', look.get("title")))
         if look.get("hatch"):
             self._add(z, f'<rect {place} fill="url(#vr-hatch)"/>')
 
@@ -144,8 +144,8 @@ class SvgCanvas:
             )
         )
         z = look.get("zorder", 1)
-        self._add(z, f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>')
-        self._add(z, f'<polygon points="{head}" fill="{look["color"]}"/>')
+        shaft = f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>'
+        self._add(z, _titled(f'{shaft}<polygon points="{head}" fill="{look["color"]}"/>', look.get("title")))
 
     def _label_box(
         self, x: float, baseline: float, wide: float, size: float, anchor: str, box: Mapping[str, Any], zorder: float
@@ -165,6 +165,11 @@ class SvgCanvas:
 
 def _n(inches: float) -> str:
     return f"{inches * _PX:.1f}".removesuffix(".0")
+
+
+def _titled(parts: str, title: str | None) -> str:
+    """Return parts of a picture with a title, which browsers show as a tooltip."""
+    return parts if title is None else f"<g><title>{_escaped(title)}</title>{parts}</g>"
 
 
 def _stroke(look: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ API refuses the request. For all messages, use a swimlane.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from voicerace.report.plots.swimlane_rows import Lanes, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
-__all__ = ["OverviewLine", "Strip", "alt_overview", "plot_overview", "strip_of"]
+__all__ = ["OverviewLine", "Strip", "alt_overview", "alt_strips", "plot_overview", "strip_of", "strip_of_lanes"]
 
 _LANE: Final = 1.1
 _HEAD: Final = 0.5
@@ -67,7 +67,11 @@ class Strip:
 
 def strip_of(recording: Recording) -> Strip:
     """Return the row for the most severe turn of a session, starting at the turn's function call."""
-    lanes = lanes_of(recording)
+    return strip_of_lanes(lanes_of(recording))
+
+
+def strip_of_lanes(lanes: Lanes) -> Strip:
+    """Return the row for the turn of a session's lanes."""
     turn = lanes.turn or lanes.verdict.turn
     # the row ends before the next user input
     inputs = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
@@ -115,9 +119,13 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
 
 def alt_overview(lines: Sequence[OverviewLine]) -> str:
     """Return the alternative text of `plot_overview`, row by row."""
+    return alt_strips((line.title, strip_of(line.recording), line.means) for line in lines)
+
+
+def alt_strips(rows: Iterable[tuple[str, Strip, str]]) -> str:
+    """Return the alternative text of rows, given as (title, row, what the user experiences)."""
     sentences = []
-    for line in lines:
-        strip = strip_of(line.recording)
+    for title, strip, means in rows:
         busy = [
             f"{'busy with the call' if not reply else 'busy with a reply'} "
             f"{'' if low < -1e5 else f'from {low:.0f} '}{'without an end' if high is None else f'until {high:.0f}'}"
@@ -126,7 +134,7 @@ def alt_overview(lines: Sequence[OverviewLine]) -> str:
         results = [f"{'the result' if own else 'an error of the component'} at {at:.0f}" for at, own in strip.results]
         requests = [f"a request at {at:.0f} {'is refused' if refused else 'is accepted'}" for at, refused in strip.requests]
         parts = "; ".join([*busy, *results, *(requests or ["no request is sent"])])
-        sentences.append(f"{line.title}: {parts}: {strip.outcome}, {' '.join(line.means.split())}.")
+        sentences.append(f"{title}: {parts}: {strip.outcome}, {' '.join(means.split())}.")
     return "Sessions on one clock, in ms since the function call. " + " ".join(sentences)
 
 
