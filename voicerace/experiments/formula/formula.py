@@ -60,7 +60,9 @@ class Formula:
         """
         if missing := [name for name in self.box if name not in values_ns]:
             raise InputError(missing[0], "has no values", f"values for {', '.join(self.box)}")
-        given = dict(zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True))
+        given = dict(
+            zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True)
+        )
         found = np.full(next(iter(given.values())).shape, UNDECIDED, np.int64)
         signs: dict[Form, np.ndarray[Any, Any]] = {}
         for code, terms in enumerate(self.terms.values()):
@@ -89,9 +91,7 @@ class Formula:
         return found
 
 
-def derive(
-    session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None
-) -> Formula:
+def derive(session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None) -> Formula:
     """Derive the condition of each outcome of a session in a box of times.
 
     Args:

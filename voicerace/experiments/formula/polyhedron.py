@@ -49,10 +49,16 @@ class Space:
         """Return a point inside the set of points that satisfy all conditions, or None if its interior is empty."""
         rows = [self.row(form) for form, _ in conditions]
         # The centre and the radius of the largest ball, in ms.
-        above = np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()]) if rows else np.array([*self._walls()])
+        above = (
+            np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()])
+            if rows
+            else np.array([*self._walls()])
+        )
         limits = [constant / 1e6 for _, constant in rows] + [*(-self.low / 1e6), *(self.high / 1e6)]
         size = len(self.names)
-        found = linprog([0.0] * size + [-1.0], A_ub=above, b_ub=limits, bounds=[(None, None)] * size + [(0, 1e3)], method="highs")
+        found = linprog(
+            [0.0] * size + [-1.0], A_ub=above, b_ub=limits, bounds=[(None, None)] * size + [(0, 1e3)], method="highs"
+        )
         if found.x is None or found.x[-1] * 1e6 < 2 * POINT_NS:
             return None
         way = self._rng.normal(size=size)

@@ -62,7 +62,9 @@ def latex(formula: Formula) -> str:
     rows = []
     for outcome, terms in formula.terms.items():
         shown = [r" \wedge ".join(map(condition, term)) or r"\text{always}" for term in terms]
-        rows.append(rf"\text{{{outcome}}} &\iff " + r" \;\vee\; ".join(f"({each})" if len(shown) > 1 else each for each in shown))
+        rows.append(
+            rf"\text{{{outcome}}} &\iff " + r" \;\vee\; ".join(f"({each})" if len(shown) > 1 else each for each in shown)
+        )
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DPI, INK, WIDTH
+from voicerace.report.plots.style import DPI, INK, TIP, WIDTH
 
 __all__ = ["AxesCanvas", "Canvas", "SvgCanvas", "blank_axes"]
 
@@ -32,10 +32,10 @@ _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
-def blank_axes(height: float, ax: Axes | None = None) -> Axes:
+def blank_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
     """Return axes in inches from the top left, without a frame: `ax`, or those of a new figure if `ax` is None."""
-    ax = ax if ax is not None else Figure(figsize=(WIDTH, height), dpi=DPI).add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, WIDTH)
+    ax = ax if ax is not None else Figure(figsize=(width, height), dpi=DPI).add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.axis("off")
     return ax
@@ -144,8 +144,10 @@ class SvgCanvas:
             )
         )
         z = look.get("zorder", 1)
+        if title := str(look.get("gid", "")).removeprefix(TIP):
+            self._add(z, f"<g><title>{_escaped(title)}</title>")
         self._add(z, f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>')
-        self._add(z, f'<polygon points="{head}" fill="{look["color"]}"/>')
+        self._add(z, f'<polygon points="{head}" fill="{look["color"]}"/>' + ("</g>" if title else ""))
 
     def _label_box(
         self, x: float, baseline: float, wide: float, size: float, anchor: str, box: Mapping[str, Any], zorder: float

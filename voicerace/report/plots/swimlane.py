@@ -13,7 +13,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc, tip
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -119,6 +119,12 @@ def _alt(lanes: Lanes) -> str:
     times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
+
+
+def _tip(row: MessageRow) -> str:
+    """Return the tooltip of an arrow: the message and its times."""
+    arrives = "not delivered" if not row.arrived else f"received at {_clock(row.received_ns)} ms"
+    return f"{row.label}, {row.sender} to {row.receiver}: sent at {_clock(row.sent_ns)} ms, {arrives}"
 
 
 def _actor(lane: str, lanes: Lanes) -> str:
@@ -282,7 +288,9 @@ class _SwimlanePainter:
             stop = start + (stop - start) * 0.55
             self.canvas.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
         style = "--" if row.kind == "default_error" else "-"
-        self.canvas.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        self.canvas.arrow(
+            (start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4, **tip(_tip(row))
+        )
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
