@@ -35,8 +35,8 @@ from voicerace.trace.recording import Recording
 
 __all__ = [
     "STUCK",
-    "Linked",
     "TURN_LABELS",
+    "Linked",
     "frame_html",
     "image_bundle",
     "inline_html",
