@@ -227,6 +227,8 @@ def test_the_recorded_comparisons_have_no_difference() -> None:
         assert len(compared) > 80
         assert [row for row in compared if row["model"] != row["running"]] == [], file.name
         steps = [row["step"] for row in compared if row["case"] == "opening"]
+        if file.stem not in ("forwarder-0.9.1", "forwarder-0.11.1"):
+            continue
         assert {int(step.split()[1]) for step in steps if step.startswith("after ")} == set(DELAYS_MS), file.name
         assert any(step.startswith("with its own proxy") for step in steps), file.name
 
