@@ -3,7 +3,7 @@
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases, the outcomes in data/field,
-and the rules and findings of the clients' models, in docs/explore.md the sizes and findings of the explorations in data/explore.
+and the rules and findings of the models of clients, in docs/explore.md the sizes and findings of data/explore.
 """
 
 from __future__ import annotations
