@@ -22,7 +22,7 @@ from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
 from voicerace.experiments.explore.finding import Finding, sentence_of
 from voicerace.experiments.explore.matrix import rows, stored
-from voicerace.experiments.explore.stories import STORIES, client_stories, stories
+from voicerace.experiments.explore.stories import ALL_STORIES, client_stories, stories
 from voicerace.files import write_text
 from voicerace.model.catalog.clients import ClientRelease, release_named
 from voicerace.model.catalog.handlers import HANDLERS
@@ -40,7 +40,7 @@ def explore(
     component: options.ComponentTag = None,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(STORIES)}.", show_default="all"),
+        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(ALL_STORIES)}.", show_default="all"),
     ] = None,
     handler: Annotated[
         list[str] | None,
@@ -196,7 +196,7 @@ def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
 def _paragraph(finding: Finding) -> str:
     """Return a description of a finding: the scenario, the handler, what happens, and the size of its shortest trace."""
     return (
-        f"Scenario {finding.story} ({STORIES[finding.story].sentence}), handler {finding.handler}: "
+        f"Scenario {finding.story} ({ALL_STORIES[finding.story].sentence}), handler {finding.handler}: "
         f"{sentence_of(finding.signature)} "
         f"The shortest trace has {len(finding.trace)} steps, {finding.slack_ms:g} ms or more apart where their order matters."
     )

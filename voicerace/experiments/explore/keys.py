@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from voicerace.model.actors.app import AppState
 from voicerace.model.actors.client import ClientState
 from voicerace.model.actors.component import ComponentState
+from voicerace.model.actors.forwarder import ForwarderState
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.actors.reference_gate import GateState
 from voicerace.model.actors.upstream_state import UpstreamState
@@ -188,6 +189,11 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
     )  # fmt: skip
 
 
+def _forwarder(state: ForwarderState, base: Base) -> Hashable:
+    queued = tuple(message_key(each, base) for each in state.queue)
+    return state.opened, state.proxy_gone, state.browser_gone, queued
+
+
 #: Functions that return the key of an actor's state, by actor.
 KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
@@ -195,6 +201,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "component": _component,
     "proxy": proxy_key,
     "upstream": _upstream,
+    "forwarder": _forwarder,
 }
 
 

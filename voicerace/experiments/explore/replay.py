@@ -21,7 +21,7 @@ from voicerace.errors import one_of
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.schedule_check import Deviation, deviation_of
 from voicerace.experiments.explore.signature import Signature, signatures
-from voicerace.experiments.explore.stories import STORIES, session_of, stories
+from voicerace.experiments.explore.stories import ALL_STORIES, session_of, stories
 from voicerace.model.catalog.clients import Release
 from voicerace.model.parameters import Times
 from voicerace.trace.recording import Recording
@@ -89,7 +89,7 @@ def session_for(finding: Finding) -> SessionConfig:
     Raises:
         InputError: the finding's scenario, handler, release or times are unknown.
     """
-    one_of("scenario", finding.story, STORIES)
+    one_of("scenario", finding.story, ALL_STORIES)
     stories([finding.story], [finding.handler])
     session = session_of(finding.story, finding.handler, finding.release, finding.component, finding.workaround)
     return replace(session, times=Times.of(finding.times), schedule=finding.schedule)
