@@ -3,7 +3,7 @@
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
-data/field.
+data/field, in docs/explore.md the sizes and findings of the explorations in data/explore.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
 from voicerace.conformance.fix.evidence import Played
 from voicerace.experiments.client_checks import GROUPS
+from voicerace.experiments.explore import matrix
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
@@ -156,6 +158,33 @@ def _fixes() -> str:
     return _table(("release", "sessions", "failed before", "failed after", "patch, lines", "latency, ms"), rows)
 
 
+def _explorations() -> str:
+    """Return a Markdown table with a row per file of data/explore."""
+    heads = ("release", "pairs", "explored whole", "states", "findings", "seconds", "memory of the largest process")
+    rows = []
+    for each in matrix.stored():
+        record = each.record
+        sizes = f"{record['states']:,}", len(record["findings"]), f"{record['seconds']:.0f}", f"{record['peak_rss_mb']} MB"
+        rows.append((each.release, len(each.cells), each.whole, *sizes))
+    return _table(heads, rows)
+
+
+#: Handlers of a cell in the table of what was found.
+_HANDLERS = ("return", "async_ref", "void_ref", "ref_now")
+
+
+def _explored() -> str:
+    """Return a Markdown table with a row per scenario and a column per release."""
+
+    def cell(each: matrix.Exploration, story: str) -> str:
+        found = [each.cells.get((story, handler)) for handler in _HANDLERS]
+        return " · ".join("–" if one is None else f"{one.findings}{'' if one.whole else '*'}" for one in found)
+
+    explorations = matrix.stored()
+    rows = ((f"`{story}`", row.sentence, *(cell(each, story) for each in explorations)) for story, row in ALL_STORIES.items())
+    return _table(("scenario", "what happens", *(each.release for each in explorations)), rows)
+
+
 def _printed_releases() -> str:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         main(["releases"])
@@ -189,6 +218,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "gate_rules": _gate_rules,
     "fix": _fixes,
     "field": _field,
+    "explorations": _explorations,
+    "explored": _explored,
     "groups": lambda: _table(("group", "what it tests"), GROUPS.items()),
 }
 
@@ -199,7 +230,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "times.md": times(),
         "outcomes.md": outcomes(),
-        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md")},
+        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md")},
     }
 
 

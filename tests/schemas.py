@@ -131,6 +131,7 @@ class Counts(Shape):
     session_updates: Sure
     response_creates: Sure
     commits: Sure
+    audio_bytes: Annotated[Sure, Field(description="size of the API's audio")]
 
 
 class Placed(Shape):

@@ -31,6 +31,7 @@ from voicerace.model.catalog.releases import PROXIES, REFERENCE
 from voicerace.model.catalog.slot import SLOT
 from voicerace.model.protocol import agent, realtime
 from voicerace.report.notebook import display as notebook
+from voicerace.report.notebook import field_tables
 from voicerace.report.plots import (
     STYLES,
     alt_map,
@@ -689,3 +690,14 @@ def test_text_of_a_capture_is_not_markup_in_the_svg() -> None:
     ElementTree.fromstring(svg)
     assert "<script" not in svg
     assert "<b>" not in svg
+
+
+def test_a_client_without_a_proxy_has_the_lanes_client_and_upstream() -> None:
+    recording = field_tables.recording("openai-agents", "server turn")
+    alt = alt_swimlane(recording)
+    assert alt.startswith("Swimlane of openai-agents, server turn: tool=400")
+    assert "client to upstream: response.create (refused)" in alt
+    texts = {each.get_text() for each in plot_swimlane(recording).texts}
+    assert {"client", "upstream"} <= texts
+    assert not texts & {"host", "proxy"}
+    assert not any("not recorded" in text or "host is the app" in text for text in texts)

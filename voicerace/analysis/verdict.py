@@ -22,7 +22,7 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, Event, Recording
 from voicerace.units import ns
 
-__all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
+__all__ = ["BAD", "OUTCOMES", "Judge", "Kind", "Turn", "Verdict", "judge"]
 
 #: Types of messages with which the app gives a result. A promise can also resolve (``resolved``) without a result.
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
@@ -37,10 +37,10 @@ def judge(recording: Recording) -> Verdict:
     """
     if not isinstance(recording, Recording):
         raise InputError("recording", f"{recording!r:.60} is a {type(recording).__name__}", "a Recording, as simulate gives")
-    return _Judge(recording).verdict()
+    return Judge(recording).verdict()
 
 
-class _Judge(TraceIndex):
+class Judge(TraceIndex):
     """Extracts the turns of a recording and judges them."""
 
     # -- the session -------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ class _Judge(TraceIndex):
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         to_host = (event for event in self.of_type("Error") if event.link == PROXY_TO_COMPONENT)
-        coded = [e for e in to_host if isinstance(e.payload, Mapping) and e.payload.get("code") == realtime.ACTIVE_RESPONSE]
+        coded = [e for e in to_host if isinstance(e.payload, Mapping) and realtime.is_refusal_code(e.payload.get("code"))]
         times = [time_of(event, "proxy") for event in coded]
         return sum((since is None or at >= since) and (until is None or at < until) for at in times)
 

@@ -49,7 +49,14 @@ class EventIndex:
             # In a browser, only the calls and refusals that the proxy forwarded are visible.
             self.calls = [event for event in self.to_host if event.type == "FunctionCallRequest"]
             self.errors = [event for event in self.to_host if event.type == "Error"]
-            self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
+            self.refusals = [event for event in self.errors if realtime.is_refusal_code(fields_of(event).get("code"))]
+
+    @property
+    def renamed(self) -> int:
+        """Number of refusals whose code is the name that a sanitizing app writes instead of the API's."""
+        codes = [fields_of(e).get("code") for e in self.to_host if e.type == "Error"]
+        codes += [realtime.error_of(fields_of(e)).get("code") for e in self.from_upstream if e.type == realtime.ERROR]
+        return codes.count(realtime.RENAMED_ACTIVE_RESPONSE)
 
     def _on(self, sender: str, receiver: str) -> list[Event]:
         return [

@@ -13,6 +13,7 @@ from typing import Final
 from voicerace.captures.log_records import record_of
 from voicerace.captures.node_inspect import NoValue, Value
 from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.model.protocol import realtime
 
 __all__ = ["FINGERPRINTS", "Fingerprint", "fingerprints_of"]
 
@@ -67,7 +68,7 @@ def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[
     elif isinstance(trace, str) and trace:
         yield "trace"
     if "error.message" in attributes:
-        if attributes.get("error.code") == "conversation_already_has_active_response":
+        if realtime.is_refusal_code(attributes.get("error.code")):
             yield "hidden" if body.endswith("not forwarded to client") else "forwarded"
         return  # the body contains text from the API, which can look like another record
     row = record_of(body)

@@ -90,7 +90,8 @@ class _Imputer:
         self.recording = recording
         self.interpretation = interpretation
         self.payloads: list[Any] = [
-            dict(e.payload) if isinstance(e.payload, Mapping) and e.kind == "message" else None for e in recording.events
+            realtime.with_original_code(e.payload) if isinstance(e.payload, Mapping) and e.kind == "message" else None
+            for e in recording.events
         ]
         self.assumed: dict[str, None] = {}
         self.found: list[_InferredResponse] = []

@@ -85,8 +85,10 @@ def doubts_of(
         if event.link == COMPONENT_TO_PROXY and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
             yield "a host message of a type that only the API sends"
     message, code = attributes.get("error.message"), attributes.get("error.code")
-    if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
+    active = isinstance(message, str) and "already has an active response" in message
+    if isinstance(message, str) and active != (code == realtime.ACTIVE_RESPONSE) and code != realtime.RENAMED_ACTIVE_RESPONSE:
         yield "an error whose code and text disagree"
+    yield from of.audio.take(body, events)
     deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
     if not deltas and of.previous == (time_us, body, attributes):
         if row is not None and row.direction == "client→upstream":

@@ -53,7 +53,8 @@ ROLES: Final = frozenset({"user", "assistant", "system"})
 #: Values of ``code`` and ``type`` in errors of both protocols.
 CODES: Final = frozenset(
     {
-        "authentication_error", "cannot_update_voice", "conversation_already_has_active_response",
+        "active_response_state_conflict", "authentication_error", "cannot_update_voice",
+        "conversation_already_has_active_response",
         "decoder_audio_error", "disallowed_client_message_type", "idle_timeout", "inference_rate_limit_exceeded",
         "input_audio_buffer_commit_empty", "insufficient_quota", "internal_error", "invalid_api_key", "invalid_audio",
         "invalid_event", "invalid_json", "invalid_request", "invalid_request_error", "invalid_tool_call_id", "invalid_type",

@@ -59,6 +59,7 @@ def log_sessions(
                 updates_logged=each.updates_logged,
                 inference=inference,
                 line=partial(_line, each.event_lines),
+                audio=each.audio,
             )
         )
         if progress is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
+from voicerace.captures.audio_chunks import AudioChunks
 from voicerace.captures.disk_list import DiskBackedList
 from voicerace.captures.log_scanner import Unread
 from voicerace.captures.node_inspect import Value
@@ -38,6 +39,7 @@ class LoggedSession:
         event_lines: (first, last) line number of each event, indexed by seq.
         marks: key of a fingerprint -> number of the first line with the fingerprint.
         doubts: failed integrity checks, one sentence each.
+        audio: the API's audio, as far as the log names its bytes.
     """
 
     connection: str
@@ -51,6 +53,7 @@ class LoggedSession:
     event_lines: tuple[tuple[int, int], ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    audio: AudioChunks = field(default_factory=AudioChunks)
 
 
 @dataclass
@@ -60,6 +63,7 @@ class LoggedConnection:
     Attributes that are not in `LoggedSession`:
         open_detail: index of the event that the next record may complete, or None.
         info: whether an INFO record was read.
+        audio_sent: whether audio of the host was logged.
         waiting_texts: number of user texts that the proxy queues until session.updated.
         doubts: failed integrity check -> number of the first line that fails the check.
         trace: trace id, which all records of a connection share.
@@ -76,7 +80,8 @@ class LoggedConnection:
     begun: bool = False
     closed: bool = False
     info: bool = False
-    audio: bool = False
+    audio_sent: bool = False
+    audio: AudioChunks = field(default_factory=AudioChunks)
     updates_logged: bool = False
     configured: bool = False
     waiting_texts: int = 0

@@ -150,7 +150,7 @@ class ProxyLog:
             return self._error(to, head, detail, at_ns)
         if row is None or (row.kind is RecordKind.CLOSE and attributes.get("direction") != row.direction):
             return "an unknown kind of record"
-        to.audio |= row.prefix.startswith(input_audio.APPEND)
+        to.audio_sent |= row.prefix.startswith(input_audio.APPEND)
         match row.kind:
             case RecordKind.MESSAGE:
                 if not isinstance(kind, str) or isinstance(kind, CutText):
@@ -237,7 +237,8 @@ class ProxyLog:
         unread = sum(each.records(of.first_line, last) for each in nearby)
         noted = [unread_range for each in nearby for unread_range in each.first(_NOTED, of.first_line, last)]
         complete = of.begun and of.info and not unread and not of.doubts
-        observed = (*((COMPONENT_TO_PROXY,) if complete and not of.audio else ()), *((UPSTREAM_TO_PROXY,) if complete else ()))
+        incoming = (UPSTREAM_TO_PROXY,) if of.audio_sent else (COMPONENT_TO_PROXY, UPSTREAM_TO_PROXY)
+        observed = incoming if complete else ()
         notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in noted]
         if (more := unread - sum(each.records for each in noted)) > 0:
             notes.append(f"{more} more records not read")
@@ -265,6 +266,7 @@ class ProxyLog:
             event_lines=tuple(of.event_lines),
             marks=dict(of.marks),
             doubts=tuple(f"line {line}: {doubt}" for doubt, line in of.doubts.items()),
+            audio=of.audio,
         )
 
 

@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from voicerace.captures import allowed, known_fields
+from voicerace.captures.audio_chunks import chunk_record
 from voicerace.captures.known_fields import Kind
 from voicerace.captures.log_records import (
     PROXY_ATTRIBUTES,
@@ -224,6 +225,8 @@ class Redactor:
             return self.error_text(body) + hidden
         if (row := record_of(body)) is None:
             return self._shown(body) + hidden
+        if (audio := chunk_record(body)) is not None:
+            return audio.body
         _, kept = row.variant(body)
         marker, payload, complete = logged_payload(body, kind) if row.kind is RecordKind.PAYLOAD else ("", None, False)
         if not marker:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.analysis.verdict import Kind, Verdict, judge
 from voicerace.captures.allowed import is_start, without_fault
+from voicerace.captures.audio_chunks import AudioChunks
 from voicerace.captures.derive import FlagCleared, flag_cleared
 from voicerace.captures.event_index import Count, EventIndex, fields_of, result_of, text_of
 from voicerace.captures.questions import Answers, answers, cleared
 from voicerace.captures.races import Race, races_of
 from voicerace.captures.release_of import ReleaseInference
 from voicerace.captures.server_time import ServerTime, server_time
+from voicerace.model.actors import javascript
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 from voicerace.model.protocol import agent, realtime
 from voicerace.scrubber import printable
@@ -116,13 +119,14 @@ def capture_session(
     inference: ReleaseInference | None = None,
     line: Callable[[int], int] | None = None,
     release: ProxyRelease | None = None,
+    audio: AudioChunks | None = None,
 ) -> CapturedSession:
     """Summarize one recording.
 
     The names of the counts are host_messages, upstream_events, user_texts, calls, submissions (results from the host),
     repeated_results (beyond one per call), default_errors (results that are the component's own error), responses
-    (response.created), refusals, refusals_hidden (not sent to the host), other_errors, session_updates, response_creates and
-    commits.
+    (response.created), refusals, refusals_hidden (not sent to the host), other_errors, session_updates, response_creates,
+    commits and audio_bytes (of the API).
 
     Args:
         connection: printable name of the connection.
@@ -134,6 +138,7 @@ def capture_session(
         inference: the inferred release and derived values of a log; None for any other capture.
         line: function from the seq of an event to its line number.
         release: release that the user named, for a recording without inference.
+        audio: the API's audio as a log names it; None if the capture is not a log.
     """
     index = EventIndex(recording)
     line = line or _no_line
@@ -146,7 +151,7 @@ def capture_session(
     else:
         tag, given, early = _flag(recording, release)
         found = answers(completed, verdict, line, early)
-    counts = _counts(index, hidden, updates_logged)
+    counts = _counts(index, hidden, updates_logged) | {"audio_bytes": _audio_bytes(index, audio)}
     if inference is not None and inference.missed:
         counts = {name: _at_least(count) for name, count in counts.items()}
     turns = verdict.turns if verdict is not None else ()
@@ -212,7 +217,7 @@ def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bo
     if hidden is not None:
         hidden_count = Count(len(hidden), from_api)
     elif index.recording.observes("proxy", "component"):
-        errors = [e for e in index.to_host if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
+        errors = [e for e in index.to_host if e.type == "Error" and realtime.is_refusal_code(fields_of(e).get("code"))]
         hidden_count = Count(max(0, len(index.refusals) - len(errors)), "derived" if to_host == "observed" else to_host)
     else:
         hidden_count = Count(None, "unknown")
@@ -246,6 +251,18 @@ def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bo
         "response_creates": Count(creates, to_api if watched else "at least") if watched or creates else Count(None, "unknown"),
         "commits": Count(commits, to_api if watched else "at least") if watched or commits else Count(None, "unknown"),
     }
+
+
+def _audio_bytes(index: EventIndex, logged: AudioChunks | None) -> Count:
+    """Return the size of the API's audio. A log names it only with ``OPENAI_PROXY_TTS_BOUNDARY_DEBUG=1``."""
+    kind = index.certainty("upstream", "proxy")
+    deltas = [event for event in index.from_upstream if event.type == realtime.AUDIO_DELTA]
+    if index.host_only or (logged is not None and deltas and not logged.logged):
+        return Count(None, "unknown")
+    if logged is not None:
+        return Count(logged.total_bytes, kind if logged.complete else "at least")
+    given = [text_of(fields_of(event).get("delta")) for event in deltas]
+    return Count(sum(len(javascript.base64_bytes(each or "")) for each in given), kind if None not in given else "at least")
 
 
 def _at_least(count: Count) -> Count:
@@ -350,12 +367,18 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 def _limitations(index: EventIndex) -> list[str]:
     """Return the limitations that the recording's content implies, one sentence each."""
     limits = []
-    if index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
+    direct = index.recording.provenance.get("topology") == DIRECT
+    if not direct and index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
         limits.append(
             "The host's messages were not captured: results are those that the proxy forwarded, and its flag is unknown."
         )
     if index.calls and not index.dones():
         limits.append("No response.done was captured after a function call: the gap is unknown.")
+    if renamed := index.renamed:
+        limits.append(
+            f"The app changed the name of the refusal in {renamed} message{'s' * (renamed > 1)} of this capture: "
+            f"{realtime.RENAMED_ACTIVE_RESPONSE} is counted as {realtime.ACTIVE_RESPONSE}."
+        )
     if len(index.calls) > 1 and index.results and all(result_of(event) is None for event in index.results):
         limits.append("The call that a result answers is not captured: it is assumed to be the call before it.")
     timed = any(index.at(event) is not None for event in index.recording.events)

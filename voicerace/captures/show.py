@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.analysis.verdict import Kind
 from voicerace.captures.event_index import Count
 from voicerace.captures.log_scanner import Unread
@@ -22,6 +23,8 @@ __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quan
 #: Version of the JSON format. In version 2 a session's counts are numbers, and ``counts`` contains their certainty.
 SCHEMA: Final = 2
 _LISTED: Final = 20
+#: Bytes of 1 ms of 24 kHz PCM with 16 bits, the audio that every release requests.
+_BYTES_PER_MS: Final = 48
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
     "result_delay_ms": "Delay, result after its call",
@@ -100,7 +103,9 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
         if values := times[name]:
             found = quantiles(values)
             seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
-            where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, "at the proxy")
+            direct = all(each.recording.provenance.get("topology") == DIRECT for each in capture.sessions)
+            usual = "at the client" if direct else "at the proxy"
+            where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, usual)
             yield f"{what}, {where}: " + (f"{len(values)} values, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
         yield "Limitations of this capture, for every session:" if len(capture.sessions) > 1 else "Limitations of this capture:"
@@ -216,6 +221,8 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    if audio := counts["audio_bytes"].value:
+        lines.append(f"  audio of the API: {_plain(counts['audio_bytes'])} bytes, {_ms(audio / _BYTES_PER_MS)} at 24 kHz")
     if _unconfigured(session):
         lines.append("  unconfigured: no session.update reached the API, which kept its defaults; the Settings were lost")
     if session.server is not None:

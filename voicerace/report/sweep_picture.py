@@ -14,7 +14,7 @@ from voicerace.experiments.sweep.spec import SweepSpec
 from voicerace.experiments.sweep.sweep import trials_of
 from voicerace.experiments.sweep.trials import ACHIEVED
 from voicerace.files import write_bytes
-from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES
 from voicerace.report.images import image_of
 from voicerace.report.plots import alt_outcome, plot_outcome
 from voicerace.report.plots.gap_map import alt_map, plot_map
@@ -39,7 +39,7 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return
     trials = run.trials
-    axes = [name for name in TIMES if name in trials.columns and trials[name].nunique() > 1]
+    axes = [name for name in (*TIMES, *FORWARDER_TIMES) if name in trials.columns and trials[name].nunique() > 1]
     if not 1 <= len(axes) <= 2 or (trials["drawn"] != "").any():
         return
     if len(axes) == 2:

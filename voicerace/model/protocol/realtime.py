@@ -12,6 +12,8 @@ Message: TypeAlias = dict[str, Any]
 
 #: Error code with which the API refuses a `response.create` while a response is active.
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
+#: Name that an app's log sanitizing writes instead of `ACTIVE_RESPONSE` (docs/background.md). No API sends it.
+RENAMED_ACTIVE_RESPONSE: Final = "active_response_state_conflict"
 
 # Server events. The release table uses letters for some of them (docs/release-facts.md#event-letters).
 TEXT_DONE: Final = "response.output_text.done"
@@ -251,7 +253,19 @@ def rate_limits(event_id: str) -> Message:
 
 def is_refusal(message: Mapping[str, Any]) -> bool:
     """Return whether a server event is an `error` with the active-response code."""
-    return message.get("type") == ERROR and error_of(message).get("code") == ACTIVE_RESPONSE
+    return message.get("type") == ERROR and is_refusal_code(error_of(message).get("code"))
+
+
+def is_refusal_code(code: object) -> bool:
+    """Return whether an error code is the active-response code, or the name that a sanitized capture has instead."""
+    return code in (ACTIVE_RESPONSE, RENAMED_ACTIVE_RESPONSE)
+
+
+def with_original_code(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a message, in which a renamed active-response code has its original name."""
+    error = error_of(message)
+    renamed = message.get("type") == ERROR and error.get("code") == RENAMED_ACTIVE_RESPONSE
+    return {**message, "error": {**error, "code": ACTIVE_RESPONSE}} if renamed else dict(message)
 
 
 def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:

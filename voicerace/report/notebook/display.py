@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pandas as pd
 from IPython import get_ipython
@@ -36,6 +36,7 @@ from voicerace.trace.recording import Recording
 __all__ = [
     "STUCK",
     "TURN_LABELS",
+    "Linked",
     "frame_html",
     "image_bundle",
     "inline_html",
@@ -47,6 +48,7 @@ __all__ = [
     "show_table",
     "table_bundle",
     "table_html",
+    "verdict_frame",
     "verdict_html",
 ]
 
@@ -72,6 +74,21 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 #: Markdown parser for table cells: code, emphasis and escapes, but no HTML, links or images.
 _INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
+
+
+class Linked(str):
+    """Text of a table cell with a link to a part of the same page.
+
+    Attributes:
+        target: id of the part.
+    """
+
+    target: str
+
+    def __new__(cls, text: str, target: str) -> Self:
+        found = super().__new__(cls, text)
+        found.target = target
+        return found
 
 
 def register(shell: Any = None) -> None:
@@ -158,20 +175,25 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Return a verdict as an HTML table: one column per tool turn, with the kind of each count."""
+    """Return a verdict as an HTML table, see `verdict_frame`."""
+    return frame_html(*verdict_frame(verdict))
+
+
+def verdict_frame(verdict: Verdict) -> tuple[pd.DataFrame, str]:
+    """Return a verdict as a table with one column per tool turn and with the kind of each count, and its caption."""
     caption = (
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
     turns = [f"turn {number}" for number in range(1, len(verdict.turns) + 1)] or ["no tool turn"]
     rows = [
-        ["outcome", *(outcome_words(turn.outcome) for turn in verdict.turns)],
-        ["why", *(turn.why for turn in verdict.turns)],
-        ["function calls", *(", ".join(turn.calls) for turn in verdict.turns)],
+        ["outcome", *([outcome_words(turn.outcome) for turn in verdict.turns] or [""])],
+        ["why", *([turn.why for turn in verdict.turns] or [""])],
+        ["function calls", *([", ".join(turn.calls) for turn in verdict.turns] or [""])],
     ]
     for name, label in TURN_LABELS.items():
         kind = f" ({verdict.kinds[name]})" if name in verdict.kinds else ""
-        rows.append([label + kind, *(_plain(getattr(turn, name)) for turn in verdict.turns)])
-    return table_html(["", *turns], rows, caption)
+        rows.append([label + kind, *([_plain(getattr(turn, name)) for turn in verdict.turns] or [""])])
+    return pd.DataFrame(rows, columns=["", *turns], dtype=object), caption
 
 
 def outcome_words(outcome: str) -> str:
@@ -186,7 +208,8 @@ def _plain(value: object) -> str:
 
 
 def _cell(value: object) -> str:
-    return inline_html(_plain(value))
+    text = inline_html(_plain(value))
+    return f'<a href="#{escape(value.target)}">{text}</a>' if isinstance(value, Linked) else text
 
 
 def _image(picture: Axes | Figure, alt: str) -> Bundle:

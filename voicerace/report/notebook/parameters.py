@@ -19,6 +19,7 @@ from voicerace.experiments.explore.stories import STORIES
 from voicerace.model.catalog.profiles import FIXED_NETWORK, RECORDED, TIMES
 from voicerace.model.names import name_of, names_of, words_of
 from voicerace.model.parameters import Fixed, Uniform, parse
+from voicerace.report.notebook.field_tables import CLIENTS
 from voicerace.units import ms
 
 __all__ = [
@@ -208,10 +209,19 @@ class FieldParameters(NotebookParameters):
     Attributes:
         client: name of a client in data/field.
         case: name of a case, or its beginning.
+        drawn: clients whose sessions are drawn, one per group; ``all`` for every client. A list, a JSON list in text, or text
+            with commas.
     """
 
     client: str = "livekit-agents"
     case: str = "server turn"
+    drawn: tuple[str, ...] = ()
+
+    @field_validator("drawn", mode="before")
+    @classmethod
+    def _drawn(cls, value: object) -> tuple[str, ...]:
+        names = () if value in ((), [], "") else words_of("drawn", value)
+        return tuple(CLIENTS) if names == ("all",) else tuple(one_of("drawn", each, CLIENTS) for each in names)
 
 
 class SuspicionsParameters(NotebookParameters):

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DPI, INK, WIDTH
+from voicerace.report.plots.style import DPI, INK, TIP, WIDTH
 
 __all__ = ["AxesCanvas", "Canvas", "SvgCanvas", "blank_axes"]
 
@@ -32,10 +32,10 @@ _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
-def blank_axes(height: float, ax: Axes | None = None) -> Axes:
+def blank_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
     """Return axes in inches from the top left, without a frame: `ax`, or those of a new figure if `ax` is None."""
-    ax = ax if ax is not None else Figure(figsize=(WIDTH, height), dpi=DPI).add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, WIDTH)
+    ax = ax if ax is not None else Figure(figsize=(width, height), dpi=DPI).add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.axis("off")
     return ax
@@ -126,7 +126,7 @@ class SvgCanvas:
         z = look.get("zorder", 1)
         width_pt = look.get("linewidth", 1.0) if "edgecolor" in look else 0
         edge = f'stroke="{look["edgecolor"]}" stroke-width="{width_pt}"' if width_pt else ""
-        self._add(z, _titled(f'<rect {place} fill="{look["facecolor"]}" {edge}/>', look.get("title")))
+        self._add(z, _titled(f'<rect {place} fill="{look["facecolor"]}" {edge}/>', _title(look)))
         if look.get("hatch"):
             self._add(z, f'<rect {place} fill="url(#vr-hatch)"/>')
 
@@ -145,7 +145,7 @@ class SvgCanvas:
         )
         z = look.get("zorder", 1)
         shaft = f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>'
-        self._add(z, _titled(f'{shaft}<polygon points="{head}" fill="{look["color"]}"/>', look.get("title")))
+        self._add(z, _titled(f'{shaft}<polygon points="{head}" fill="{look["color"]}"/>', _title(look)))
 
     def _label_box(
         self, x: float, baseline: float, wide: float, size: float, anchor: str, box: Mapping[str, Any], zorder: float
@@ -161,6 +161,11 @@ class SvgCanvas:
 
     def _add(self, zorder: float, part: str) -> None:
         self._parts.append((zorder, part))
+
+
+def _title(look: Mapping[str, Any]) -> str | None:
+    """Return the tooltip of an artist: that of `style.tip`, or `title`."""
+    return str(look.get("gid", "")).removeprefix(TIP) or look.get("title")
 
 
 def _n(inches: float) -> str:
