@@ -124,7 +124,7 @@ class _Play:
         found = {"scenario": session.scenario.name, **served_provenance(session, upstream="mock")}
         found |= {"topology": DIRECT, "engine": "live"}
         self.recorder = Recorder(found, DIRECT_LINKS, self.scrub)
-        self.user = User(session.scenario.inputs, 0)
+        self.user = User(session.scenario.inputs, 0, at_client=True)
         actors: dict[str, Actor] = {"user": self.user, "app": _Keyboard(self._write, self._lose)}
         self.host = ActorHost(actors, session.times, session.seed, self.recorder)
         self.endpoints: list[UpstreamEndpoint] = []
