@@ -1,4 +1,4 @@
-# Commands of the project. `make report` and `make test` need only Python 3.11-3.13 and the package index.
+# Commands of the project. `make report`, `make field` and `make test` need only Python 3.11-3.13 and the package index.
 # The environment is created in .venv, and again after a change of the lock.
 
 PYTHON ?= python3
@@ -11,14 +11,20 @@ DEV := $(VENV)/.dev
 # Containers often set it. Without compiled files every process compiles all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: report sample test test-all faults lab lint types bench bench-live clean lock docs
+.PHONY: report field sample test test-all faults lab lint types bench bench-live clean lock docs
 
 report: $(RUNTIME)
 	@$(BIN)/voicerace report
 
-# The committed parts of the report: the sample page of data/sample-run, and the README's picture.
+# The page of the clients in data/field. It installs and starts none of them.
+field: $(RUNTIME)
+	@$(BIN)/voicerace report --field
+
+# The committed parts of the reports: the sample page of data/sample-run, the page of the clients with the sessions of one
+# client, and the README's picture.
 sample: $(RUNTIME)
 	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
+	@$(BIN)/voicerace report --field --client openai-agents --out reports/sample-field.html
 	@$(BIN)/python -m voicerace.report.race docs/race.svg
 
 # The generated pages of docs/.

@@ -3,7 +3,8 @@
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
-data/field, in docs/vendor-tests.md the results in data/vendor-tests.csv.
+data/field, in docs/explore.md the sizes and findings of the explorations in data/explore, in docs/vendor-tests.md the results
+in data/vendor-tests.csv.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
 from voicerace.conformance.fix.evidence import Played
 from voicerace.experiments.client_checks import GROUPS
+from voicerace.experiments.explore import matrix
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
@@ -192,6 +195,33 @@ def _vendor_tests() -> str:
     return _table(("suite", "test", "result", "sessions", "first line of the reason"), shown)
 
 
+def _explorations() -> str:
+    """Return a Markdown table with a row per file of data/explore."""
+    heads = ("release", "pairs", "explored whole", "states", "findings", "seconds", "memory of the largest process")
+    rows = []
+    for each in matrix.stored():
+        record = each.record
+        sizes = f"{record['states']:,}", len(record["findings"]), f"{record['seconds']:.0f}", f"{record['peak_rss_mb']} MB"
+        rows.append((each.release, len(each.cells), each.whole, *sizes))
+    return _table(heads, rows)
+
+
+#: Handlers of a cell in the table of what was found.
+_HANDLERS = ("return", "async_ref", "void_ref", "ref_now")
+
+
+def _explored() -> str:
+    """Return a Markdown table with a row per scenario and a column per release."""
+
+    def cell(each: matrix.Exploration, story: str) -> str:
+        found = [each.cells.get((story, handler)) for handler in _HANDLERS]
+        return " · ".join("–" if one is None else f"{one.findings}{'' if one.whole else '*'}" for one in found)
+
+    explorations = matrix.stored()
+    rows = ((f"`{story}`", row.sentence, *(cell(each, story) for each in explorations)) for story, row in ALL_STORIES.items())
+    return _table(("scenario", "what happens", *(each.release for each in explorations)), rows)
+
+
 def _printed_releases() -> str:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         main(["releases"])
@@ -227,6 +257,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "field": _field,
     "vendor_counts": _vendor_counts,
     "vendor_tests": _vendor_tests,
+    "explorations": _explorations,
+    "explored": _explored,
     "groups": lambda: _table(("group", "what it tests"), GROUPS.items()),
 }
 
@@ -238,6 +270,7 @@ def pages() -> dict[str, str]:
         "times.md": times(),
         "outcomes.md": outcomes(),
         **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "vendor-tests.md")},
+        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md")},
     }
 
 

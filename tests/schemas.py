@@ -47,6 +47,20 @@ class Turn(Shape):
     events: Annotated[list[int], Field(description="seqs of the events that decide the outcome")]
 
 
+class Earlier(Shape):
+    by_ms: Annotated[float, Field(description="how much earlier the result is")]
+    outcome: Outcome
+    why: str
+    wedged: bool | None
+    response_creates: Count | None
+    refusals: Count | None
+    host_errors: Count | None
+    replies: Count | None
+    margin_ms: float | None
+    lead_ms: float | None
+    dead_air_ms: float | None
+
+
 class Run(Shape):
     """voicerace run --json"""
 
@@ -87,6 +101,7 @@ class Run(Shape):
     ]
     counts: Annotated[dict[str, Kind], Field(description="certainty of each count")]
     turns: list[Turn]
+    earlier: Annotated[Earlier, Field(description="with --earlier: the session whose result is earlier")] | None = None
 
 
 class Sure(Shape):

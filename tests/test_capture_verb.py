@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from tests.support.client_stack import Stack
+from tests.support.rogue import free_port
 from voicerace.captures import inspect_lines, read_capture
 from voicerace.captures.live import record as capturing
+from voicerace.captures.live.mock_thread import MockThread
 from voicerace.cli import main
+from voicerace.engine.live.serving import mock_session
 from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import Link, Recording, read_recordings
 
@@ -395,3 +398,84 @@ def test_a_full_disk_at_the_end_is_reported_and_loses_no_recording(
     kept = [recording for path in (out / "recordings").iterdir() for recording in read_recordings(path)]
     assert {link for each in kept for link in each.observed} == {*HOST, *UPSTREAM}
     assert all(len(each.events) > 5 for each in kept)
+
+
+# -- a mock of ours --------------------------------------------------------------------------------------------------
+
+OWN = CLIENT.with_name("own_test.py")
+
+
+@pytest.mark.parametrize(
+    ("when", "options", "outcome", "status", "printed"),
+    [
+        ("early", ("--gap-ms", "1000"), "rejected", 1, "conversation_already_has_active_response"),
+        ("late", ("--gap-ms", "20"), "answered", 0, "The tool says: clear"),
+        ("late", ("--plan", "reply", "--gap-ms", "20"), "unknown", 0, "You are welcome."),
+    ],
+)
+def test_the_mock_is_started_for_a_client_without_a_proxy(
+    when: str,
+    options: tuple[str, ...],
+    outcome: str,
+    status: int,
+    printed: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["capture", "--upstream", "mock", *options, "--out", str(out)]
+    assert main([*arguments, "--", sys.executable, str(OWN), when]) == status
+    assert capfd.readouterr().out == f"{printed}\n"
+    (recording,) = recordings(out)
+    own = recording.provenance
+    assert (own["topology"], own["upstream"], own["engine"]) == ("direct", "mock", "relay")
+    assert own.get("plan") == ("reply" if "--plan" in options else None)
+    assert own["times"]["gap_ms"] == options[-1]
+    assert own["connections"][0]["client"]["query"] == "model=gpt-realtime"
+    info = run_json(out)
+    assert info["targets"]["upstream"] == [{"name": "mock"}]
+    assert info["sessions"][0]["outcome"] == outcome
+
+
+def test_the_mock_has_the_given_port_and_the_key_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = "import os; print(os.environ['VOICERACE_URL'], os.environ['OPENAI_API_KEY'])"
+    port = free_port()
+    for key in ("", "sk-own-key-0123456789abcdef"):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        assert main(["capture", "--upstream", f"{port}=mock", "--", sys.executable, "-c", program]) == 0
+        url, found = capfd.readouterr().out.split()
+        assert url == f"ws://127.0.0.1:{port}/v1/realtime?model=gpt-realtime"
+        assert (found == key) == bool(key)
+    assert "sk-own" not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("*.json*"))
+
+
+def test_a_client_of_another_api_is_judged_without_a_proxy_only_with_the_option(tmp_path: Path) -> None:
+    found = []
+    with MockThread(mock_session(times={"gap_ms": 1000})) as api:
+        for option in ([], ["--direct"]):
+            out = tmp_path / f"run{len(found)}"
+            arguments = ["capture", "--upstream", f"0={api.url}", *option, "--out", str(out)]
+            assert main([*arguments, "--", sys.executable, str(OWN), "early"]) == 1
+            found.append(run_json(out)["sessions"][0]["outcome"])
+    assert found == ["unknown", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--upstream", "0=ws://127.0.0.1:1", "--plan", "reply"], "upstream: is not the mock"),
+        (["--upstream", "0=ws://127.0.0.1:1", "--gap-ms", "20"], "upstream: is not the mock"),
+        (["--upstream", "mock", "--plan", "speak"], "plan: 'speak'"),
+        (["--upstream", "mock", "--calls", "9"], "calls: "),
+        (["--upstream", "mock", "--host", "0=ws://127.0.0.1:1", "--direct"], "direct: given with a relay to a proxy"),
+        (["--upstream", "99999=mock"], "upstream: LISTEN"),
+    ],
+)
+def test_options_of_the_mock_without_it_are_refused(
+    arguments: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", *arguments, "--", "true"]) == 2
+    assert words in capfd.readouterr().err
+    assert not list(tmp_path.rglob("run.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,56 @@ def test_a_stalled_session_is_wedged(capsys: pytest.CaptureFixture[str]) -> None
     assert (found["outcome"], found["wedged"], found["margin_ms"]) == ("stalled", True, None)
 
 
+def test_run_prints_the_verdict_before_the_timeline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--tool-ms", "50"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("outcome        rejected\n")
+    assert printed.index("margin_ms") < printed.index("sent ms") < printed.index("assumed times")
+    assert "\x1b" not in printed, "no colours in a pipe"
+
+
+def test_the_timeline_explains_the_last_input_of_a_simulated_session(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--scenario", "inject", "--gap-ms", "8"]) == 0
+    inputs = [line for line in capsys.readouterr().out.splitlines() if "InjectUserMessage" in line]
+    assert len(inputs) == 4
+    assert [line.endswith("(the last input tests whether the session still replies)") for line in inputs] == [
+        False, False, False, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tool", "variables", "colours"),
+    [("50", {}, {31}), ("300", {}, {32}), ("50", {"NO_COLOR": "1"}, set()), ("50", {"TERM": "dumb"}, set())],
+)
+def test_colours_of_the_outcome_on_a_terminal(
+    tool: str, variables: dict[str, str], colours: set[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["run", "--tool-ms", tool]) == 0
+    printed = capsys.readouterr().out
+    assert {int(code) for code in re.findall(r"\x1b\[(3\d)m", printed)} == colours
+    assert len(re.findall(r"\x1b\[31m", printed)) == (2 if colours == {31} else 0), "the outcome and the refusal"
+
+
+def test_an_earlier_result_is_compared_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--tool-ms", "160", "--earlier", "40"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ")[-1].strip() == "result 40 ms earlier"
+    assert lines[1].split() == ["outcome", "answered", "rejected"]
+    assert next(line for line in lines if line.startswith("margin_ms")).split() == ["margin_ms", "10", "-30"]
+    found = run_json(capsys, "--tool-ms", "160", "--earlier", "40")
+    alone = run_json(capsys, "--tool-ms", "120")
+    assert found["outcome"] == "answered"
+    assert found["earlier"] == {"by_ms": 40} | {name: alone[name] for name in found["earlier"] if name != "by_ms"}
+    assert found["earlier"]["outcome"] == "rejected"
+    later = run_json(capsys, "--tool-ms", "120", "--earlier", "-40")
+    assert (later["outcome"], later["earlier"]["outcome"]) == ("rejected", "answered")
+
+
 def test_a_tie_shows_both_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
     found = run_json(capsys, "--tool-ms", "150")
     assert (found["outcome"], found["tie_outcome"]) == ("answered", "rejected")
@@ -95,6 +146,8 @@ def test_every_scenario_handler_profile_and_modality_fits_the_schema(capsys: pyt
         (["run", "--item-done-ms", "200"], ["item_done_ms", "gap_ms"]),
         (["run", "--fail-on", "x"], ["fail_on", "rejected"]),
         (["run", "--nope"], ["--nope"]),
+        (["run", "--tool-ms", "30", "--earlier", "40"], ["tool_ms", "negative"]),
+        (["run", "--live", "--earlier", "40"], ["earlier", "--live"]),
         (["run", "--seed", "x"], ["--seed"]),
         (["run", "--out", "/proc/nope/x.jsonl"], ["/proc/nope/x.jsonl"]),
         (["nope"], ["nope"]),
@@ -167,6 +220,54 @@ def test_sweep_prints_ranges_of_equal_cells_and_the_assumed_times(capsys: pytest
     ]
     assert lines[3][:2] == ["assumed", "times"]
     assert "create_ms=5," in lines[3] + lines[4]
+
+
+GRIDS = ["--tool-ms", "0:300:100", "--gap-ms", "0:300:150"]
+
+
+def test_map_draws_two_times_as_svg_and_png_and_as_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["map", "--release", "0.9.1", *GRIDS, "--out", str(tmp_path / "m.svg")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "proxy 0.9.1 over gap_ms from 0 to 300 ms and tool_ms from 0 to 300 ms, 12 sessions: 7 answered, 5 rejected." in printed
+    )
+    assert "At gap_ms 300 ms, tool_ms from 0 ms rejected, 300 ms answered." in printed
+    assert "assumed times (profile loopback" in printed
+    assert " gap_ms=" not in printed
+    svg = (tmp_path / "m.svg").read_text("utf-8")
+    assert "12 sessions: 7 answered, 5 rejected" in svg, "the label of the picture"
+    assert main(["map", *GRIDS, "--out", str(tmp_path / "m.png")]) == 0
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["map", *GRIDS, "--out", str(tmp_path / "m.png")]) == 2, "the file exists"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tool-ms", "0:300:100"], ["1 grids", "--gap-ms"]),
+        ([*GRIDS, "--create-ms", "0:9:3"], ["3 grids"]),
+        ([*GRIDS, "--releases", "0.9.1,0.9.4"], ["2 releases", "one"]),
+        ([*GRIDS, "--out", "map.pdf"], ["map.pdf", ".svg or .png"]),
+        ([*GRIDS, "--reply-ms", "uniform(1,9)"], ["reply_ms is drawn"]),
+    ],
+)
+def test_map_refuses_what_is_not_one_map(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["map", *arguments]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert all(word in error for word in words), error
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_sweep_over_two_times_draws_a_map_per_release(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["sweep", "--releases", "0.9.1,0.9.4", *GRIDS, "--out", str(tmp_path / "run")]) == 0
+    assert sorted(each.name for each in (tmp_path / "run" / "pictures").iterdir()) == ["map-0.9.1.svg", "map-0.9.4.svg"]
+    assert "7 answered, 5 rejected" in (tmp_path / "run" / "pictures" / "map-0.9.1.svg").read_text("utf-8")
+    several = ["--handlers", "return,void_ref", *GRIDS, "--out", str(tmp_path / "more")]
+    assert main(["sweep", *several]) == 0
+    assert not (tmp_path / "more" / "pictures").exists(), "two sessions at the same two times"
 
 
 @pytest.mark.parametrize(("more", "message"), [([], "ties: not looked for, as tool_ms is"), (["--ties"], "ties: looked for")])

@@ -36,6 +36,7 @@ NOT_RUN = {
     ".venv/bin/voicerace repro --app ": "needs a built checkout and Chromium; tests/test_repro_app.py runs it where they are",
     ".venv/bin/voicerace check --client ": "needs a client; tests/test_direct.py checks one of ours",
     ".venv/bin/voicerace fix ": "needs a checkout; tests/test_fix.py runs it on a small one",
+    ".venv/bin/voicerace serve ": "serves until it is stopped; tests/test_serving_verbs.py runs it with this plan",
     ".venv/bin/voicerace capture ": "the reader's own command; tests/test_capture_verb.py runs it around a client",
 }
 

@@ -305,7 +305,8 @@ def test_a_broken_schedule_is_bad_input(record: object) -> None:
 
 def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "found.json"
-    assert main(["explore", "--release", "0.9.1", "--story", "single", "--handler", "return", "--out", str(out), "--json"]) == 0
+    pair = ["--scenario", "single", "--handler", "return"]
+    assert main(["explore", "--release", "0.9.1", *pair, "--out", str(out), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record == json.loads(out.read_text("utf-8"))
     assert record["complete"]
@@ -326,7 +327,7 @@ def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["explore", "--story", "unknown"],
+        ["explore", "--scenario", "unknown"],
         ["explore", "--handler", "unknown"],
         ["explore", "--bounds", "gap_ms"],
         ["explore", "--bounds", "gap_ms=9:1"],

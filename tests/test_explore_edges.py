@@ -19,7 +19,7 @@ from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import replayed
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.zone import FREE, NEW, Matrix, advance, at_most, covered, less_than, picked
-from voicerace.experiments.explore.zone_batch import covered_pairs, earliest, latest, picked_stack
+from voicerace.experiments.explore.zone_batch import compared, earliest, latest, picked_stack, thresholds
 from voicerace.model.catalog.releases import PROXIES, proxy_release
 from voicerace.model.protocol import realtime
 
@@ -141,10 +141,15 @@ def test_a_batch_of_zones_is_advanced_like_each_zone(data: st.DataObject, size: 
         assert [tuple(map(tuple, each)) for each in together.tolist()] == [picked(zone, one, kept)] * 2
 
 
-@given(st.data(), st.integers(1, 4))
-def test_a_batch_of_zones_is_compared_like_each_pair(data: st.DataObject, size: int) -> None:
-    inner, outer = data.draw(zones(size)), data.draw(zones(size))
+@given(st.data(), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3))
+def test_a_batch_of_zones_is_compared_like_each_pair(data: st.DataObject, size: int, known: int, count: int) -> None:
+    stack = [data.draw(zones(size)) for _ in range(known + count)]
     least = [data.draw(st.integers(0, 30)) for _ in range(size)]
     most = [each + data.draw(st.integers(0, 30)) for each in least]
-    one, two, low, high = (np.array([each]) for each in (inner, outer, least, most))
-    assert covered_pairs(one, two, low, high).tolist() == [covered(inner, outer, least, most)]
+    every = np.array(stack, dtype=np.int64)
+    needed = thresholds(every, *(np.array([each] * len(stack)) for each in (least, most)))
+    positions = range(known, known + count)
+    fresh, dropped = compared(every, needed, np.array(positions), np.zeros(count, dtype=np.intp))
+    kept = [new for new in positions if not any(covered(stack[new], stack[k], least, most) for k in range(new))]
+    assert [known + each for each in fresh.tolist()] == kept
+    assert set(dropped.tolist()) == {k for new in kept for k in range(new) if covered(stack[k], stack[new], least, most)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,24 +15,34 @@ from hypothesis import strategies as st
 
 from voicerace.analysis.verdict import judge
 from voicerace.cli.app import main
+from voicerace.conformance.acceptance import Between, check_virtual
 from voicerace.conformance.forwarder import DELAYS_MS, modelled_opening
 from voicerace.conformance.forwarder_cases import CASES, ForwarderStep
 from voicerace.conformance.forwarder_play import PROCESS_ENDS, modelled
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.experiments.sweep.spec import Plan, SweepSpec, assumed_of
+from voicerace.experiments.sweep.sweep import sweep, trials_of
 from voicerace.model.actors.actor import Close, Open, Send
 from voicerace.model.actors.forwarder import Forwarder
 from voicerace.model.catalog.forwarders import FORWARDERS, forwarder
 from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.plots import alt_swimlane, svg_swimlane
+from voicerace.report.plots.swimlane_forwarder import with_forwarder
+from voicerace.report.plots.swimlane_rows import Lanes, Window, lanes_of
+from voicerace.report.sweep_picture import draw_sweep
 from voicerace.trace.recording import Recording
 
 F0, F1 = FORWARDERS["F0"], FORWARDERS["F1"]
 CHECKOUTS = os.environ.get("VOICERACE_CHECKOUTS")
 
 
-def play(release: str = "0.9.1", open_ms: float = 100, **given: object) -> Recording:
-    return simulate(SessionConfig.of(release=release, forwarder="release", times={"forwarder_open_ms": open_ms}, **given))  # type: ignore[arg-type]
+def play(
+    release: str = "0.9.1", open_ms: float = 100, times_: Mapping[str, object] | None = None, **given: object
+) -> Recording:
+    times = {"forwarder_open_ms": open_ms, **(times_ or {})}
+    return simulate(SessionConfig.of(release=release, forwarder="release", times=times, **given))  # type: ignore[arg-type]
 
 
 def test_a_message_before_the_opening_is_dropped_by_f0_and_queued_by_f1() -> None:
@@ -130,8 +142,65 @@ def test_run_and_inspect_name_an_unconfigured_session(tmp_path: Path, capsys: py
     assert "unconfigured" in capsys.readouterr().out
 
 
-def test_the_opening_time_needs_a_forwarder(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--forwarder-open-ms", "100"]) == 2
+def test_a_sweep_over_the_opening_time_has_a_row_per_value(tmp_path: Path) -> None:
+    spec = {"releases": "0.9.1,0.11.1", "forwarder": "release", "times": {"forwarder_open_ms": "30:70:20"}, "ties": False}
+    run = sweep(spec, out=tmp_path / "run")
+    found = run.outcomes[["release", "forwarder_open_ms", "outcome"]].itertuples(index=False)
+    at_0_9_1 = {row.forwarder_open_ms: row.outcome for row in found if row.release == "0.9.1"}
+    assert at_0_9_1 == {30.0: "rejected", 50.0: "rejected", 70.0: "unknown"}
+    assert set(run.outcomes.query("release == '0.11.1'")["outcome"]) == {"lost"}
+    draw_sweep(run)
+    assert "forwarder_open_ms" in next((run.folder / "pictures").iterdir()).read_text()
+    assert "forwarder_open_ms" not in trials_of({"times": {"tool_ms": "0:10:10"}}).columns
+
+
+def test_a_drawn_opening_time_differs_from_trial_to_trial() -> None:
+    times = {"forwarder_open_ms": "uniform(30,70)"}
+    trials = trials_of({"forwarder": "F0", "times": times, "trials": 12})
+    assert trials["forwarder_open_ms"].nunique() == 12
+    late = trials["forwarder_open_ms"] > 50
+    assert late.any()
+    assert not late.all()
+    assert (trials["outcome"] == "unknown").tolist() == late.tolist()
+
+
+def test_an_opening_time_that_is_not_given_is_an_assumed_time(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = SweepSpec(forwarder="release", times={"tool_ms": "0:10:10"})
+    assert assumed_of(spec)["forwarder_open_ms"] == "20"
+    assert set(Plan.of(spec).values) >= {"forwarder_open_ms"}
+    assert "forwarder" not in SweepSpec(forwarder="none").to_json()
+    assert main(["run", "--forwarder", "release"]) == 0
+    assert "forwarder_open_ms=20" in capsys.readouterr().out
+
+
+def test_boundary_finds_the_opening_time_at_which_settings_are_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--forwarder", "release", "--forwarder-open-ms", "0:200:50", "--releases", "0.9.1,0.11.1", "--json"]
+    assert main(["boundary", *given]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["boundaries"]
+    assert (row["release"], row["axis"], row["from_ms"], row["to_ms"]) == ("0.9.1", "forwarder_open_ms", 50.0, 50.1)
+
+
+def test_check_fails_each_session_whose_settings_the_forwarder_drops(capsys: pytest.CaptureFixture[str]) -> None:
+    def wrong(*given: str) -> dict[str, list[str]]:
+        main(["check", "--release", "0.9.1", "--forwarder", "release", "--json", *given])
+        return {each["name"]: each["wrong"] for each in json.loads(capsys.readouterr().out)["cases"]}
+
+    before, after = wrong("--forwarder-open-ms", "10"), wrong("--forwarder-open-ms", "100")
+    assert before["single return tool=1500"] == []
+    assert after["single return tool=1500"] == ["unconfigured"]
+    # Its second Settings arrive after the opening.
+    assert "unconfigured" not in after["late-settings return settings=300 tool=10"]
+    assert wrong("--forwarder-open-ms", "100", "--allow", "unconfigured")["single return tool=1500"] == []
+
+
+def test_a_check_with_a_forwarder_takes_no_findings() -> None:
+    with pytest.raises(InputError, match="findings"):
+        check_virtual("model:0.9.1", "0.9.1", findings=[object()], between=Between("F0"))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("verb", ["run", "sweep", "check", "boundary"])
+def test_the_opening_time_needs_a_forwarder(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--forwarder-open-ms", "100"]) == 2
     assert "--forwarder" in capsys.readouterr().err
 
 
@@ -166,3 +235,55 @@ def test_a_running_forwarder_does_what_its_model_does(release: str, tmp_path: Pa
         pytest.skip(f"no checkout of {release}")
     assert main(["conformance", "--forwarder", f"backend:{directory}", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"] == 0
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+def drawn(recording: Recording, window: Window = "all") -> Lanes:
+    return with_forwarder(lanes_of(recording, window), recording)
+
+
+def test_a_swimlane_marks_settings_that_the_forwarder_drops_and_its_opening() -> None:
+    recording = play("0.9.1", 100)
+    rows = [row for row in drawn(recording).rows if "forwarder" in (row.sender, row.receiver)]
+    assert [(row.sender, row.receiver, row.label) for row in rows] == [
+        ("host", "forwarder", "Settings"),
+        ("forwarder", "proxy", "connected"),
+    ]
+    assert rows[0].sent_ns == 0
+    assert rows[1].sent_ns == 50_000_000
+    assert "host to forwarder: Settings (dropped: not yet connected to the proxy)" in alt_swimlane(recording, "all")
+    picture = svg_swimlane(recording, "all")
+    assert ">forwarder<" in picture
+    assert ">dropped: not yet connected to the proxy<" in picture
+
+
+def test_a_swimlane_shows_how_long_a_queueing_forwarder_holds_settings() -> None:
+    rows = drawn(play("0.11.1", 100)).rows
+    (settings,) = (row for row in rows if row.label == "Settings")
+    assert settings.held
+    assert (settings.sender, settings.receiver) == ("host", "proxy")
+    assert settings.received_ns - settings.sent_ns == 50_000_000
+    assert not any(row.held for row in rows if row is not settings)
+
+
+def test_messages_of_a_swimlane_begin_and_end_at_the_host_before_and_after_the_forwarder() -> None:
+    recording = play("0.9.1", 10, times_={"host_rtt_ms": 30})
+    (result,) = (row for row in drawn(recording, "turn").rows if row.kind == "result" and row.sender == "host")
+    (call,) = (row for row in drawn(recording, "turn").rows if row.label == "FunctionCallRequest")
+    assert [row.received_ns - row.sent_ns for row in (result, call)] == [15_000_000, 15_000_000]
+
+
+def test_a_swimlane_without_a_forwarder_has_three_lanes() -> None:
+    recording = simulate(SessionConfig.of())
+    assert not drawn(recording).forwarder
+    assert ">forwarder<" not in svg_swimlane(recording)
+
+
+def test_a_message_that_the_forwarder_drops_between_two_others_is_found() -> None:
+    recording = play("0.9.1", 20, scenario="inject")
+    passed = next(each for each in recording.on("component>proxy") if each.type == "InjectUserMessage")
+    without = replace(recording, events=tuple(each for each in recording.events if each is not passed))
+    dropped = [row.label for row in drawn(without).rows if row.receiver == "forwarder"]
+    assert dropped == ["user message"]

@@ -27,7 +27,7 @@ VERBS = {
     "redact": ["redact", WIRE, "--out"],
     "redact a log": ["redact", LOG, "--out"],
     "export": ["export", WIRE, "--to", "perfetto", "--out"],
-    "explore": ["explore", "--story", "single", "--handler", "return", "--max-states", "20", "--out"],
+    "explore": ["explore", "--scenario", "single", "--handler", "return", "--max-states", "20", "--out"],
     "sweep": ["sweep", "--tool-ms", "10", "--out"],
     "times": ["inspect", WIRE, "--times"],
     "serve": ["serve", "upstream", "--listen", "0", "--out"],

@@ -133,7 +133,7 @@ def test_answers_and_workarounds_accept_both_spellings(capsys: pytest.CaptureFix
 
 
 def test_explore_accepts_several_releases(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = printed(capsys, "explore", "--releases", "0.9.1,0.9.4", "--story", "no-result", "--handlers", "return")
+    shown = printed(capsys, "explore", "--releases", "0.9.1,0.9.4", "--scenario", "no-result", "--handlers", "return")
     assert [release for release in ("0.9.1", "0.9.4") if f"{release}: " in shown] == ["0.9.1", "0.9.4"]
 
 
@@ -153,7 +153,7 @@ def test_explore_accepts_several_releases(capsys: pytest.CaptureFixture[str]) ->
         (["run", "--scenario", "sngle"], "scenario: 'sngle' is unknown; did you mean single? (allowed are "),
         (["run", "--fail-on", "reject"], "fail_on: 'reject' is unknown; did you mean rejected? (allowed are "),
         (["run", "--handler", "x"], "handler: 'x' is unknown; allowed are return, "),
-        (["explore", "--story", "singel"], "story: 'singel' is unknown; did you mean single? (allowed are "),
+        (["explore", "--scenario", "singel"], "scenario: 'singel' is unknown; did you mean single? (allowed are "),
         (["conformance", "--api", "--provider", "opnai"], "provider: 'opnai' is unknown; did you mean openai? (allowed are "),
         (["contract", "--fact", "two_call"], "fact: 'two_call' is unknown; did you mean two_calls? (allowed are "),
         (["run", "--knob", "items_closed=x"], "knob: 'items_closed' is unknown; did you mean items_close? (allowed are "),

@@ -10,11 +10,15 @@ import pytest
 
 from voicerace.analysis.trace_index import TraceIndex
 from voicerace.captures import Capture, inspect_lines, read_capture
+from voicerace.captures.conclusion import conclusion_lines
 from voicerace.captures.derive import flag_cleared
 from voicerace.captures.export import mermaid
 from voicerace.captures.questions import answers
 from voicerace.captures.show import inspect_json
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.notebook import field_tables
 from voicerace.trace.recording import Event, Link, Recording, read_recordings, write_recordings
 
 ROOT = Path(__file__).parents[1]
@@ -142,5 +146,52 @@ def test_a_log_keeps_the_order_of_its_records_if_its_clock_is_set_back() -> None
     assert [*TraceIndex(set_back).order] == [*TraceIndex(log).order]
 
 
+def concluded(path: Path) -> dict[str, str]:
+    """Return the lines of the conclusion by name."""
+    lines = [*conclusion_lines(read_capture(path))]
+    assert len(lines) == 3
+    return {line[:15].strip(): line[15:] for line in lines}
+
+
+def test_the_conclusion_advises_what_the_model_of_the_release_plays_best() -> None:
+    early = concluded(LOGS / "0.9.1.log.gz")
+    assert early["what happened"].startswith("3 of 3 sessions went wrong (rejected 3); 5 refusals; rejected: ")
+    assert early["why"].startswith("in 2 of 2 turns the result reached the proxy before response.done (up to 92 ms)")
+    assert early["what to do"].startswith("return the result no earlier than 242 ms after the call (1.5 times the longest gap)")
+    assert "in the model of 0.9.0, with your times, 0 of 2 turns then go wrong" in early["what to do"]
+    later = concluded(LOGS / "0.11.1.log.gz")
+    assert later["what to do"].startswith("return the result when the component reports that the agent is idle: ")
+    twice = concluded(LOGS / "0.9.4.log.gz")
+    assert "before response.done" not in twice["why"], "the early results of 0.9.4 were answered"
+    assert twice["what to do"].startswith("let the handler await the tool and return {id, result} once: ")
+
+
+def test_an_advice_that_does_not_help_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold of half the gap does not help on 0.9.1, whose component does not report the end of the response."""
+    monkeypatch.setattr("voicerace.captures.conclusion._HOLD", 0.5)
+    assert concluded(LOGS / "0.9.1.log.gz")["what to do"].startswith("no change of the handler helps: in the model of 0.9.0")
+
+
+def test_the_conclusion_without_a_bad_outcome(tmp_path: Path) -> None:
+    unknown = concluded(ROOT / "tests" / "data" / "devtools-chromium.har")
+    assert unknown["what happened"] == "0 of 1 session went wrong (unknown 1); 1 refusal"
+    assert unknown["what to do"].startswith("capture both links of the proxy")
+    simulate(SessionConfig.of(times={"gap_ms": 8, "tool_ms": 50})).write(tmp_path / "good.jsonl")
+    good = concluded(tmp_path / "good.jsonl")
+    assert good["what happened"] == "0 of 1 session went wrong (answered 1); 0 refusals"
+    assert good["why"] == "one informed reply, nothing refused"
+    assert good["what to do"].startswith("nothing for these times")
+
+
 def _untimed(line: str) -> str:
     return re.sub(r": -?[\d.]+ ms ", ": ", line)
+
+
+def test_a_client_without_a_proxy_has_times_at_the_client_and_equal_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    field_tables.recording("openai-naive", "two calls: tool=10,900").write(path)
+    text = "\n".join(inspect_lines(read_capture(path)))
+    assert "2 function calls, 2 results (after " in text
+    assert "turn 1: noisy; 2 results" in text
+    assert "Delay, result after its call, at the client: " in text
+    assert "proxy" not in text

@@ -31,7 +31,7 @@ VERBS = {
 }
 MORE = {
     "repro": ["repro", "--out"],
-    "explore": ["explore", "--story", "single", "--handler", "return", "--max-states", "20", "--out"],
+    "explore": ["explore", "--scenario", "single", "--handler", "return", "--max-states", "20", "--out"],
     "check": ["check", "--proxy", "model:0.9.1", "--junit"],
     "replay": ["replay", str(ROOT / "data" / "explore" / "0.9.4.json"), "--out"],
 }

@@ -359,6 +359,7 @@ def test_every_non_optional_time_has_a_value() -> None:
         "rate_limits_ms",
         "idle_timeout_ms",
         "server_turn_ms",
+        "session_end_ms",
     ]
     assert Times.of({"item_done_ms": 3}).has("item_done_ms")
 

@@ -15,8 +15,8 @@ from voicerace.conformance.reported_runs import DOCUMENTS, REPORTED, Reported
 from voicerace.experiments.result_cache import VARIABLE
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES
-from voicerace.report.blocks import Claim, Table, Text, claims_of, words_of
-from voicerace.report.letter.documented import blocks_of
+from voicerace.report.blocks import Claim, Fold, Table, Text, claims_of, words_of
+from voicerace.report.letter.evidence_annex import documented
 
 DRAWS = 20
 
@@ -99,16 +99,17 @@ def test_proxy_options_are_refused_with_reported(capsys: pytest.CaptureFixture[s
 
 
 def test_the_report_has_every_run_with_its_document_observation_and_gaps(found: list[Retrodiction]) -> None:
-    section = blocks_of(found)
-    frame = next(block.frame for block in section if isinstance(block, Table) and "seen" in block.frame)
-    links = next(block.markdown for block in section if isinstance(block, Text) and "Documents: " in block.markdown)
+    section = documented(found)
+    inner = next(block.blocks for block in section if isinstance(block, Fold))
+    frame = next(each.frame for each in inner if isinstance(each, Table))
+    links = next(each.markdown for each in inner if isinstance(each, Text) and "Documents: " in each.markdown)
     assert len(frame) == len(REPORTED)
     for run, row, each in zip(REPORTED, frame.to_dict("records"), found, strict=True):
         assert run.seen in row["seen"]
         assert run.revision in row["run"]
         assert ("from its source" in row["proxy"]) == (not run.exact)
         for name in run.documents:
-            number = links.split(f"[{name}]({DOCUMENTS}{name})")[0].rsplit("[", 1)[1].split("]")[0]
+            number = links.split(f"{DOCUMENTS}{name}")[0].rsplit("[", 1)[1].split("]")[0]
             assert number in row["seen"].rpartition("(")[2] or run.why_not
         for gap in GAPS:
             outcome, count = next(iter(each.fits[gap].found.items()))
@@ -117,15 +118,13 @@ def test_the_report_has_every_run_with_its_document_observation_and_gaps(found: 
 
 
 def test_the_reports_claim_counts_the_fits_and_names_the_other_runs(found: list[Retrodiction]) -> None:
-    section = blocks_of(found)
+    section = documented(found)
     (claim,) = claims_of(section)
     assert [(each["target"], each["count"], each["of"]) for each in claim["seen"]] == [
         ("documented run", 14, 16), ("documented run", 9, 16), ("documented run", 3, 16),
     ]  # fmt: skip
-    assert "14 of 16 documented runs" in claim["claim"]
-    assert "not our recordings" in claim["claim"]
-    assert "(2 with the nearest known program)" in claim["claim"]
-    assert "recorded, 1 to 12 ms" in words_of(section)
+    assert "With the recorded gap the models reproduce 14 of 16 of these runs; 9 with a gap of 150 ms; 3" in claim["claim"]
+    assert "2 run with the nearest known program" in claim["claim"]
     misfits = next(block.markdown for block in section if isinstance(block, Text) and "not fit" in block.markdown)
     assert [revision in misfits for revision in ("58f2e9a", "e338ff6", "774a5b5")] == [True, True, False]
 
@@ -135,11 +134,11 @@ def test_the_reports_section_follows_the_models_results(found: list[Retrodiction
         return replace(each, fits={gap: replace(fit, agree=fit.agree and fit.draws) for gap, fit in each.fits.items()})
 
     doctored = [replace(each, fits={gap: replace(fit, agree=0) for gap, fit in each.fits.items()}) for each in found[:3]]
-    section = blocks_of(doctored)
-    assert "reproduce 0 of 3 documented runs" in next(block.sentence for block in section if isinstance(block, Claim))
+    section = documented(doctored)
+    assert "reproduce 0 of 3 of these runs" in next(block.sentence for block in section if isinstance(block, Claim))
     assert "3 runs do not fit" in words_of(section)
     fitting = [each for each in map(all_agree, found) if each.fits["recorded"].word == "fits"]
-    assert "every decided run fits" in words_of(blocks_of(fitting))
+    assert "every decided run fits" in words_of(documented(fitting))
 
 
 def test_cached_results_equal_the_computed_ones(

@@ -23,12 +23,13 @@ from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
+from voicerace.engine.live.serving import Make, Server, mock_session, proxy_handlers, upstream_handlers
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.model.actors.actor import Effects
 from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.scenarios import DEFAULT_PLAN
 from voicerace.model.protocol import agent, realtime
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.scrubber import Scrubber
@@ -109,6 +110,64 @@ def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_
     assert recording.complete
     assert (recording.provenance["engine"], recording.provenance["upstream"]) == ("serve", "mock")
     assert "sk-not" not in json.dumps([event.to_json() for event in recording.events])
+
+
+async def kinds_of_responses(url: str, texts: int) -> list[str]:
+    """Return the type of the last item of each response. After each call, send its result and a request."""
+    async with connect(f"{url}/v1/realtime", logger=QUIET) as client:
+        kinds: list[str] = []
+        await client.send(json.dumps(realtime.update_session(SESSION)))
+        for _ in range(texts):
+            await client.send(json.dumps(realtime.create_item(USER)))
+            await client.send(json.dumps(realtime.create_response()))
+            item = {"type": ""}
+            while item["type"] != "message":
+                event = json.loads(await asyncio.wait_for(client.recv(), 3))
+                if event["type"] != "response.done":
+                    continue
+                item = event["response"]["output"][-1]
+                kinds.append(item["type"])
+                if item["type"] == "function_call":
+                    result = {"type": "function_call_output", "call_id": item["call_id"], "output": "clear"}
+                    await client.send(json.dumps(realtime.create_item(result)))
+                    await client.send(json.dumps(realtime.create_response()))
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("plan", "kinds"),
+    [
+        ("calls,reply", "call message call message call message"),
+        ("calls,reply;reply", "call message message message"),
+        (" reply ; calls, calls ,reply", "message call call message call call message"),
+    ],
+)
+def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tmp_path: Path) -> None:
+    async def served() -> tuple[list[str], Recording]:
+        make = upstream_handlers(mock_session(plan, times={"gap_ms": 20, "reply_ms": 10}), direct=True)
+        async with serving(make, tmp_path) as (url, ended, _):
+            found = await kinds_of_responses(url, 3)
+            [recording] = await ended.first(1)
+        return found, recording
+
+    found, recording = CLEAN(served())
+    assert found == kinds.replace("call", "function_call").split()
+    assert recording.provenance.get("plan", DEFAULT_PLAN) == plan.replace(" ", "")
+    assert recording.provenance["topology"] == "direct"
+
+
+@pytest.mark.parametrize(
+    ("given", "item_done"),
+    [({}, "0"), ({"times": {"item_done_ms": 7}}, "7"), ({"profile": "recorded-2026"}, "1"), ({"times": {"gap_ms": 0}}, "0")],
+)
+def test_a_served_mock_does_not_hide_the_race_of_clients_that_wait_for_the_item(given: dict[str, Any], item_done: str) -> None:
+    assert str(mock_session(**given).times.values["item_done_ms"]) == item_done
+
+
+@pytest.mark.parametrize("plan", ["", "calls;;reply", "calls,", "speak", "calls reply"])
+def test_a_plan_with_another_word_is_refused(plan: str) -> None:
+    with pytest.raises(InputError, match=r"plan: .*allowed are calls, reply"):
+        mock_session(plan)
 
 
 # -- model of a proxy as a server ------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from voicerace.trace.recording import Recording
         (["upstream", "--certificate-key", "/nonexistent.pem"], "--certificate"),
         (["upstream", "--fail-on", "nope"], "rejected"),
         (["upstream", "--calls", "9"], "1 to 8"),
+        (["upstream", "--plan", "calls;speak"], "plan: 'speak'"),
         ([], "command: is missing"),
         (["proxy", "--upstream", "wss://api.example.com/v1"], "sessions: is missing; add a limit"),
         (["proxy", "--upstream", "ws://127.0.0.1:1", "--release", "9.9"], "9.9"),
@@ -96,6 +97,7 @@ def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path:
 
     out = tmp_path / "run"
     words = ["serve", "upstream", "--listen", "0", "--out", str(out), "--gap-ms", "100", "--reply-ms", "40"]
+    words += ["--plan", "calls,reply;reply", "--direct"]
     with child(words) as process:
         # The address is printed before any client connects, since the caller needs the port.
         url = process.stdout.readline().split()[2].rstrip(",")
@@ -112,6 +114,9 @@ def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path:
     info = json.loads((out / "run.json").read_text("utf-8"))
     assert info["kind"] == "serve upstream"
     assert info["parameters"]["times"]["gap_ms"] == "100"
+    assert info["parameters"]["plan"] == first.provenance["plan"] == "calls,reply;reply"
+    assert info["parameters"]["direct"]
+    assert first.provenance["topology"] == "direct"
     assert info["complete"] == (sign != signal.SIGKILL)
     if sign != signal.SIGKILL:
         assert [line.split()[0] for line in out_text.splitlines()] == ["1", "2"]

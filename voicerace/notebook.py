@@ -10,6 +10,7 @@ _NAMES: Final = {
     "conformance.hypotheses": ("suspicions",),
     "experiments.executors": ("Executor",),
     "experiments.explore.replay": ("replayed",),
+    "experiments.explore.space": ("space_of",),
     "experiments.explore.stories": ("stories",),
     "experiments.sweep.sweep": ("trials_of",),
     "experiments.workarounds": ("BOUNDS", "effects_of"),
@@ -30,6 +31,7 @@ _NAMES: Final = {
         "SuspicionsParameters",
         "YourSessionsParameters",
     ),
+    "report.notebook.outcome_map": ("OutcomeMap",),
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }
@@ -37,6 +39,7 @@ _NAMES: Final = {
 _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",
+    "field_page": "report.field_page",
     "field_tables": "report.notebook.field_tables",
     "path_tables": "report.notebook.path_tables",
     "text": "report.phrasing",

@@ -7,7 +7,7 @@ from typing import Any
 from voicerace.analysis.verdict import Verdict
 from voicerace.trace.recording import Recording
 
-__all__ = ["SCHEMA", "summary"]
+__all__ = ["SCHEMA", "earlier_summary", "summary"]
 
 SCHEMA = 1
 _ORIGIN = ("release", "component", "scenario", "handler", "modality", "calls", "proxy", "upstream", "seed", "times")
@@ -37,3 +37,9 @@ def summary(recording: Recording, verdict: Verdict, tie_outcome: str | None = No
         "counts": dict(verdict.kinds),
         "turns": [each.to_json() for each in verdict.turns],
     }
+
+
+def earlier_summary(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict on the session whose result is earlier (`voicerace run --earlier`) as a JSON object."""
+    judged = {"outcome": verdict.outcome, "why": verdict.why, "wedged": verdict.wedged}
+    return judged | {name: getattr(verdict.turn, name, None) for name in (*_COUNTS, *_TIMES)}

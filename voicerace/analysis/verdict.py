@@ -22,7 +22,7 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, Event, Recording
 from voicerace.units import ns
 
-__all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
+__all__ = ["BAD", "OUTCOMES", "Judge", "Kind", "Turn", "Verdict", "judge"]
 
 #: Types of messages with which the app gives a result. A promise can also resolve (``resolved``) without a result.
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
@@ -37,10 +37,10 @@ def judge(recording: Recording) -> Verdict:
     """
     if not isinstance(recording, Recording):
         raise InputError("recording", f"{recording!r:.60} is a {type(recording).__name__}", "a Recording, as simulate gives")
-    return _Judge(recording).verdict()
+    return Judge(recording).verdict()
 
 
-class _Judge(TraceIndex):
+class Judge(TraceIndex):
     """Extracts the turns of a recording and judges them."""
 
     # -- the session -------------------------------------------------------------------------------------------------

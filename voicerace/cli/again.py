@@ -36,5 +36,5 @@ def again(
     recording = SweepResult.open(run).again(trial)
     if out is not None:
         writing(out, lambda: recording.write(out))
-    print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(judge(recording))])
+    print_lines(text.session_lines(recording, judge(recording)))
     return 0

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from voicerace.captures import Capture, TimeProfile, inspect_lines, read_capture
 from voicerace.captures.align import Aligned, pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines, partly_kept
+from voicerace.captures.conclusion import conclusion_lines
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.reader import HAR
 from voicerace.captures.show import inspect_json_text
@@ -69,6 +70,8 @@ def inspect(
 ) -> int:
     """Show what a capture contains, session by session.
 
+    The first three lines state what happened, why, and what to do.
+
     With --with, sessions in both files are aligned on the proxy's clock; the offset has an uncertainty.
     With --times, each measured time becomes a CSV file, and the options for a sweep that draws from them are printed.
     """
@@ -83,6 +86,7 @@ def inspect(
         for piece in inspect_json_text(capture, {**aligned, **sweep}):
             print(piece, end="")
     else:
+        print_lines([*conclusion_lines(capture), ""])
         print_lines(inspect_lines(capture))
         print_lines(_choice(file, capture))
         print_lines(printable(each.line(), 400) for each in found)

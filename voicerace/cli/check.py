@@ -23,7 +23,7 @@ from voicerace.model.catalog.profiles import RECORDED
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
-    from voicerace.conformance.acceptance import AcceptanceReport
+    from voicerace.conformance.acceptance import AcceptanceReport, Between
 
 __all__ = ["check"]
 
@@ -50,6 +50,8 @@ def check(
             help="File of `voicerace explore --out` whose findings are replayed as well (repeatable).",
         ),
     ] = None,
+    forwarder: options.Forwarder = None,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     at_once: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=64, help="Live sessions at the same time.", show_default="8")
     ] = None,
@@ -77,6 +79,7 @@ def check(
     _allowed(allowed)
     if client is not None:
         given = {"proxy": targets.proxy, "upstream": targets.upstream, "release": release, "findings": findings}
+        given |= {"forwarder": forwarder}
         return _client(client, allowed, draws, at_once or 4, targets.log, given, (junit_file, out), as_json=as_json)
     proxy = targets.one_proxy(release)
     upstream = targets.upstream_target()
@@ -86,20 +89,37 @@ def check(
         raise InputError("listen", "is missing", "add --listen, the address at which the running proxy expects its upstream")
     tag = played_as(proxy, release)
     writable(junit_file, out)
+    virtual = proxy.kind == "model" and not targets.live
+    targets, forwarder = targets.with_forwarder(forwarder, live=not virtual)
+    between = _between(forwarder, forwarder_open_ms)
     known = [each for path in findings or () for each in read_findings(path)]
-    if proxy.kind == "model" and not targets.live:
+    if virtual:
         replace(targets, proxy=()).refuse_in_virtual_time(at_once=at_once)
-        report = check_virtual(proxy.name, tag, allowed, known)
+        report = check_virtual(proxy.name, tag, allowed, known, between)
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
-            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
+            report = check_live(
+                proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known, between
+            )
     # Print before files are written, because writing can fail.
     if as_json:
         print_json(_record(report))
     else:
         _show(report)
     return _written(report, junit_file, out)
+
+
+def _between(forwarder: str | None, open_ms: str | None) -> Between | None:
+    """Return the forwarder of the sessions; None without one.
+
+    Raises:
+        InputError: the time is given without a forwarder.
+    """
+    from voicerace.conformance.acceptance import Between
+
+    time = options.with_forwarder_time({}, forwarder, open_ms)
+    return None if forwarder in (None, "none") else Between(str(forwarder), *(str(value) for value in time.values()))
 
 
 def _client(
@@ -160,8 +180,8 @@ def _show_client(report: AcceptanceReport) -> None:
 def _show_shortest(report: AcceptanceReport) -> None:
     """Print the shortest failed session with its verdict."""
     if (shortest := report.shortest) is not None:
-        print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
-        print_lines(text.verdict_lines(shortest.verdict))
+        shown = text.session_lines(shortest.recording, shortest.verdict)
+        print_lines([f"the shortest, {shortest.case.name}:", *shown, ""])
 
 
 def _written(report: AcceptanceReport, junit_file: Path | None, out: Path | None) -> int:

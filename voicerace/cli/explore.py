@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,16 +15,17 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.cli.tables import facts, print_table
+from voicerace.cli.tables import facts, print_table, terminal_width
 from voicerace.errors import InputError
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
-from voicerace.experiments.explore.finding import sentence_of
-from voicerace.experiments.explore.stories import STORIES, stories
+from voicerace.experiments.explore.finding import Finding, sentence_of
+from voicerace.experiments.explore.matrix import rows, stored
+from voicerace.experiments.explore.stories import ALL_STORIES, client_stories, stories
 from voicerace.files import write_text
+from voicerace.model.catalog.clients import ClientRelease, release_named
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["explore"]
 
@@ -35,9 +38,9 @@ def explore(
         ),
     ] = None,
     component: options.ComponentTag = None,
-    story: Annotated[
+    scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(STORIES)}.", show_default="all"),
+        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(ALL_STORIES)}.", show_default="all"),
     ] = None,
     handler: Annotated[
         list[str] | None,
@@ -56,23 +59,52 @@ def explore(
         int, typer.Option(metavar="N", help="Number of processes, each with one scenario at a time; -1 for one per core.")
     ] = 1,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write findings and statistics.")] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print what data/explore has per scenario, handler and release. Explore nothing.")
+    ] = False,
     as_json: options.Json = False,
 ) -> int:
     """Find every order of events that leads to a bad outcome.
 
     It varies the order of deliveries, tool results, events of the API and timers within the bounds of each time.
     """
-    selected = stories(options.names_given(story), options.names_given(handler))
+    names, handlers = options.names_given(scenario), options.names_given(handler)
+    selected = stories(names, handlers)
     Bounds.of(bounds or ())
+    if matrix:
+        _matrix(options.names_given(release), selected, as_json=as_json)
+        return 0
     tags = options.names_given(release) or ["0.9.1"]
     if len(tags) > 1 and (as_json or out is not None):
         raise InputError("release", f"{len(tags)} given", "allowed is one with --json or --out")
-    for tag in tags:
-        proxy_release(tag)
+    given = [release_named(tag) for tag in tags]
+    if handlers and (clients := [row.tag for row in given if isinstance(row, ClientRelease)]):
+        raise InputError("handler", f"given with {clients[0]}", "no handler: a client runs its tools itself")
     writable(out)
-    for tag in tags:
-        _explore(tag, selected, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
+    for tag, row in zip(tags, given, strict=True):
+        own = client_stories(names) if isinstance(row, ClientRelease) else selected
+        _explore(tag, own, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
     return 0
+
+
+def _matrix(releases: Sequence[str], selected: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    """Print the stored explorations: one row per pair of scenario and handler, one column per release."""
+    explorations = stored(releases)
+    found = [(story, handler, cells) for story, handler, cells in rows(explorations) if (story, handler) in selected]
+    if as_json:
+        print_json(
+            {
+                each.release: [
+                    {"scenario": story, "handler": handler, **vars(cell)}
+                    for story, handler, cells in found
+                    if (cell := cells[position]) is not None
+                ]
+                for position, each in enumerate(explorations)
+            }
+        )
+        return
+    heads = ("scenario", "handler", *(each.release for each in explorations))
+    print_table(heads, [(story, handler, *(cell and str(cell) for cell in cells)) for story, handler, cells in found])
 
 
 def _explore(
@@ -88,19 +120,9 @@ def _explore(
     as_json: bool,
 ) -> None:
     """Explore one release with progress on standard error, then print the result and write it to a file if requested."""
-    begun = ""
-    with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
-
-        def tick(name: str, states: int) -> None:
-            nonlocal begun
-            if bar.disable and name != begun:
-                print(f"exploring {name}", file=sys.stderr, flush=True)
-            begun = name
-            bar.set_description(name)
-            bar.n = states
-            bar.refresh()
-
-        found = run_explore(tag, selected, bounds, max_states, component, tick, workaround, jobs)
+    with tqdm(file=sys.stderr, total=len(selected), unit="pair", disable=None) as bar:
+        progress = _Progress(bar, len(selected), serial=jobs == 1)
+        found = run_explore(tag, selected, bounds, max_states, component, progress.tick, workaround, jobs)
     record = found.to_json()
     # Print before the file is written, because writing can fail.
     if as_json:
@@ -108,24 +130,77 @@ def _explore(
     else:
         _show(found, record)
     if out is not None:
-        writing(out, lambda: write_text(out, json.dumps(record, separators=(",", ":")) + "\n"))
+        writing(out, lambda: write_text(out, _lines(record)))
         if not as_json:
             print_lines([f"written        {out}"])
 
 
+class _Progress:
+    """Progress of an exploration: pairs done of all, states so far, and the time left if each pair takes as long as those done.
+
+    Args:
+        bar: the bar on a terminal. If it is disabled, one line per pair is printed on standard error.
+        pairs: number of pairs of scenario and handler.
+        serial: whether pairs are explored one after another. Otherwise `tick` is called when a pair is done.
+    """
+
+    def __init__(self, bar: Any, pairs: int, *, serial: bool) -> None:
+        self.bar, self.pairs, self.serial = bar, pairs, serial
+        self.states: dict[str, int] = {}
+        self.began = time.monotonic()
+
+    def tick(self, name: str, states: int) -> None:
+        """Show that a pair has reached a number of states."""
+        new = name not in self.states
+        self.states[name] = states
+        self.bar.n = len(self.states) - self.serial
+        self.bar.set_description(name, refresh=False)
+        self.bar.set_postfix_str(self.text(self.bar.n, time.monotonic() - self.began), refresh=False)
+        self.bar.refresh()
+        if new and self.bar.disable:
+            print(f"exploring {name}; {self.text(self.bar.n, time.monotonic() - self.began)}", file=sys.stderr, flush=True)
+
+    def text(self, done: int, seconds: float) -> str:
+        """Return the progress after `seconds` with `done` pairs done, as text."""
+        left = f", about {seconds / done * (self.pairs - done):.0f} s left" if done else ""
+        return f"{done} of {self.pairs} pairs, {sum(self.states.values()):,} states{left}"
+
+
+def _lines(record: dict[str, Any]) -> str:
+    """Return JSON text with one line per key of the record, so that the first lines of the file are its header."""
+    return "{\n" + ",\n".join(f'"{key}":{json.dumps(value, separators=(",", ":"))}' for key, value in record.items()) + "\n}\n"
+
+
 def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
-    rows = [
-        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.slack_ms:g} ms")
-        for each in found.findings.values()
-    ]
-    heads = ("name", "what happens", "story", "handler", "steps", "room")
-    print_table(heads, rows, f"{found.release}: {len(rows)} findings", right=("steps", "room"))
+    whole, pairs = record["pairs_whole"], record["pairs"]
+    print_lines(
+        [f"{found.release}: {len(found.findings)} findings; {whole} of {pairs} pairs of scenario and handler explored whole"]
+    )
+    for each in found.findings.values():
+        print_lines(["", each.name, *_wrapped(_paragraph(each))])
     intervals = [name for name, (low, high) in record["bounds"].items() if low != high]
     print_lines(
-        facts(
-            states=f"{record['states']}, every order explored: {'yes' if record['complete'] else 'no'}",
-            unconfirmed=record["unconfirmed"],
-            took=f"{record['seconds']} s, {record['peak_rss_mb']} MB at most",
-            bounds=", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in intervals) + " ms",
-        )
+        [
+            "",
+            *facts(
+                states=f"{record['states']:,}",
+                not_whole=", ".join(record["pairs_not_whole"]) or "none",
+                unconfirmed=record["unconfirmed"],
+                took=f"{record['seconds']} s, {record['peak_rss_mb']} MB at most",
+                bounds=", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in intervals) + " ms",
+            ),
+        ]
     )
+
+
+def _paragraph(finding: Finding) -> str:
+    """Return a description of a finding: the scenario, the handler, what happens, and the size of its shortest trace."""
+    return (
+        f"Scenario {finding.story} ({ALL_STORIES[finding.story].sentence}), handler {finding.handler}: "
+        f"{sentence_of(finding.signature)} "
+        f"The shortest trace has {len(finding.trace)} steps, {finding.slack_ms:g} ms or more apart where their order matters."
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, (terminal_width() or 100) - 2, initial_indent="  ", subsequent_indent="  ")

@@ -22,6 +22,7 @@ __all__ = [
     "BoundsOption",
     "Calls",
     "ComponentTag",
+    "Direct",
     "FailOn",
     "FallbackMs",
     "Force",
@@ -33,8 +34,10 @@ __all__ = [
     "KeyFrom",
     "Knob",
     "MaxSessions",
+    "MockCalls",
     "Modality",
     "Out",
+    "Plan",
     "Preamble",
     "Profile",
     "Provider",
@@ -76,6 +79,21 @@ Calls = Annotated[
 IdleClose = Annotated[
     bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, which is its own default.")
 ]
+MockCalls = Annotated[int, typer.Option("--calls", metavar="N", help="Function calls in one response, 1 to 8.")]
+Direct = Annotated[
+    bool,
+    typer.Option(
+        "--direct", help="The client is connected without a proxy: what the API sends to it counts as sent to the host."
+    ),
+]
+Plan = Annotated[
+    str,
+    typer.Option(
+        metavar="TURNS",
+        help="Responses of the mock per user message (calls | reply | failed | incomplete | error): commas between the "
+        "responses to one message, semicolons between messages. The last ones repeat.",
+    ),
+]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls a function.")]
 ToolEnd = Annotated[
     str | None,
@@ -106,7 +124,7 @@ Forwarder = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Forwarder between component and proxy: none | release (that of the proxy) | a tag | F0 | F1.",
+        help="Forwarder: none | release (that of the proxy) | a tag | F0 | F1; on sockets backend:DIR (of a checkout).",
         show_default="none",
     ),
 ]
@@ -183,6 +201,7 @@ def takes_grid(verb: _Verb) -> _Verb:
         _parameter("profile", Profile, "loopback"),
         _parameter("knob", Knob, None),
         _parameter("provider", Provider, DEFAULT_PROVIDER),
+        _parameter("forwarder", Forwarder, None),
         _parameter("seed", Seed, 0),
     ]
 

@@ -1,16 +1,19 @@
-"""The verb `run`: play one session and print its timeline and its verdict."""
+"""The verb `run`: play one session and print its verdict and its timeline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from voicerace.analysis.summary import summary
+import typer
+
+from voicerace.analysis.summary import earlier_summary, summary
 from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engine.session import SessionConfig
-from voicerace.engine.sim.virtual import ties
+from voicerace.engine.sim.virtual import simulate, ties
 from voicerace.errors import InputError
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 from voicerace.model.parameters import assumed_times
@@ -41,6 +44,10 @@ def run(
     knob: options.Knob = None,
     provider: options.Provider = DEFAULT_PROVIDER,
     seed: options.Seed = 0,
+    earlier: Annotated[
+        float | None,
+        typer.Option(metavar="MS", help="Compare with the same session whose result is MS ms earlier (negative: later)."),
+    ] = None,
     out: options.Out = None,
     force: options.Force = False,
     as_json: options.Json = False,
@@ -54,18 +61,18 @@ def run(
     known_outcomes(fail_on)
     new_file(out, force=force)
     proxy = targets.one_proxy(release) if targets.live else None
-    if proxy is not None and forwarder not in (None, "none"):
-        raise InputError("forwarder", "given with --live", "only for a session in virtual time")
+    targets, forwarder = targets.with_forwarder(forwarder, live=targets.live)
+    times = options.with_forwarder_time(times, forwarder, forwarder_open_ms)
     if proxy is None:
         targets.refuse_in_virtual_time()
+    elif earlier is not None:
+        raise InputError("earlier", "given with --live", "only for a session in virtual time")
     session = SessionConfig.of(
         release=played_as(proxy, release),
         component_tag=component,
         scenario=scenario,
         handler=handler,
-        times=options.with_forwarder_time(
-            options.with_workaround_times(times, workaround, hold_ms, fallback_ms), forwarder, forwarder_open_ms
-        ),
+        times=options.with_workaround_times(times, workaround, hold_ms, fallback_ms),
         profile=profile,
         modality=modality,
         calls=calls,
@@ -78,22 +85,27 @@ def run(
         forwarder=forwarder,
         seed=seed,
     )
+    other = None if earlier is None else session.shifted(tool_ms=-earlier)
     tie_outcome = None
     if proxy is not None:
         recording = played(targets, proxy, session, out)
     else:
         recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
     verdict = judge(recording)
+    moved = None if other is None else judge(simulate(other))
     if out is not None:
         writing(out, lambda: recording.write(out))
     if as_json:
-        print_json(summary(recording, verdict, tie_outcome))
+        given = {} if moved is None else {"earlier": {"by_ms": earlier, **earlier_summary(moved)}}
+        print_json({**summary(recording, verdict, tie_outcome), **given})
     else:
-        print_lines([text.TIMELINE_HEAD, *text.timeline(recording)])
-        print_lines(["", *text.verdict_lines(verdict)])
+        if moved is not None and earlier is not None:
+            when = f"result {abs(earlier):g} ms {'earlier' if earlier >= 0 else 'later'}"
+            print_lines([*text.compared_lines({"as given": verdict, when: moved}), "", "As given:"])
+        print_lines([*text.session_lines(recording, verdict), ""])
         if tie_outcome is not None:
             print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
-        assumed = assumed_times({*times, *session.scenario.times}, profile)
+        assumed = assumed_times({*times, *session.scenario.times}, profile, forwarded=session.forwarder is not None)
         # With a real upstream, the mock's times are not used.
         used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
         print_lines(text.assumed_lines(used, profile))

@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,13 +26,14 @@ from voicerace.engine.live.faults import Fault
 from voicerace.engine.live.limits import Limits
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
+from voicerace.engine.live.serving import Make, Server, mock_session, proxy_handlers, upstream_handlers
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.model.catalog.scenarios import DEFAULT_PLAN
 from voicerace.scrubber import printable
 from voicerace.trace.recording import Recording
 
@@ -95,8 +96,10 @@ def upstream(
             "and #N, or refuse=STATUS.",
         ),
     ] = None,
+    direct: options.Direct = False,
     modality: options.Modality = "session",
-    calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response, 1 to 8.")] = 1,
+    calls: options.MockCalls = 1,
+    plan: options.Plan = DEFAULT_PLAN,
     preamble: options.Preamble = False,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
@@ -112,10 +115,13 @@ def upstream(
     out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
-    """Serve a mock Realtime API. It answers every user message with a function call, and the result with a reply."""
+    """Serve a mock Realtime API. By default it answers every user message with a function call, and the result with a reply.
+
+    The item of a call is done with its arguments, unless --item-done-ms or the profile sets a later time.
+    """
     known_outcomes(fail_on)
-    session = SessionConfig.of(
-        scenario="parallel",
+    session = mock_session(
+        plan,
         times=times,
         profile=profile,
         modality=modality,
@@ -125,17 +131,16 @@ def upstream(
         provider=provider,
         seed=seed,
     )
-    every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
-    known = _known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
-    parameters = {"faults": fault or [], **known}
+    known = _known(session, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
+    parameters = {"faults": fault or [], "plan": plan, "direct": direct, **known}
     targets = {"upstream": [{"name": "mock"}]}
     limits = Limits(at_once, lifetime_s, session_mib)
     origins = Origins.of(allow_origin or ())
     ends = (tls, limits, origins, sessions, out, fail_on or [])
     serving = Serving("serve upstream", "a mock of the Realtime API", listen, _REALTIME, parameters, targets, *ends)
-    return _serve(serving, lambda: upstream_handlers(every, faults))
+    return _serve(serving, lambda: upstream_handlers(session, faults, direct=direct))
 
 
 @app.command()

@@ -4,8 +4,9 @@ The test can also play the sessions of findings. The session of a finding has fi
 any proxy.
 
 A session passes if the recording shows an answer to every tool turn. An unknown outcome is a failure. In addition to the
-bad outcomes of a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but the
-proxy sent no session.update), or as ``unheard`` (the proxy sent no part of the reply to the host).
+bad outcomes of a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the proxy sent no session.update, although
+the host got SettingsApplied, or because a forwarder dropped Settings), or as ``unheard`` (the proxy sent no part of the reply
+to the host).
 """
 
 from __future__ import annotations
@@ -19,18 +20,22 @@ from xml.etree import ElementTree as ET
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.errors import InputError
 from voicerace.experiments.achieved_times import measurements
 from voicerace.experiments.checks import CASES, ERROR_FIRST, Case
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import session_for
-from voicerace.experiments.explore.stories import STORIES
+from voicerace.experiments.explore.stories import ALL_STORIES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
 from voicerace.trace.recording import Recording
 
 if TYPE_CHECKING:
     from voicerace.engine.live.play import Live
 
-__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_client", "check_live", "check_virtual", "junit", "off_time"]
+__all__ = [
+    "AcceptanceReport", "Between", "Checked", "Wrong", "check_client", "check_live", "check_virtual", "junit", "off_time",
+]  # fmt: skip
 
 
 #: Names of the delays that decide the outcome of a case.
@@ -102,13 +107,33 @@ class AcceptanceReport:
         return min(self.failed, key=lambda each: ("unknown" in each.wrong, each.steps), default=None)
 
 
-def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
+@dataclass(frozen=True)
+class Between:
+    """The forwarder of a check's sessions: its name as in `SessionConfig.of`, and its `forwarder_open_ms`."""
+
+    forwarder: str
+    open_ms: str = FORWARDER_TIMES["forwarder_open_ms"]
+
+
+def sessions(
+    release: str, findings: Sequence[Finding] = (), between: Between | None = None
+) -> list[tuple[Case, SessionConfig]]:
     """Return (case, session) pairs: the cases with the component of `release`, then findings with their own component.
 
     Raises:
-        InputError: a finding names an unknown release or scenario.
+        InputError: a finding names an unknown release or scenario, or findings are given with a forwarder.
     """
-    standard = [(case, SessionConfig.of(release=release, **case.settings)) for case in CASES]
+    if between is None:
+        cases = list(CASES)
+    elif findings:
+        raise InputError("findings", "given with a forwarder", "one of them: the schedule of a finding has no forwarder")
+    else:
+        own = {"forwarder_open_ms": between.open_ms}
+        further = {"forwarder": between.forwarder}
+        cases = [
+            replace(each, settings={**each.settings, **further, "times": {**each.settings["times"], **own}}) for each in CASES
+        ]
+    standard = [(case, SessionConfig.of(release=release, **case.settings)) for case in cases]
     proxy = proxy_release(release)
     return [*standard, *(_played_by(proxy, each) for each in findings)]
 
@@ -122,12 +147,16 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
         InputError: the finding names an unknown release or scenario.
     """
     session = replace(session_for(finding), release=proxy)
-    scenario = STORIES[finding.story].scenario
-    by = {each.by for each in scenario.inputs}
+    story = ALL_STORIES[finding.story]
+    scenario = story.scenario
+    by, steps = {each.by for each in scenario.inputs}, {step for each in scenario.inputs for step in each.steps}
     unavoidable = {
-        "stale": finding.handler in ERROR_FIRST,
+        "stale": finding.handler in ERROR_FIRST or "function_output" in story.knobs,
         "noisy": "voice" in by,
-        "abandoned": "loss" in by,
+        "abandoned": "loss" in by or "session_end_ms" in story.bounds,
+        "interrupted": "incomplete" in steps,
+        "failed": bool({"failed", "error"} & steps),
+        "wedged": "session_end_ms" in story.bounds,  # A text on its way is lost.
         "no_result": scenario.tool_end == "none",
     }
     name = f"{finding.release} {finding.name} ({finding.story} {finding.handler})"
@@ -136,15 +165,20 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
     return case, session
 
 
-def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findings: Sequence[Finding] = ()) -> AcceptanceReport:
-    """Check the model of a release in virtual time and return the report.
+def check_virtual(
+    target: str,
+    release: str,
+    allowed: Iterable[str] = (),
+    findings: Sequence[Finding] = (),
+    between: Between | None = None,
+) -> AcceptanceReport:
+    """Check the model of a release in virtual time, with a forwarder or without, and return the report.
 
     Raises:
-        InputError: a finding names an unknown release or scenario.
+        InputError: as `sessions`.
     """
-    return AcceptanceReport(
-        target, [_checked(case, simulate(session), allowed) for case, session in sessions(release, findings)]
-    )
+    planned = sessions(release, findings, between)
+    return AcceptanceReport(target, [_checked(case, simulate(session), allowed) for case, session in planned])
 
 
 def check_live(
@@ -155,6 +189,7 @@ def check_live(
     at_once: int = 8,
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
+    between: Between | None = None,
 ) -> AcceptanceReport:
     """Check the proxy of a live engine on real sockets and return the report.
 
@@ -167,13 +202,14 @@ def check_live(
             with a larger deviation is played again. After the last attempt its outcome is `unknown`.
         tick: called after each session.
         findings: findings to play as additional sessions.
+        between: model of the engine's forwarder.
 
     Raises:
-        InputError: the target does not start, or a finding names an unknown release or scenario.
+        InputError: the target does not start; or as `sessions`.
     """
     from voicerace.engine.live.background import play_all  # imports websockets, which a test of a model does not need
 
-    planned = sessions(release, findings)
+    planned = sessions(release, findings, between)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}
     for left in range(_TRIES - 1, -1, -1):
@@ -248,10 +284,13 @@ def _checked(case: Case, recording: Recording, allowed: Iterable[str]) -> Checke
 
 def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]) -> Iterator[Wrong]:
     """Yield the session's faults that `allowed` does not contain. An unknown outcome is a fault."""
-    if verdict.session_updates == 0 and any(each.type == "SettingsApplied" for each in recording.events):
+    applied = any(each.type == "SettingsApplied" for each in recording.events)
+    dropped = bool(verdict.unconfigured) and "forwarder" in recording.provenance
+    if verdict.session_updates == 0 and (applied or dropped):
         # this fault causes all other faults of the session
         if "unconfigured" not in allowed:
-            yield Wrong("unconfigured", "SettingsApplied was sent to the host, session.update was never sent")
+            how = "SettingsApplied was sent to the host" if applied else "the forwarder dropped Settings"
+            yield Wrong("unconfigured", f"{how}, session.update was never sent")
         return
     if verdict.fault is not None:
         yield Wrong("unknown", verdict.fault)

@@ -19,10 +19,10 @@ class Suspicion(NamedTuple):
 
 SUSPICIONS: Final[dict[str, Suspicion]] = {
     "second-update": Suspicion("Does a connection ever see a second session.update?"),
-    "second-create": Suspicion("Does the proxy ever send a second response.create for one turn, behind the same function calls?"),
-    "flag-early": Suspicion("Does the proxy stop holding back session.update or the user's audio before response.done, at what it takes for the end?"),
+    "second-create": Suspicion("Does the proxy ever send a second response.create for the same function calls?"),
+    "flag-early": Suspicion("Does the proxy stop holding back session.update or the user's audio before response.done?"),
     "update-while-active": Suspicion("Is session.update ever sent while a response is active?"),
-    "commit-while-active": Suspicion("Is the user's audio ever committed, with a response.create behind it, while a response is active?"),
+    "commit-while-active": Suspicion("Is the user's audio ever committed, followed by response.create, while a response is active?"),
     "double-result": Suspicion("Is the result of one function call ever sent twice, and by whom?"),
     "another-path": Suspicion("Does a turn go wrong without any of these?"),
 }  # fmt: skip

@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, get_args, get_type_hints
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.engine.schedule import AT_SOCKETS_NS, Schedule, ScheduleCursor, Timeline
 from voicerace.errors import InputError, one_of
-from voicerace.model.actors.actor import Actor
+from voicerace.model.actors.actor import ENDS_AT_CLIENT, ENDS_AT_FORWARDER, Actor
 from voicerace.model.actors.app import App, ToolEnd
+from voicerace.model.actors.client import Client
 from voicerace.model.actors.component import Component
 from voicerace.model.actors.forwarder import Forwarder
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.actors.upstream import Knobs, Upstream
 from voicerace.model.actors.user import User
+from voicerace.model.catalog.clients import ClientRelease, Release, release_named
 from voicerace.model.catalog.forwarders import ForwarderRelease
 from voicerace.model.catalog.forwarders import forwarder as forwarder_named
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
-from voicerace.model.catalog.releases import ProxyRelease, component, component_for, proxy_release
-from voicerace.model.catalog.scenarios import SCENARIOS, Scenario
+from voicerace.model.catalog.releases import ProxyRelease, component, component_for
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, is_written
 from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 from voicerace.model.names import name_of
 from voicerace.model.parameters import MAX_CALLS, MAX_WHOLE, Fixed, Times, number_of, plain_value, whole_number
+from voicerace.trace.recording import DIRECT_LINKS, FORWARDER_LINKS, LINKS, Link
 from voicerace.units import ns
 
 __all__ = ["SessionConfig", "knobs"]
@@ -37,8 +41,8 @@ class SessionConfig:
     """Configuration of a session. `SessionConfig.of` makes it from names and texts.
 
     Attributes:
-        release: the proxy's row.
-        component: the component's tag.
+        release: the proxy's row, or the row of a client that connects to the API without a proxy.
+        component: the component's tag; ``none`` with a client.
         scenario: the scenario.
         handler: a name of `model.catalog.handlers`.
         times: value of each named time.
@@ -61,7 +65,7 @@ class SessionConfig:
         cursor: position of a replay in the schedule; see `begun`.
     """
 
-    release: ProxyRelease
+    release: Release
     component: str
     scenario: Scenario
     handler: str = "return"
@@ -101,7 +105,7 @@ class SessionConfig:
                 kinds = kind if isinstance(kind, tuple) else (kind,)
                 allowed = " or ".join("None" if each is type(None) else f"a {each.__name__}" for each in kinds)
                 raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", f"{allowed}; SessionConfig.of takes names")
-        for name in ("component", "handler", "profile", "provider", "modality"):
+        for name in ("handler", "profile", "provider", "modality", *(() if self.client else ("component",))):
             object.__setattr__(self, name, name_of(name, getattr(self, name)))
         one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Convert to Python integers, because NumPy integers cannot be written to the header of a recording.
@@ -111,9 +115,40 @@ class SessionConfig:
             found = f"{self.calls} with scenario {self.scenario.name}"
             raise InputError("calls", found, f"{self.scenario.name} has {own}; parallel takes 1 to {MAX_CALLS}")
         self._times_fit()
-        if self.workaround is not None and (reason := why_not(self.workaround, self.release, self.component, self.handler)):
+        if isinstance(self.release, ClientRelease):
+            self._client_fits()
+        elif self.workaround is not None and (reason := why_not(self.workaround, self.release, self.component, self.handler)):
             raise InputError("workaround", f"{self.workaround} is not possible", reason)
         knobs(vars(self.knobs))
+
+    def _client_fits(self) -> None:
+        """Check that nothing is given that only a session with a proxy has."""
+        given = {
+            "scenario": self.scenario.name if not is_written(self.scenario) else "",
+            "handler": self.handler if self.handler != "return" else "",
+            "tool_end": self.tool_end if self.tool_end != "result" else "",
+            "workaround": self.workaround,
+            "forwarder": self.forwarder and self.forwarder.generation,
+            "idle_close": self.idle_close,
+        }
+        for name, value in given.items():
+            if value:
+                raise InputError(name, f"{value} with {self.release.tag}", "a written session of a client and the API only")
+
+    @property
+    def client(self) -> ClientRelease | None:
+        """The row of the client, or None in a session with a proxy."""
+        return self.release if isinstance(self.release, ClientRelease) else None
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links of the session."""
+        return DIRECT_LINKS if self.client else (*LINKS, *FORWARDER_LINKS) if self.forwarder else LINKS
+
+    @property
+    def ends(self) -> Mapping[Link, tuple[str, str, str, str]]:
+        """The ends of the links whose ends are not the actors in their names (`ENDS_AT_FORWARDER`)."""
+        return ENDS_AT_CLIENT if self.client else ENDS_AT_FORWARDER if self.forwarder else {}
 
     def _times_fit(self) -> None:
         values = self.times.values
@@ -155,7 +190,7 @@ class SessionConfig:
         """Return a session for the names, texts and numbers of a command line or a notebook.
 
         Args:
-            release: tag of the proxy, or a backend version that names one program.
+            release: tag of the proxy, a backend version that names one program, or a tag of `model.catalog.clients`.
             component_tag: tag of the component; by default the component that was published with the proxy.
             scenario: a name of `model.catalog.scenarios`.
             times: time name -> number of ms, text of the grammar (see `voicerace.model.parameters`), or a list, tuple, NumPy
@@ -170,17 +205,24 @@ class SessionConfig:
         Raises:
             InputError: an argument is not allowed.
         """
-        row = proxy_release(release)
+        row = release_named(release)
         chosen = SCENARIOS[name_of("scenario", scenario)]
         name_of("profile", profile)
         count = chosen.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
         own = WORKAROUND_TIMES if workaround is not None else {}
-        between = forwarder_named(forwarder, row)
+        if isinstance(row, ClientRelease):
+            for where, name in (("component", component_tag), ("forwarder", forwarder)):
+                if name not in (None, "none"):
+                    raise InputError(where, f"{name} with {row.tag}", "nothing: a client is connected to the API")
+            between, own_component = None, "none"
+        else:
+            between = forwarder_named(forwarder, row)
+            own_component = (component_for(row) if component_tag is None else component(component_tag)).tag
         if between is not None:
             own = {**own, **FORWARDER_TIMES}
         return cls(
             release=row,
-            component=(component_for(row) if component_tag is None else component(component_tag)).tag,
+            component=own_component,
             scenario=chosen,
             handler=handler,
             times=Times.of({**own, **chosen.times, **_mapping("times", times)}, profile),
@@ -236,51 +278,63 @@ class SessionConfig:
 
     def actors(self) -> dict[str, Actor]:
         """New actors, by name."""
-        release, late_settings = component(self.component), self.scenario.late_settings
+        if isinstance(self.release, ClientRelease):
+            return {"user": self.user(), "proxy": Client(self.release), "upstream": self._upstream()}
         workaround = WORKAROUNDS[self.workaround] if self.workaround else None
         return {
             "user": self.user(),
             "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats, workaround),
             "component": Component(
-                release,
+                component(self.component),
                 idle_timeout=self.idle_close,
-                late_settings=late_settings,
+                late_settings=self.scenario.late_settings,
                 settings_after_open=self.forwarder is not None,
             ),
             **({"forwarder": Forwarder(self.forwarder)} if self.forwarder is not None else {}),
             "proxy": Proxy(self.release),
-            "upstream": Upstream(
-                [each.steps for each in self.scenario.inputs if each.by != "loss"],
-                calls=self.calls,
-                modality=None if self.modality == "session" else self.modality,
-                preamble=self.preamble,
-                knobs=self.knobs,
-                item_done_early=self.times.has("item_done_ms"),
-                slot_lags=not self.times.never_positive("slot_lag_ms"),
-                limits_lag=not self.times.never_positive("rate_limits_ms"),
-                idles=self.times.has("idle_timeout_ms"),
-                server_turns=self.times.has("server_turn_ms"),
-                provider=self.provider,
-            ),
+            "upstream": self._upstream(),
         }
 
+    def _upstream(self) -> Upstream:
+        return Upstream(
+            [each.steps for each in self.scenario.inputs if each.by not in ("loss", "stray")],
+            calls=self.calls,
+            modality=None if self.modality == "session" else self.modality,
+            preamble=self.preamble,
+            knobs=self.knobs,
+            item_done_early=self.times.has("item_done_ms"),
+            slot_lags=not self.times.never_positive("slot_lag_ms"),
+            limits_lag=not self.times.never_positive("rate_limits_ms"),
+            idles=self.times.has("idle_timeout_ms"),
+            server_turns=self.times.has("server_turn_ms"),
+            expires=self.times.has("session_end_ms"),
+            provider=self.provider,
+        )
+
     def user(self) -> User:
-        """Return a new user that expects the number of results that the app sends."""
+        """Return a new user that expects the number of results that the app sends.
+
+        With a client, the user begins at once, and does not count results: only the API's link shows them.
+        """
+        if self.client is not None:
+            first, *others = self.scenario.inputs
+            return User((replace(first, when="connected"), *others), 0)
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
-        return User(self.scenario.inputs, results, comes_back=self.idle_close, impatient=self.forwarder is not None)
+        comes_back = self.idle_close or self.times.has("session_end_ms")
+        return User(self.scenario.inputs, results, comes_back=comes_back, impatient=self.forwarder is not None)
 
     def provenance(self) -> dict[str, Any]:
         """Return the configuration for the header of a recording."""
         return {
             "release": self.release.tag,
-            "component": self.component,
+            **({"topology": DIRECT} if self.client else {"component": self.component}),
             "scenario": self.scenario.name,
-            "handler": self.handler,
+            **({} if self.client else {"handler": self.handler}),
             "modality": self.modality,
             "calls": self.calls,
             "preamble": self.preamble,
             **({"idle_close": True} if self.idle_close else {}),
-            "tool_end": self.tool_end,
+            **({} if self.client else {"tool_end": self.tool_end}),
             **({"workaround": self.workaround} if self.workaround else {}),
             **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
             **({"forwarder": self.forwarder.generation} if self.forwarder is not None else {}),
@@ -288,7 +342,7 @@ class SessionConfig:
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},
             "seed": self.seed,
-            "proxy": f"model:{self.release.tag}",
+            **({} if self.client else {"proxy": f"model:{self.release.tag}"}),
             "upstream": "mock",
         }
 
@@ -311,7 +365,7 @@ def knobs(given: Mapping[str, str]) -> Knobs:
 _ALLOWED_KNOBS = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
 #: Type of each session field that is checked by type. The other fields are checked by value.
 _KINDS: Final[dict[str, Any]] = {
-    "release": ProxyRelease,
+    "release": (ProxyRelease, ClientRelease),
     "scenario": Scenario,
     "times": Times,
     "preamble": bool,

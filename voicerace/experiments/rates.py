@@ -17,7 +17,7 @@ import pandas as pd
 
 from voicerace.analysis.verdict import OUTCOMES
 from voicerace.errors import InputError
-from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES
 
 __all__ = [
     "cell_columns",
@@ -71,8 +71,8 @@ def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:
-    """Return the columns of configured times: names of `TIMES`, and numbered names for further calls (``tool_ms_2``)."""
-    return [str(name) for name in trials.columns if _time_of(str(name)) in TIMES]
+    """Return the columns of configured times: names of times, and numbered names for further calls (``tool_ms_2``)."""
+    return [str(name) for name in trials.columns if _time_of(str(name)) in (*TIMES, *FORWARDER_TIMES)]
 
 
 def cell_columns(trials: pd.DataFrame) -> list[str]:

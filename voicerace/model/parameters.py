@@ -28,6 +28,7 @@ from typing import Any
 
 from voicerace.errors import InputError, one_of
 from voicerace.model.catalog.profiles import (
+    CLIENT_TIMES_MS,
     COMPONENT_TIMES_MS,
     FORWARDER_TIMES,
     PROFILES,
@@ -306,7 +307,7 @@ class Times:
 
 
 _NO_RANDOM = random.Random(0)
-_CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
+_CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS, **CLIENT_TIMES_MS}.items()}
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
@@ -330,9 +331,16 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
     return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES) if name in values}
 
 
-def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
-    """Return the profile's value, as text by time name, of each time that is not in `given`: what a result assumes."""
-    return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
+def assumed_times(given: Iterable[str], profile: str, *, forwarded: bool = False) -> dict[str, str]:
+    """Return the value, as text by time name, of each time that is not in `given`: what a result assumes.
+
+    Args:
+        given: names of times.
+        profile: name of the profile.
+        forwarded: whether the session has a forwarder.
+    """
+    values = PROFILES[profile].values | (FORWARDER_TIMES if forwarded else {})
+    return {name: text for name in (*TIMES, *FORWARDER_TIMES) if name not in given and (text := values.get(name)) is not None}
 
 
 def _known_time(name: object) -> None:

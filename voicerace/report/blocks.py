@@ -6,6 +6,7 @@ Blocks contain trusted Markdown; use `quoted` for text from a capture.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,12 +23,29 @@ from voicerace.experiments.rates import wilson
 from voicerace.report.images import image_of
 from voicerace.report.notebook.display import frame_html, image_bundle, inline_html, table_bundle
 
-__all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
+__all__ = [
+    "CLAIMS",
+    "HEAD",
+    "Block",
+    "Box",
+    "Claim",
+    "Code",
+    "Fold",
+    "Head",
+    "Picture",
+    "Stack",
+    "Support",
+    "Table",
+    "Target",
+    "Text",
+]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: MIME type of an output that only `PageExporter` reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
+#: MIME type of a picture for phones, an SVG.
+NARROW: Final = "application/vnd.voicerace.narrow+svg"
 
 Target: TypeAlias = Literal["model", "real proxy", "real component", "real API", "documented run"]
 
@@ -124,10 +142,22 @@ class Picture:
         plot: a `partial` of a plot function and its arguments; see `image_of`.
         alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
+        target: id for links to the picture.
+        narrow: the same picture for phones, as `plot`; None for the same picture everywhere.
     """
 
     plot: Callable[[], Axes | Figure]
     alt: str
+    caption: str
+    target: str = ""
+    narrow: Callable[[], Axes | Figure] | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Pictures side by side, below each other on a phone, with one caption."""
+
+    pictures: tuple[Picture, ...]
     caption: str
 
 
@@ -140,24 +170,35 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A summary: terms, each with a text or a claim."""
+
+    rows: tuple[tuple[str, Text | Claim], ...]
+
+
+@dataclass(frozen=True)
 class Fold:
-    """Collapsed text, tables and code."""
+    """Collapsed text, tables, code and pictures."""
 
     summary: str
-    blocks: tuple[Text | Table | Code, ...]
+    blocks: tuple[Text | Table | Code | Picture, ...]
 
 
 @dataclass(frozen=True)
 class Head:
-    """The title of the letter and the facts below it. If `code` is true, the page ends with the notebook's code."""
+    """The title of the page and the facts below it.
+
+    If `code` is true, the page ends with the notebook's code. The last line of the page names the `source` of its numbers.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     code: bool = False
+    source: str = "a run"
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
-Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
+Block: TypeAlias = Text | Claim | Box | Table | Picture | Stack | Code | Fold | Head
 
 #: Outputs of `show` inside `kept`; None outside.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
@@ -189,7 +230,13 @@ def kept() -> Iterator[list[Bundle]]:
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
     """Return the claims among blocks in the format of `report.json`."""
-    return [block.to_json() for block in blocks if isinstance(block, Claim)]
+    return [claim.to_json() for block in blocks for claim in _claims(block)]
+
+
+def _claims(block: Block) -> list[Claim]:
+    if isinstance(block, Box):
+        return [value for _, value in block.rows if isinstance(value, Claim)]
+    return [block] if isinstance(block, Claim) else []
 
 
 def words_of(blocks: Iterable[Block]) -> str:
@@ -201,10 +248,14 @@ def words_of(blocks: Iterable[Block]) -> str:
                 found.append(markdown)
             case Claim():
                 found.append(_claim(block))
+            case Box(rows):
+                found += [f"{term}: {_words(value)}" for term, value in rows]
             case Table(frame, caption):
                 found += [caption, frame.to_string(index=False)]
             case Picture(_, alt, caption):
                 found += [alt, caption]
+            case Stack(pictures, caption):
+                found += [words_of(pictures), caption]
             case Code(text, what):
                 found += [what, text]
             case Fold(summary, inner):
@@ -237,18 +288,25 @@ def _bundle(block: Block) -> Bundle:
             return {"text/markdown": markdown, "text/plain": markdown}, {}
         case Claim():
             text = _claim(block)
-            return {"text/markdown": text, "text/plain": text}, {}
+            return {"text/markdown": text, "text/plain": text}, {"claim": block.name}
+        case Box():
+            return {"text/html": _box(block), "text/plain": words_of([block])}, {}
         case Table(frame, caption):
             return table_bundle(frame, caption)
-        case Picture(plot, alt, caption):
+        case Picture(plot, alt, caption, target, narrow):
             kind, image = image_of(plot, alt)
-            return image_bundle(kind, image, alt, caption=caption)
+            data, metadata = image_bundle(kind, image, alt, caption=caption, **({"target": target} if target else {}))
+            return data | ({NARROW: image_of(narrow, alt)[1].decode()} if narrow else {}), metadata
+        case Stack():
+            return {"text/html": _stack(block), "text/plain": words_of([block])}, {}
         case Code(text, _):
             return {"text/html": _code(block), "text/plain": text}, {}
         case Fold(summary, _):
             return {"text/html": _fold(block), "text/plain": summary}, {}
         case Head():
-            facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code}
+            facts = {
+                "title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code, "source": block.source,
+            }  # fmt: skip
             return {HEAD: facts, "text/plain": block.title}, {}
 
 
@@ -257,6 +315,19 @@ def _claim(claim: Claim) -> str:
     lines = [claim.sentence, ""]
     lines += [] if claim.quiet else [f"- *{each.target}:* {each.words}" for each in claim.seen]
     return "\n".join(lines)
+
+
+def _words(value: Text | Claim) -> str:
+    return value.markdown if isinstance(value, Text) else value.sentence
+
+
+def _box(box: Box) -> str:
+    rows = [
+        f"<div{f' id={chr(34)}claim-{value.name}{chr(34)}' if isinstance(value, Claim) else ''}><dt>{escape(term)}</dt>"
+        f"<dd>{inline_html(_words(value))}</dd></div>"
+        for term, value in box.rows
+    ]
+    return f'<dl class="box">{"".join(rows)}</dl>'
 
 
 def _code(code: Code) -> str:
@@ -274,4 +345,20 @@ def _fold(fold: Fold) -> str:
                 parts.append(frame_html(block.frame, block.caption))
             case Code():
                 parts.append(_code(block))
+            case Picture():
+                parts.append(f'<figure id="{block.target}">{_drawn(block)}</figure>')
     return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"
+
+
+def _stack(stack: Stack) -> str:
+    drawn = "".join(f"<div>{_drawn(each)}</div>" for each in stack.pictures)
+    return f'<figure><div class="stack">{drawn}</div><figcaption>{inline_html(stack.caption)}</figcaption></figure>'
+
+
+def _drawn(picture: Picture) -> str:
+    """Return the HTML of a picture and its caption."""
+    kind, image = image_of(picture.plot, picture.alt)
+    source = f"data:{kind};base64,{base64.b64encode(image).decode()}"
+    content = image.decode() if kind == "image/svg+xml" else f'<img src="{source}" alt="{escape(picture.alt)}">'
+    caption = f"<figcaption>{inline_html(picture.caption)}</figcaption>" if picture.caption else ""
+    return f'<div class="picture" role="region" tabindex="0">{content}</div>{caption}'

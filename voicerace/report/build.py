@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +23,16 @@ from voicerace.report.blocks import kept
 from voicerace.report.context import capture_of
 from voicerace.report.customer import customer_of
 from voicerace.report.exporter import PageExporter, claims_of, head_of
+from voicerace.report.notebook.parameters import FieldParameters
 from voicerace.report.page_check import claim_faults, faults
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import play_ahead
 from voicerace.report.pdf import browser, print_pdf
 
-__all__ = ["Report", "build", "run_cells"]
+__all__ = ["Report", "build", "build_field", "run_cells"]
 
 _NOTEBOOK: Final = "notebooks/6-the-letter.ipynb"
+_FIELD: Final = "notebooks/7-the-field.ipynb"
 SCHEMA: Final = 1
 
 
@@ -63,8 +65,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
         InputError: a parameter is not valid, a cell fails, or the page check fails. Nothing is written.
     """
     params = LetterParameters.from_namespace(parameters)
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise InputError("out", f"{page} does not end in .html", "an HTML file")
+    _check_name(page)
     chromium = browser() if pdf is not None else None
     customer_of(params.to, params.customer)  # raise for an invalid customer or capture before the run
     capture_of(params)
@@ -84,9 +85,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     if not params.run:
         play_ahead(params, progress=True)
     ran = run_cells(shipped(_NOTEBOOK), given)
-    html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
-    if wrong := [*faults(html), *claim_faults(claims_of(ran))]:
-        raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
+    html = _page_of(ran)
     if not params.run:
         write_text(folder / "notebook.ipynb", nbformat.writes(ran))  # type: ignore[no-untyped-call]
     head = head_of(ran)
@@ -101,6 +100,38 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     if pdf is not None and chromium is not None:
         print_pdf(chromium, page, pdf)
     return Report(page, page.with_suffix(".json"), folder, pdf)
+
+
+def build_field(page: Path, drawn: Sequence[str] = (), pdf: Path | None = None) -> None:
+    """Run the notebook of the clients in data/field and write its page.
+
+    Args:
+        page: the HTML file; its folder is created.
+        drawn: clients whose sessions are drawn. Empty for every client.
+        pdf: PDF file to write in addition; None for no PDF.
+
+    Raises:
+        InputError: a name is not valid, a cell fails, or the page check fails. Nothing is written.
+    """
+    params = FieldParameters.from_namespace({"drawn": list(drawn) or "all"})
+    _check_name(page)
+    chromium = browser() if pdf is not None else None
+    _write({page: _page_of(run_cells(shipped(_FIELD), {"drawn": list(params.drawn)}))})
+    if pdf is not None and chromium is not None:
+        print_pdf(chromium, page, pdf)
+
+
+def _check_name(page: Path) -> None:
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise InputError("out", f"{page} does not end in .html", "an HTML file")
+
+
+def _page_of(ran: nbformat.NotebookNode) -> str:
+    """Return the page of an executed notebook. Raise InputError if the page check fails."""
+    html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
+    if wrong := [*faults(html), *claim_faults(claims_of(ran))]:
+        raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
+    return str(html)
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -34,6 +34,7 @@ class LetterParameters(NotebookParameters):
         map_step_ms: step of both axes of the map in ms.
         draws: number of sessions with drawn times per scenario and release.
         seed: seed of the draws.
+        audience: the readers: ``customer`` or ``maintainers``.
         code: whether the appendix includes the code of the notebook.
     """
 
@@ -49,6 +50,7 @@ class LetterParameters(NotebookParameters):
     map_step_ms: float = Field(default=40, gt=0, le=200)
     draws: int = Field(default=40, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
+    audience: Literal["customer", "maintainers"] = "customer"
     code: bool = False
 
     @field_validator("release", "releases", mode="before")

@@ -129,7 +129,9 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
     _write(folder, "cures", cures(parameters.played))
     record = {
         "schema": 1,
-        "parameters": parameters.model_dump(mode="json", exclude={"run", "out", "capture", "to", "customer", "sender", "code"}),
+        "parameters": parameters.model_dump(
+            mode="json", exclude={"run", "out", "capture", "to", "customer", "sender", "audience", "code"}
+        ),
         "parts": {name: [SweepSpec(**spec).to_json() for spec in those] for name, those in specs.items()},
     }
     write_text(folder / _LETTER, json.dumps(record, indent=2) + "\n")

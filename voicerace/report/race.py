@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from voicerace.report.plots.gap_map import observed_gap_ms
 from voicerace.report.plots.overview import OverviewLine, alt_overview, plot_overview
 from voicerace.report.plots.style import to_image
 
-__all__ = ["race_alt", "race_lines", "race_svg"]
+__all__ = ["TIMES_TEXT", "race_alt", "race_lines", "race_svg"]
 
 _TOOL_MS: Final = 250
 #: (Release, handler, title) of each row of the picture.
@@ -28,12 +29,22 @@ _LINES: Final = (
     ("0.11.1", "void_ref", "0.11.1, it returns at once and sends the result later"),
 )
 
+#: The times of the picture as text.
+TIMES_TEXT: Final = (
+    f"a gap of {observed_gap_ms():g} ms as recorded; a tool of {_TOOL_MS} ms and round trips of "
+    f"{FIXED_NETWORK['host_rtt_ms']} ms (browser to proxy) and {FIXED_NETWORK['upstream_rtt_ms']} ms (proxy to API) are assumed"
+)
 
-def race_lines() -> list[OverviewLine]:
-    """Simulate the sessions of the picture with the published gap, and return one row per session."""
+
+def race_lines(lines: Sequence[tuple[str, str, str]] = _LINES) -> list[OverviewLine]:
+    """Simulate sessions with the published gap, and return one row per session.
+
+    Args:
+        lines: (release, handler, title) of each row.
+    """
     found = []
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": f"{observed_gap_ms():g}", "tool_ms": str(_TOOL_MS)}
-    for release, handler, title in _LINES:
+    for release, handler, title in lines:
         recording = simulate(SessionConfig.of(release=release, handler=handler, times=times))
         found.append(OverviewLine(title, recording, HEARS[judge(recording).outcome]))
     return found

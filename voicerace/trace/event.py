@@ -16,9 +16,9 @@ from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = [
-    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "FORWARDER_LINKS",
-    "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT", "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS",
-    "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump", "link",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_FORWARDER", "COMPONENT_TO_PROXY", "DIRECT_LINKS",
+    "FORWARDER_LINKS", "FORWARDER_TO_COMPONENT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT", "PROXY_TO_UPSTREAM",
+    "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump", "link",
 ]  # fmt: skip
 
 #: Payload of an event: a mapping for a JSON object, bytes for an audio frame, a string for other text, or None.
@@ -50,6 +50,8 @@ HOST_LINKS: Final = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT)
 UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
 #: Links of the proxy. Messages on these links are delayed. Calls inside the host (user, app, component) are not delayed.
 WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
+#: Links of a session without a proxy.
+DIRECT_LINKS: Final = (*UPSTREAM_LINKS, USER_TO_APP)
 #: Both directions between component and forwarder, in a session that has one. `HOST_LINKS` are then the forwarder's connection
 #: to the proxy, whose host end is the forwarder.
 FORWARDER_LINKS: Final = (COMPONENT_TO_FORWARDER, FORWARDER_TO_COMPONENT)

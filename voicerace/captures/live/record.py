@@ -11,11 +11,12 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +25,19 @@ from typing import Any, Final
 
 from voicerace.analysis.summary import summary
 from voicerace.analysis.verdict import Verdict, judge
+from voicerace.captures.live.mock_thread import MockThread
 from voicerace.captures.live.pairing import PairedSession, Trace, joined, pair, trace
 from voicerace.engine.live import clock
+from voicerace.engine.live.backend import PLACEHOLDER_KEY
 from voicerace.engine.live.command import Signals, check_command
+from voicerace.engine.live.direct import PATH
+from voicerace.engine.live.forwarder_program import ForwarderProgram, ForwarderTarget
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.relay import added_ns
+from voicerace.engine.live.serving import mock_provenance, mock_session, served_provenance
 from voicerace.engine.live.tap import Tap, TapSpec
+from voicerace.engine.live.targets import address
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
@@ -40,6 +48,8 @@ from voicerace.units import ms
 __all__ = ["Captured", "WatchedSession", "capture"]
 
 _SCHEMA: Final = 1
+#: Target of the relay that stands for the mock.
+_MOCK: Final = "mock"
 #: Maximum time in s that connections have to close after the command ends.
 _GRACE_S: Final = 2.0
 #: Exit status if the command succeeds but its sessions cannot be written.
@@ -95,7 +105,10 @@ def capture(
     *,
     host: str | None = None,
     upstream: str | None = None,
+    mock: SessionConfig | None = None,
+    direct: bool = False,
     out: Path | None = None,
+    forwarder: Path | None = None,
     allow_origins: Sequence[str] = (),
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
     refused: Callable[[str], None] = lambda _: None,
@@ -104,9 +117,15 @@ def capture(
 
     Args:
         command: program and arguments; its environment has the relays' URLs in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL.
+            With the mock it also has VOICERACE_URL, the URL for a client, and OPENAI_API_KEY, a placeholder unless it is set.
         host: ``LISTEN=TARGET`` of the relay between component and proxy; None for no relay.
-        upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay.
+        upstream: ``LISTEN=TARGET`` of the relay between proxy and upstream; None for no relay. The target ``mock`` is a mock
+            that this function starts; ``mock`` alone is ``0=mock``.
+        mock: configuration of the mock; None for the default. Only with the target ``mock``.
+        direct: whether the command is connected to the API without a proxy. With the mock and without a host relay it is.
         out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
+        forwarder: checkout whose forwarder is started in front of the host's relay, mounted at ``/openai``. Its address is
+            in VOICERACE_FORWARDER_URL, its output in ``forwarder.log`` in the folder. None for none.
         allow_origins: origins of web pages that may connect, in addition to origins on this machine.
         listening: function that is called with {side: URL} before the command starts.
         refused: function that is called with the reason when a relay refuses a web page or a host name.
@@ -114,17 +133,47 @@ def capture(
     Raises:
         InputError: a relay is invalid, the program is unknown, or the folder is in use.
     """
-    specs = [TapSpec.of("host", host)] if host is not None else []
-    specs += [TapSpec.of("upstream", upstream)] if upstream is not None else []
-    if not specs:
+    if host is None and upstream is None:
         raise InputError("host, upstream", "neither is given", "--host LISTEN=TARGET, --upstream LISTEN=TARGET, or both")
+    if forwarder is not None and host is None:
+        raise InputError("forwarder", "given without --host", "add --host LISTEN=TARGET, to which the forwarder connects")
+    listen, _, target = f"0={_MOCK}".partition("=") if upstream == _MOCK else (upstream or "").partition("=")
+    mocked = target.strip() == _MOCK
+    if mock is not None and not mocked:
+        raise InputError("upstream", "is not the mock, whose options are given", "--upstream mock")
+    if direct and (host is not None or upstream is None):
+        raise InputError("direct", "given with a relay to a proxy", "only --upstream")
+    direct = direct or (mocked and host is None)
     check_command(command)
     origins = Origins.of(allow_origins)
-    info = _info(specs, command)
+    config = mock or mock_session()
+    with MockThread(config) if mocked else nullcontext() as served:
+        specs = [TapSpec.of("host", host)] if host is not None else []
+        specs += [TapSpec.of("upstream", f"{listen}={served.url}" if served else upstream)] if upstream is not None else []
+        names = {str(each.side): _MOCK if served and each.side == "upstream" else each.target for each in specs}
+        origin = served_provenance(config, upstream=_MOCK) if mocked else {}
+        origin |= {"engine": "relay", "command": Path(command[0]).name, **mock_provenance(config, direct=direct)}
+        origin |= {"proxy" if side == "host" else "upstream": name for side, name in names.items()}
+        info = _info(specs, names, command)
+        if forwarder is not None:
+            info["targets"]["forwarder"] = ForwarderTarget.of(forwarder).to_json()
+        return _captured(out, info, specs, command, origin, origins, listening, refused, forwarder)
+
+
+def _captured(
+    out: Path | None,
+    info: dict[str, Any],
+    specs: Sequence[TapSpec],
+    command: Sequence[str],
+    origin: Mapping[str, Any],
+    origins: Origins,
+    listening: Callable[[Mapping[str, str]], None],
+    refused: Callable[[str], None],
+    forwarder: Path | None,
+) -> Captured:
+    """Run the command with its relays, and write its sessions to the folder."""
     with _folder(out, info) as folder:
-        origin = {"engine": "relay", "command": Path(command[0]).name}
-        origin |= {"proxy" if each.side == "host" else "upstream": each.target for each in specs}
-        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
+        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused, forwarder))
         try:
             done = _finish(folder, info)
         except OSError as error:  # for example, the disk is full
@@ -135,10 +184,13 @@ def capture(
     return done
 
 
-def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
-    """Return the initial content of `run.json` without the paths of URLs and the command's arguments."""
-    at = {each.side: {"listen": f"{each.host}:{each.port}", "target": each.target} for each in specs}
-    target = {"proxy" if each.side == "host" else "upstream": [{"name": each.target}] for each in specs}
+def _info(specs: Sequence[TapSpec], names: Mapping[str, str], command: Sequence[str]) -> dict[str, Any]:
+    """Return the initial content of `run.json` without the paths of URLs and the command's arguments.
+
+    `names` has the name of each relay's target.
+    """
+    at = {each.side: {"listen": f"{each.host}:{each.port}", "target": names[each.side]} for each in specs}
+    target = {"proxy" if side == "host" else "upstream": [{"name": name}] for side, name in names.items()}
     return {
         "voicerace_run": _SCHEMA,
         "kind": "capture",
@@ -189,8 +241,9 @@ async def _watch(
     origins: Origins,
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
+    forwarder: Path | None,
 ) -> int:
-    """Run the command with its relays and return its exit status."""
+    """Run the command with its relays, and with the forwarder of a checkout or without, and return its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
@@ -200,9 +253,19 @@ async def _watch(
             )
             for each in specs
         ]
-        listening({tap.spec.side: tap.url for tap in taps})
+        urls: dict[str, str] = {tap.spec.side: tap.url for tap in taps}
+        if forwarder is not None:
+            program = ForwarderProgram(forwarder, f"{urls['host']}/openai", log=folder / "forwarder.log")
+            stack.push_async_callback(program.end)
+            await program.begin()
+            urls["forwarder"] = address(program.url)
+        listening(urls)
+        variables = {f"VOICERACE_{side.upper()}_URL": url for side, url in urls.items()}
+        if origin.get("upstream") == _MOCK:
+            key = os.environ.get("OPENAI_API_KEY") or PLACEHOLDER_KEY
+            variables |= {"VOICERACE_URL": taps[-1].url + PATH, "OPENAI_API_KEY": key}
         with Signals() as signals:
-            status = await signals.run(command, {f"VOICERACE_{tap.spec.side.upper()}_URL": tap.url for tap in taps})
+            status = await signals.run(command, variables)
             await _rest(taps, signals.unhandled)
             await asyncio.gather(*(tap.cut() for tap in taps))
     return status

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import open_connection
 from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint, refusal
@@ -22,9 +23,12 @@ from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.profiles import PROFILES
+from voicerace.model.catalog.scenarios import DEFAULT_PLAN, inputs_of, plan_of
+from voicerace.model.names import name_of
 from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
-__all__ = ["Server", "proxy_handlers", "served_provenance", "upstream_handlers"]
+__all__ = ["Server", "mock_provenance", "mock_session", "proxy_handlers", "served_provenance", "upstream_handlers"]
 
 
 class SessionHandler(ConnectionHandler, Protocol):
@@ -126,15 +130,51 @@ class _Refusing:
         return
 
 
-def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
-    """Return a maker of handlers for the mock upstream with the session's plan, times and knobs, and with `faults`."""
+def mock_session(
+    plan: str = DEFAULT_PLAN,
+    *,
+    calls: int = 1,
+    profile: str = "loopback",
+    times: Mapping[str, object] | None = None,
+    **given: Any,
+) -> SessionConfig:
+    """Return the configuration of a served mock.
+
+    Unless the profile or `times` set `item_done_ms`, it is 0, because some clients start a tool at `response.output_item.done`,
+    which the API sends 1 ms after the arguments (recorded). At the end of the gap it would hide their race.
+
+    Args:
+        plan: the responses per user turn, see `inputs_of`.
+        calls: number of function calls in a response with calls.
+        profile: name of the profile.
+        times: time name -> value, as for `SessionConfig.of`.
+        given: further arguments of `SessionConfig.of`.
+
+    Raises:
+        InputError: an argument is not valid.
+    """
+    early = {} if PROFILES[name_of("profile", profile)].values.get("item_done_ms") is not None else {"item_done_ms": "0"}
+    times = {**early, **(times or {})}
+    session = SessionConfig.of(scenario="parallel", calls=calls, profile=profile, times=times, **given)
+    return replace(session, scenario=replace(session.scenario, inputs=inputs_of(plan)))
+
+
+def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = (), *, direct: bool = False) -> Make:
+    """Return a maker of handlers for the mock upstream with the session's plan, times and knobs.
+
+    Args:
+        session: configuration of the mock.
+        faults: faults to inject.
+        direct: whether the clients are connected without a proxy.
+    """
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
-    injected = {"faults": [fault.word for fault in faults]} if faults else {}
+    own: dict[str, Any] = {"faults": [fault.word for fault in faults]} if faults else {}
+    own |= mock_provenance(session, direct=direct)
 
     def make(path: Path, request: Request) -> SessionHandler:
         found = served_provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
-        recorder = Recorder(found | injected, UPSTREAM_LINKS, scrub, path)
+        recorder = Recorder(found | own, UPSTREAM_LINKS, scrub, path)
         return UpstreamEndpoint(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
@@ -155,6 +195,12 @@ def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
         return ProxyEndpoint(session, recorder, dial)
 
     return make
+
+
+def mock_provenance(session: SessionConfig, *, direct: bool) -> dict[str, str]:
+    """Return what a served mock's recordings name if it is not the default: the plan, and the topology without a proxy."""
+    plan = plan_of(session.scenario.inputs)
+    return ({"plan": plan} if plan != DEFAULT_PLAN else {}) | ({"topology": DIRECT} if direct else {})
 
 
 def served_provenance(session: SessionConfig, upstream: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import ENDS_AT_FORWARDER, RANK_WITH_FORWARDER, RENEWED, Actor, Effects, SetTimer
+from voicerace.model.actors.actor import RANK_WITH_FORWARDER, RENEWED, Actor, Effects, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.user import User
 from voicerace.trace.recording import (
@@ -28,7 +28,6 @@ from voicerace.trace.recording import (
     COMPONENT_TO_PROXY,
     FORWARDER_LINKS,
     FORWARDER_TO_COMPONENT,
-    LINKS,
     PROXY_TO_COMPONENT,
     PROXY_TO_UPSTREAM,
     UPSTREAM_TO_PROXY,
@@ -41,6 +40,7 @@ from voicerace.trace.recording import (
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
+_WITHOUT_FORWARDER = {COMPONENT_TO_FORWARDER: COMPONENT_TO_PROXY, FORWARDER_TO_COMPONENT: PROXY_TO_COMPONENT}
 #: Links whose messages the user observes: when they are sent, or when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
 _SEEN_LEAVING_WITH_FORWARDER = frozenset({COMPONENT_TO_FORWARDER, PROXY_TO_UPSTREAM})
@@ -137,7 +137,7 @@ class VirtualEngine(Interpreter):
         self._forwarder = "forwarder" in self.actors
         self._channels = self._all_channels()
         self._reader = Reader.of(session.times, session.seed)
-        self._to_host = self._channels["forwarder" if self._forwarder else "proxy"]["component"]
+        self._to_host = self._channels["forwarder" if self._forwarder else "proxy"].get("component")
         if schedule is None and session.cursor is not None:
             self._cursor: ScheduleCursor | None = session.cursor
         else:
@@ -161,8 +161,8 @@ class VirtualEngine(Interpreter):
         channels: dict[str, dict[str, _Channel]] = {name: {} for name in RANK_WITH_FORWARDER}
         watched = self._observe is not None
         leaving = _SEEN_LEAVING_WITH_FORWARDER if self._forwarder else _SEEN_LEAVING
-        for link in self._links:
-            ends = ENDS_AT_FORWARDER.get(link) if self._forwarder else None
+        for link in self.session.links:
+            ends = self.session.ends.get(link)
             sender, receiver, name, to = ends or (*link, *link)
             channels[sender][to] = _Channel(
                 link, name, receiver, delays_ns.get(link, 0), link in delays_ns, _priority(receiver, sender),
@@ -189,11 +189,7 @@ class VirtualEngine(Interpreter):
             self._process(due)
             if len(done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
-        return Recording(tuple(self._log), self.session.provenance(), clock="virtual", observed=self._links)
-
-    @property
-    def _links(self) -> tuple[Link, ...]:
-        return (*LINKS, *FORWARDER_LINKS) if self._forwarder else LINKS
+        return Recording(tuple(self._log), self.session.provenance(), clock="virtual", observed=self.session.links)
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
@@ -306,7 +302,8 @@ class VirtualEngine(Interpreter):
         """Send a message, or the close of the connection, on a link."""
         now, log, delay = self.now_ns, self._log, channel.delay_ns
         if self._cursor is not None and channel.wire:
-            delay = self._cursor.travel_ns(channel.link, now)
+            # A schedule names the network by the links of a session without a forwarder.
+            delay = self._cursor.travel_ns(_WITHOUT_FORWARDER.get(channel.link, channel.link), now)
         number = self._number
         self._number = number + 1
         event = Event(len(log), channel.link, kind, now, None, payload)

@@ -19,8 +19,9 @@ from voicerace.experiments.explore.memo import Memo
 from voicerace.experiments.explore.search import Ending, Reached, Search
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
-from voicerace.experiments.explore.stories import STORIES, session_of
+from voicerace.experiments.explore.stories import bounds_of, session_of
 from voicerace.experiments.explore.timed_trace import TimedTrace, retraced, schedule, solved
+from voicerace.experiments.explore.visible import as_rows, known_visible
 from voicerace.experiments.result_cache import cached_map
 from voicerace.trace.recording import Link
 
@@ -39,7 +40,9 @@ class StoryStats:
         stuck: number of stuck states.
         endings: number of endings.
         unconfirmed: number of endings for which no times exist, which indicates a fault of the exploration.
+        findings: number of findings. `outcomes`: their outcomes, sorted.
         peak_rss_mb: peak resident memory of the process in MiB, including earlier scenarios.
+        visible: the visible messages, each as [sender, receiver, key].
     """
 
     story: str
@@ -53,8 +56,10 @@ class StoryStats:
     endings: int
     unconfirmed: int
     findings: int
+    outcomes: Sequence[str]
     peak_rss_mb: int
     bounds: Mapping[str, Any]
+    visible: Sequence[Sequence[Any]]
 
 
 #: Number of random walks that look for visible messages after a search of more than so many states.
@@ -69,13 +74,22 @@ class ExplorationResult:
     findings: dict[Signature, Finding] = field(default_factory=dict)
     stats: list[StoryStats] = field(default_factory=list)
 
+    @property
+    def not_whole(self) -> list[str]:
+        """Scenario and handler of each pair of which not every order was explored."""
+        return [f"{each.story} {each.handler}" for each in self.stats if not each.complete]
+
     def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values. The first keys state which pairs were explored whole."""
         return {
             "schema": 1,
             "release": self.release,
+            "pairs": len(self.stats),
+            "pairs_whole": len(self.stats) - len(self.not_whole),
+            "pairs_not_whole": self.not_whole,
             "findings": [each.to_json() for each in self.findings.values()],
             "states": sum(each.states for each in self.stats),
-            "complete": all(each.complete for each in self.stats),
+            "complete": not self.not_whole,
             "stuck": sum(each.stuck for each in self.stats),
             "unconfirmed": sum(each.unconfirmed for each in self.stats),
             "seconds": round(sum(each.seconds for each in self.stats), 1),
@@ -148,9 +162,18 @@ def _explore_group(
     tick: Callable[[str, int], None] | None,
     number: int,
 ) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
-    """Explore one scenario with each handler style. Messages that are visible with one are so with the next from the start."""
-    visible: set[tuple[Link, Hashable]] = set()
-    return [_explore_one(session, stories[number], bounds, limit, tick, visible) for session in sessions[number]]
+    """Explore one scenario with each handler style.
+
+    The table says which messages are visible from the start. In pairs that it does not contain, these are the messages that are
+    visible in such a pair before.
+    """
+    story = stories[number]
+    found: set[tuple[Link, Hashable]] = set()
+    known = [known_visible(session.release.tag, story, session.handler) for session in sessions[number]]
+    return [
+        _explore_one(session, story, bounds, limit, tick, visible or found)
+        for session, visible in zip(sessions[number], known, strict=True)
+    ]
 
 
 def _explore_one(
@@ -163,7 +186,7 @@ def _explore_one(
 ) -> tuple[StoryStats, dict[Signature, Finding]]:
     """Explore one scenario with one handler style."""
     began = time.monotonic()
-    limits = Bounds.of(bounds, STORIES[story].bounds)
+    limits = Bounds.of(bounds, bounds_of(story, session.handler))
     session = replace(session, times=limits.within(session.times))
     stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
     real: set[tuple[int, bool]] = set()
@@ -188,7 +211,8 @@ def _explore_one(
     seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
     stats = StoryStats(
         story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
-        len(every), len(every - real), len(new), peak_rss_mb(), limits.to_json(),
+        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
+        as_rows(visible),
     )  # fmt: skip
     return stats, new
 

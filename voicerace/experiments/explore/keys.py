@@ -12,7 +12,9 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from voicerace.model.actors.app import AppState
+from voicerace.model.actors.client import ClientState
 from voicerace.model.actors.component import ComponentState
+from voicerace.model.actors.forwarder import ForwarderState
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.actors.reference_gate import GateState
 from voicerace.model.actors.upstream_state import UpstreamState
@@ -23,7 +25,7 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Payload
 
 __all__ = [
-    "KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "open_key", "proxy_key", "shown_key",
+    "KEYS", "SHOWN_TIMERS", "Base", "client_key", "kind_of", "ledger_key", "message_key", "open_key", "proxy_key", "shown_key",
     "timer_key",
 ]  # fmt: skip
 
@@ -94,14 +96,27 @@ def _component(state: ComponentState, base: Base) -> Hashable:
         state.closed,
         state.text is not None,
         tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base)),
+        _idle(state, base),
     )
+
+
+def _idle(state: ComponentState, base: Base) -> Hashable:
+    """Return the state of the idle timeout, with the displayed values that it depends on. Without a timeout, it is empty."""
+    idle = state.idle
+    running = tuple(_number(each, base) for each in sorted(idle.running))
+    if not (running or idle.user_seen or idle.busy or idle.counts or idle.awaits):
+        return ()
+    return running, idle.user_seen, idle.busy, idle.counts, idle.awaits, _shown(state)
+
+
+def _shown(state: ComponentState) -> Hashable:
+    shown = state.shown
+    return shown.agent, shown.playing, shown.user_speaks, state.voice, state.sounds, state.announced
 
 
 def shown_key(state: ComponentState, base: Base) -> Hashable:
     """Return the component's key if the app depends on displayed values."""
-    shown = state.shown
-    shown_state = shown.agent, shown.playing, shown.user_speaks, state.voice, state.sounds, state.announced
-    return _component(state, base), shown_state
+    return _component(state, base), _shown(state)
 
 
 def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool = False) -> Hashable:
@@ -122,6 +137,17 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
         # The resampler's state affects the next frame.
         audio.sample, audio.position,
+    )  # fmt: skip
+
+
+def client_key(state: ClientState, base: Base) -> Hashable:
+    """Return the key of a client without a proxy."""
+    return (
+        state.texts > 0, tuple((_number(call, base), _number(of, base)) for call, of in state.tools.items()),
+        tuple(_number(call, base) for call in state.ended), tuple((_number(of, base), done) for of, done in state.asks.items()),
+        _number(state.active, base), state.pending, state.event_id != "", state.overtaken, state.waiting,
+        tuple(each is None for each in state.queue), len(state.unconfirmed), state.asking,
+        tuple(_number(call, base) for call in state.silent if call in state.tools), state.left, state.started - base.calls,
     )  # fmt: skip
 
 
@@ -163,6 +189,11 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
     )  # fmt: skip
 
 
+def _forwarder(state: ForwarderState, base: Base) -> Hashable:
+    queued = tuple(message_key(each, base) for each in state.queue)
+    return state.opened, state.proxy_gone, state.browser_gone, queued
+
+
 #: Functions that return the key of an actor's state, by actor.
 KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
@@ -170,6 +201,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "component": _component,
     "proxy": proxy_key,
     "upstream": _upstream,
+    "forwarder": _forwarder,
 }
 
 

@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,14 +24,13 @@ from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.state_store import LATE_US, Move, Named, StateStep, StateStore, StoredState
 from voicerace.experiments.explore.stepper import Stepper
 from voicerace.experiments.explore.zone import START, Advance, Matrix, advance, at_most, less_than, picked, tightened
-from voicerace.experiments.explore.zone_batch import Pool, Stack, covered_pairs, earliest, latest, picked_stack
+from voicerace.experiments.explore.zone_batch import Pool, Stack, compared, earliest, latest, picked_stack, thresholds
 from voicerace.trace.recording import Link
 
 __all__ = ["Edge", "Ending", "Reached", "Search", "zone_after"]
 
-#: Number of nodes whose steps are made together, and of pairs of zones that are compared together.
+#: Number of nodes whose steps are made together.
 _BATCH: Final = 1024
-_PAIRS: Final = 8192
 
 
 class Edge(NamedTuple):
@@ -289,67 +289,57 @@ class Search:
         groups: dict[StoredState, dict[bytes, int]] = {}
         for position, candidate in enumerate(candidates):
             groups.setdefault(candidate.move.to, {}).setdefault(zones[position].tobytes(), position)
-        pool = self._pool(size)
-        covered_by, covers = self._compared(pool, groups, zones)
-        accepted: list[tuple[int, _Node]] = []
-        pair = 0
+        # One slot for each known node of a state, and after them one for each new zone.
+        slots: list[_Node | None] = []
+        sizes: list[int] = []
+        new: list[tuple[int, int, int]] = []
         for state, group in groups.items():
-            nodes: list[_Node | None] = list(self._seen.get(state, ()))
-            for position in group.values():
-                pairs = range(pair, pair + len(nodes))
-                pair += len(nodes)
-                others = [(each, k) for each, k in zip(nodes, pairs, strict=True) if each is not None and not each.dead]
-                if any(covered_by[k] for _, k in others):
-                    nodes.append(None)
-                    continue
-                for each, k in others:
-                    if covers[k]:
-                        each.dead = True
-                parent, index, move, apart, follows = candidates[position]
-                node = _Node(state, -1, parent.depth + 1, len(self.edges), follows, (parent, index, move))
-                self.edges.append(Edge(parent.number, parent.state.choices[index][0], apart, move.late))
-                nodes.append(node)
-                accepted.append((position, node))
-                if state.ended:
-                    self._end(node.number, node.depth, state.history_key, last=True)
-                else:
-                    self._queue.append(node)
-            self._seen[state] = [each for each in nodes if each is not None and not each.dead]
-        if accepted:
-            rows = pool.add(zones[[position for position, _ in accepted]])
-            for row, (_, node) in zip(rows, accepted, strict=True):
+            begin = len(slots)
+            slots += self._seen.get(state, ())
+            new += [(position, slot, begin) for slot, position in enumerate(group.values(), start=len(slots))]
+            slots += [None] * len(group)
+            sizes.append(len(slots) - begin)
+        fresh, dropped = self._compared(self._pool(size), list(groups), sizes, slots, zones, np.array(new, dtype=np.intp))
+        added: list[tuple[int, _Node]] = []
+        for index in fresh:
+            position, slot, _ = new[index]
+            parent, number, move, apart, follows = candidates[position]
+            node = slots[slot] = _Node(move.to, -1, parent.depth + 1, len(self.edges), follows, (parent, number, move))
+            self.edges.append(Edge(parent.number, parent.state.choices[number][0], apart, move.late))
+            added.append((position, node))
+            if move.to.ended:
+                self._end(node.number, node.depth, move.to.history_key, last=True)
+            else:
+                self._queue.append(node)
+        for slot in dropped:
+            if (known := slots[slot]) is not None:
+                known.dead = True
+        every = iter(slots)
+        for state, count in zip(groups, sizes, strict=True):
+            self._seen[state] = [each for each in islice(every, count) if each is not None and not each.dead]
+        if added:
+            rows = self._pool(size).add(zones[[position for position, _ in added]])
+            for row, (_, node) in zip(rows, added, strict=True):
                 node.row = row
 
-    def _compared(self, pool: Pool, groups: dict[StoredState, dict[bytes, int]], zones: Stack) -> tuple[list[bool], list[bool]]:
+    def _compared(
+        self, pool: Pool, states: Sequence[StoredState], sizes: Sequence[int], slots: Sequence[_Node | None], zones: Stack,
+        new: NDArray[np.intp],
+    ) -> tuple[list[int], list[int]]:  # fmt: skip
         """Compare each new zone with the known zones of its state, and with the new ones before it.
 
         Returns:
-            For each pair, whether the other zone covers the new one, and whether the new one covers the other.
+            Numbers of the new zones that no zone before them covers, and the slots of zones that one of these covers.
         """
-        known: list[int] = []
-        new: list[int] = []
-        other: list[int] = []
-        which: list[int] = []
-        count = len(zones)
-        for number, (state, group) in enumerate(groups.items()):
-            others = list(range(count + len(known), count + len(known) + len(nodes := self._seen.get(state, ()))))
-            known += [node.row for node in nodes]
-            for position in group.values():
-                new += [position] * len(others)
-                which += [number] * len(others)
-                other += others
-                others.append(position)
-        if not new:
-            return [], []
-        both = np.concatenate([zones, pool.take(known)])
-        least, most = np.stack([state.least for state in groups]), np.stack([state.most for state in groups])
-        covered_by, covers = np.empty(len(new), dtype=np.bool_), np.empty(len(new), dtype=np.bool_)
-        for begin in range(0, len(new), _PAIRS):
-            part = slice(begin, begin + _PAIRS)
-            one, two, limits = both[new[part]], both[other[part]], which[part]
-            covered_by[part] = covered_pairs(one, two, least[limits], most[limits])
-            covers[part] = covered_pairs(two, one, least[limits], most[limits])
-        return covered_by.tolist(), covers.tolist()
+        every = np.empty((len(slots), *zones.shape[1:]), dtype=np.int64)
+        known = [slot for slot, node in enumerate(slots) if node is not None]
+        every[known] = pool.take([node.row for node in slots if node is not None])
+        every[new[:, 1]] = zones[new[:, 0]]
+        least, most = (
+            np.repeat(np.stack(each), sizes, axis=0) for each in zip(*((s.least, s.most) for s in states), strict=True)
+        )
+        fresh, dropped = compared(every, thresholds(every, least, most), new[:, 1], new[:, 2])
+        return fresh.tolist(), dropped.tolist()
 
     def _end(self, node: int, depth: int, key: int, *, last: bool) -> None:
         if (key, last) not in self._ended:

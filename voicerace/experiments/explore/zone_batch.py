@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from voicerace.experiments.explore.zone import FREE
 
-__all__ = ["Pool", "Stack", "covered_pairs", "earliest", "latest", "picked_stack"]
+__all__ = ["Pool", "Stack", "compared", "earliest", "latest", "picked_stack", "thresholds"]
 
 Stack: TypeAlias = NDArray[np.int64]
 #: Sums of bounds above this are no bound, because one of them is `FREE`.
 _HALF = FREE // 2
+#: Number of pairs of zones that are compared together.
+_PAIRS = 4096
 
 
 def _clamped(bounds: Stack) -> Stack:
@@ -67,13 +69,55 @@ def picked_stack(zones: Stack, before: Stack, after: Stack, kept: NDArray[np.int
     return grown[np.arange(count)[:, None, None], kept[:, :, None], kept[:, None, :]]
 
 
-def covered_pairs(inner: Stack, outer: Stack, least: Stack, most: Stack) -> NDArray[np.bool_]:
-    """Return `zone.covered` for each pair of zones; `least` and `most` have one row per pair."""
-    passed = inner[:, :, 0]
-    wider = (outer < inner) & (outer - 2 * least[:, None, :] - 1 + (outer & 1) < passed[:, :, None])
-    matters = (passed >= -2 * most)[:, :, None]
-    covered: NDArray[np.bool_] = ~np.logical_or.reduce(wider & matters, axis=(1, 2))
-    return covered
+def thresholds(zones: Stack, least: Stack, most: Stack) -> Stack:
+    """Return for each zone the bounds that a zone that covers it must reach (`zone.covered`).
+
+    Both conditions of `zone.covered` on a bound of the other zone say that it is less than a number; this is the lesser number,
+    or -`FREE` where the time since the row's moment no longer matters.
+
+    Args:
+        zones: the zones.
+        least: for each zone and moment, the longest minimum duration in µs of the events set then.
+        most: the longest maximum durations.
+    """
+    passed = zones[:, :, 0]
+    limits = (passed + 1 - (passed & 1))[:, :, None] + 2 * least[:, None, :]
+    return np.where((passed < -2 * most)[:, :, None], -FREE, np.minimum(zones, limits))
+
+
+def compared(
+    zones: Stack, needed: Stack, new: NDArray[np.intp], first: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Compare each new zone with the zones before it.
+
+    Args:
+        zones: known and new zones; those of one state are consecutive.
+        needed: their `thresholds`.
+        new: positions of the new zones, in order.
+        first: for each new zone, the position of the first zone of its state.
+
+    Returns:
+        Numbers of the new zones that no zone before covers, and positions of the zones that one of these covers. Because
+        covering is transitive, a zone that is covered by a dropped zone is covered by a zone that is not dropped.
+    """
+    counts = new - first
+    which = np.repeat(np.arange(len(new)), counts)
+    other = np.arange(len(which)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    covered = np.zeros(len(new), dtype=np.bool_)
+    covered[which[_covers(zones, needed, other, new[which])]] = True
+    remaining = ~covered[which]
+    other, after = other[remaining], new[which[remaining]]
+    return np.flatnonzero(~covered), other[_covers(zones, needed, after, other)]
+
+
+def _covers(zones: Stack, needed: Stack, outer: NDArray[np.intp], inner: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return for each pair of positions whether the first zone covers the second."""
+    flat, lowest = zones.reshape(len(zones), -1), needed.reshape(len(zones), -1)
+    found = np.empty(len(outer), dtype=np.bool_)
+    for begin in range(0, len(outer), _PAIRS):
+        part = slice(begin, begin + _PAIRS)
+        np.logical_and.reduce(flat[outer[part]] >= lowest[inner[part]], axis=1, out=found[part])
+    return found
 
 
 class Pool:

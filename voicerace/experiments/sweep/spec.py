@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from voicerace.engine.session import SessionConfig, knobs
 from voicerace.errors import InputError, first_of
-from voicerace.model.catalog.profiles import TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.forwarders import forwarder as forwarder_named
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.names import name_of, names_of
 from voicerace.model.parameters import (
@@ -64,6 +66,7 @@ class SweepSpec(BaseModel):
         profile: source of the times that are not given.
         knobs: name -> value of an undocumented behaviour of the API.
         provider: the API that the mock imitates (`model.catalog.providers`).
+        forwarder: forwarder between component and proxy, as in `SessionConfig.of`; None for none.
         trials: sessions per cell if a time is drawn. With fixed times all sessions of a cell are equal, so one is played.
         seed: seed of all draws. The seed of a trial depends only on this seed and the trial's number in its cell, so all
             cells use the same draws.
@@ -87,6 +90,7 @@ class SweepSpec(BaseModel):
     profile: str = "loopback"
     knobs: dict[str, str] = Field(default_factory=dict)
     provider: str = DEFAULT_PROVIDER
+    forwarder: str | None = None
     trials: int = 1
     seed: int = 0
     ties: bool | None = None
@@ -122,6 +126,12 @@ class SweepSpec(BaseModel):
     def _name(cls, value: Any, info: ValidationInfo) -> Any:
         return None if value is None and info.field_name == "component" else name_of(str(info.field_name), value)
 
+    @field_validator("forwarder", mode="before")
+    @classmethod
+    def _forwarder(cls, value: Any) -> Any:
+        """Check the name. ``none`` becomes None, so that both have the same `run.json`."""
+        return None if forwarder_named(value, next(iter(PROXIES.values()))) is None else value
+
     @field_validator("calls", mode="before")
     @classmethod
     def _calls(cls, value: Any) -> Any:
@@ -151,16 +161,24 @@ class SweepSpec(BaseModel):
         for name in self.times:
             if name in WORKAROUND_TIMES:
                 raise InputError(name, "given without a workaround", f"a sweep has none; allowed are {', '.join(TIMES)}")
-        parse_times(self.times, self.profile)
+            if name in FORWARDER_TIMES and self.forwarder is None:
+                raise InputError(name, "given without a forwarder", "add a forwarder, for example release")
+        values_of(self)
         return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the parameters for `run.json`. A file of values is represented by its name and hash, without its path."""
-        without = {"provider"} if self.provider == DEFAULT_PROVIDER else None
-        looks = looks_for_ties(self, parse_times(self.times, self.profile))
+        usual = {"provider": DEFAULT_PROVIDER, "forwarder": None}
+        without = {name for name, value in usual.items() if getattr(self, name) == value}
+        looks = looks_for_ties(self, values_of(self))
         found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
+
+
+def values_of(spec: SweepSpec) -> dict[str, Value]:
+    """Return the value of each time by name, from the spec or else from the profile and the forwarder's default."""
+    return parse_times(({} if spec.forwarder is None else FORWARDER_TIMES) | spec.times, spec.profile)
 
 
 def request_of(spec: SweepSpec) -> dict[str, Any] | None:
@@ -199,7 +217,7 @@ def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
 def assumed_of(spec: SweepSpec) -> dict[str, str]:
     """Return the profile values, by name, of times that neither the spec nor all of its scenarios set."""
     own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
-    return assumed_times({*spec.times, *own}, spec.profile)
+    return assumed_times({*spec.times, *own}, spec.profile, forwarded=spec.forwarder is not None)
 
 
 @dataclass(frozen=True)
@@ -233,7 +251,7 @@ class Plan:
         Raises:
             InputError: there are too many trials, or times contradict each other.
         """
-        values = parse_times(spec.times, spec.profile)
+        values = values_of(spec)
         stories = tuple(
             (release, scenario, handler, modality, calls)
             for release, scenario, handler, modality in product(spec.releases, spec.scenarios, spec.handlers, spec.modalities)
@@ -272,15 +290,20 @@ class Plan:
 
     @property
     def further_columns(self) -> list[str]:
-        """Columns of per-call times from the second call on, in every part of the table (see `trials.frame_of`)."""
+        """Columns of the forwarder's times and of per-call times from the second call on, in every part of the table.
+
+        See `trials.frame_of`.
+        """
         most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
         several = [
             name
             for name, value in self.values.items()
-            if TIMES[name].per_call
+            if name in TIMES
+            and TIMES[name].per_call
             and not (isinstance(value, Grid) or (isinstance(value, Fixed) and len(value.values_ns) == 1))
         ]
-        return sorted(f"{name}_{call}" for name in several for call in range(2, most + 1))
+        own = [name for name in FORWARDER_TIMES if name in self.values]
+        return sorted([f"{name}_{call}" for name in several for call in range(2, most + 1)] + own)
 
     def _position(self, cell: int) -> tuple[int, tuple[int, ...]]:
         """Return (index of the cell's configuration, index of the cell on each axis). The last axis varies fastest."""
@@ -308,6 +331,7 @@ class Plan:
             calls=calls,
             knobs_given=self.spec.knobs,
             provider=self.spec.provider,
+            forwarder=self.spec.forwarder,
         )
         return replace(session, times=times)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from voicerace.analysis.verdict import judge
 from voicerace.engine.session import SessionConfig
 from voicerace.experiments.achieved_times import measurements
-from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.profiles import FORWARDER_TIMES, TIMES
 from voicerace.model.parameters import Fixed
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -88,10 +88,12 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
 
 
 def _further_calls(session: SessionConfig) -> dict[str, float]:
-    """Return the per-call times from the second call on, if they can differ from the first call's, by column (``tool_ms_2``,
-    ...)."""
+    """Return the forwarder's times, and the per-call times from the second call on if they can differ from the first call's,
+    by column (``tool_ms_2``, ...)."""
     found = {}
     for name, value in session.times.values.items():
+        if name in FORWARDER_TIMES:
+            found[name] = ms(session.times.ns(name, 0, session.seed))
         if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
             for index in range(1, session.calls):
                 found[f"{name}_{index + 1}"] = ms(session.times.ns(name, index, session.seed))
@@ -103,7 +105,7 @@ def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> 
 
     Args:
         rows: see `row_of`.
-        further: names of columns of further calls, in addition to the columns of the rows.
+        further: names of columns of further calls and of the forwarder's times, in addition to the columns of the rows.
     """
     extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
     types = _types(extra)
@@ -129,7 +131,7 @@ def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataF
 
 
 def _is_further(name: str) -> bool:
-    return name.rpartition("_")[2].isdigit()
+    return name.rpartition("_")[2].isdigit() or name in FORWARDER_TIMES
 
 
 def _types(extra: Sequence[str] = ()) -> dict[str, str]:

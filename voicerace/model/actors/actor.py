@@ -15,6 +15,7 @@ from voicerace.trace.recording import (
     COMPONENT_TO_PROXY,
     FORWARDER_TO_COMPONENT,
     PROXY_TO_COMPONENT,
+    USER_TO_APP,
     Link,
     Payload,
 )
@@ -22,6 +23,7 @@ from voicerace.values import value
 
 __all__ = [
     "ABNORMAL",
+    "ENDS_AT_CLIENT",
     "ENDS_AT_FORWARDER",
     "RANK",
     "RANK_WITH_FORWARDER",
@@ -50,6 +52,8 @@ ENDS_AT_FORWARDER: Final[Mapping[Link, tuple[str, str, str, str]]] = {
     COMPONENT_TO_PROXY: ("forwarder", "proxy", "component", "proxy"),
     PROXY_TO_COMPONENT: ("proxy", "forwarder", "proxy", "component"),
 }
+#: The same for a client without a proxy, which has the proxy's place and gets the user's texts.
+ENDS_AT_CLIENT: Final[Mapping[Link, tuple[str, str, str, str]]] = {USER_TO_APP: ("user", "proxy", "user", "app")}
 #: Actors that are renewed, in this order, when the host connects again.
 RENEWED: Final = ("upstream", "proxy")
 #: Close code of a connection that ended without a close frame (RFC 6455, 7.4.1). `Close` with this code drops the connection.

@@ -33,6 +33,8 @@ PLACEHOLDER: Final = {"result": {"status": "still running; say that you are look
 _SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
 #: Microphone frame of the same size with silence.
 _SILENCE: Final = bytes(len(_SPEECH))
+#: Id of a call of an earlier connection. No call of this session has it.
+_STRAY: Final = "call_9999"
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -81,6 +83,9 @@ class App(StatefulActor[AppState]):
                 self.state.microphone = "speech"
                 speech = (SetTimer("microphone:silence", "speech_ms"), Cancel("microphone:off"))
                 return speech if began else (Send("component", _SPEECH), SetTimer("frame", "frame_ms"), *speech)
+            case "stray":
+                self.state.calls[_STRAY] = ("get_weather", "{}")
+                return (SetTimer(f"stray:{_STRAY}:0", "tool_ms"),)
             case "leave":
                 return (Send("component", {"type": "stop"}),)
             case "lose":
@@ -99,6 +104,8 @@ class App(StatefulActor[AppState]):
         kind, call_id, count = name.split(":")
         if kind == "tool":
             return self._tool_ended(call_id)
+        if kind == "stray":
+            return (self._by_ref(call_id),)
         if kind == "hold":
             return self._release([call_id])
         if kind == "silence":

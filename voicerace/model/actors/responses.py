@@ -26,6 +26,8 @@ _PCM = base64.b64encode(bytes(96)).decode("ascii")
 _MAX_CALLS = 8
 #: Text in a reply about several calls for a call without a result.
 NO_RESULT = "(no result yet)"
+#: Id of the first function call, from which `session_end_ms` runs.
+_FIRST_CALL = "call_0001"
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
 
 
@@ -43,6 +45,7 @@ class Responses(StatefulActor[UpstreamState]):
         limits_lag: whether rate_limits.updated is sent later than response.done (`rate_limits_ms` is not 0).
         idles: whether the server starts a response after silence (`idle_timeout_ms` is set), if the session requests this.
         server_turns: whether the server starts a response after the first response with calls (`server_turn_ms` is set).
+        expires: whether the server ends the session after the first function call (`session_end_ms` is set).
         provider: name of a row of `model.catalog.providers`.
     """
 
@@ -59,6 +62,7 @@ class Responses(StatefulActor[UpstreamState]):
         limits_lag: bool = False,
         idles: bool = False,
         server_turns: bool = False,
+        expires: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
         super().__init__(UpstreamState())
@@ -72,6 +76,7 @@ class Responses(StatefulActor[UpstreamState]):
         self.limits_lag = limits_lag
         self.idles = idles
         self.server_turns = server_turns
+        self.expires = expires
         self.provider = PROVIDERS[provider]
 
     def _send(self, message: realtime.Message) -> None:
@@ -97,12 +102,22 @@ class Responses(StatefulActor[UpstreamState]):
     # `asked` below is the field `response` of the client's response.create. It is empty if the server starts the response.
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
-        """Advance the plan by one step. Return the step, or `reply` if the session has no tools."""
+        """Advance the plan by one step. Return the step, or `reply` if the request or the session allows no tool."""
+        step = self._planned()
+        self.state.steps_taken += 1
+        choice = asked.get("tool_choice") or self.state.session.get("tool_choice")
+        return step if self._tools(asked) and choice != "none" else "reply"
+
+    def _tools(self, asked: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return the tools of a response: those of the request, else those of the session."""
+        own = asked.get("tools")
+        return (own if own is not None else self.state.session.get("tools")) or ()
+
+    def _planned(self) -> Step:
+        """Return the next step of the plan."""
         inputs = self.state.earlier + self.state.inputs
         steps = self.plan[min(inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
-        step = steps[min(self.state.steps_taken, len(steps) - 1)]
-        self.state.steps_taken += 1
-        return step if self.state.session.get("tools") else "reply"
+        return steps[min(self.state.steps_taken, len(steps) - 1)]
 
     def _call_count(self, asked: Mapping[str, Any]) -> int:
         """Return the number of calls in a response with calls."""
@@ -110,12 +125,14 @@ class Responses(StatefulActor[UpstreamState]):
 
     def _next_plan(self, asked: Mapping[str, Any]) -> ResponsePlan:
         """Advance the plan by one step. Return its response: calls, or a reply with the results accepted so far."""
-        if self._step(asked) == "calls":
+        step = self._step(asked)
+        if step == "calls":
             preamble = (OutputPlan("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
-            tools = self.state.session.get("tools") or ()
+            tools = self._tools(asked)
             return ResponsePlan((*preamble, *(call_of(tools, city) for city in cities)))
-        return ResponsePlan((OutputPlan("message", self._reply_text()),), self.knobs.reply_status)
+        status = step if step in ("failed", "incomplete") else self.knobs.reply_status
+        return ResponsePlan((OutputPlan("message", self._reply_text()),), status)
 
     def _reply_text(self) -> str:
         """Return a text with the accepted results of the newest calls, or a text without results if there are none."""
@@ -271,6 +288,8 @@ class Responses(StatefulActor[UpstreamState]):
         response.finished.add(position)
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
+            if self.expires and response.items[position]["call_id"] == _FIRST_CALL:
+                self._out.append(SetTimer("end", "session_end_ms"))
             return
         spoken, last = response.modality == "audio", self.provider.audio_around
         if spoken and not last:

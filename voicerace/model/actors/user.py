@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
 from voicerace.model.actors.stateful import StatefulActor
@@ -20,6 +20,9 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Payload
 
 __all__ = ["User", "UserState"]
+
+#: Type of the message to the app, by `ScriptedInput.by`.
+_VERBS: Final = {"voice": "speak", "stray": "stray"}
 
 
 @dataclass
@@ -168,7 +171,9 @@ class User(StatefulActor[UserState]):
         state.offline = next_input.by == "loss"
         if state.offline:
             return (Send("app", {"type": "lose"}), Cancel("deadline"))
-        state.words += 1
+        state.words += next_input.by != "stray"
         state.responses_before = len(state.ledger.responses)
-        verb = "speak" if next_input.by == "voice" else "say"
-        return (Send("app", {"type": verb, "text": next_input.text}), SetTimer("deadline", "deadline_ms"))
+        verb = _VERBS.get(next_input.by, "say")
+        effects = (Send("app", {"type": verb, "text": next_input.text}), SetTimer("deadline", "deadline_ms"))
+        state.about_to_say = state.said < len(self.inputs) and self.inputs[state.said].when == "soon"
+        return (*effects, SetTimer("say", "inject_ms", state.said - 1)) if state.about_to_say else effects

@@ -58,7 +58,7 @@ def forwarder(name: str | None, proxy: ProxyRelease) -> ForwarderRelease | None:
     """
     if name is None or name == "none":
         return None
-    if name in FORWARDERS:
+    if isinstance(name, str) and name in FORWARDERS:
         return FORWARDERS[name]
     try:
         row = proxy if name == "release" else proxy_release(name, "forwarder")

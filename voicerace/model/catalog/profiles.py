@@ -57,6 +57,10 @@ TIMES: Final[dict[str, Time]] = {
         "from response.done of the first function call until the API begins a response by itself, as after speech (server VAD)",
         optional=True,
     ),
+    "session_end_ms": Time(
+        "from the first function call until the API ends the session, as after its 60 minutes; not set: the session does not end",
+        optional=True,
+    ),
     "deadline_ms": Time("maximum wait for a reply, from the last result, else the last call, else the user's input"),
 }
 
@@ -114,6 +118,14 @@ COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     "playback_ms": 100,
 }
 
+#: Times in ms that are constants in the source of a client (`model.catalog.clients`).
+CLIENT_TIMES_MS: Final[dict[str, int]] = {
+    # RETRY_S of clients/openai_well.py: from a refusal to the next request.
+    "client_retry_ms": 100,
+    # generate_reply in livekit/agents/llm/_realtime/openai.py: from a request to its response.
+    "client_timeout_ms": 10_000,
+}
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -137,7 +149,7 @@ _FIXED: Final[dict[str, str | None]] = {
     "reader_ms": None, "preamble_ms": "200", "item_done_ms": None, "slot_lag_ms": "0", "rate_limits_ms": None,
     "repeat_ms": "0", "inject_ms": "20", "offline_ms": "300", "settings_ms": "200",
     "speech_ms": "1500", "frame_ms": "100", "mic_tail_ms": "700", "vad_ms": "500",
-    "idle_timeout_ms": None, "server_turn_ms": None, "deadline_ms": "30000",
+    "idle_timeout_ms": None, "server_turn_ms": None, "session_end_ms": None, "deadline_ms": "30000",
 }  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {

@@ -7,27 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
-#: Kind of a response of the model: function calls, or a reply.
-Step: TypeAlias = Literal["calls", "reply"]
+from voicerace.errors import one_of
+
+#: Response of the model: function calls, a reply, or a reply that the API ends as ``failed`` or ``incomplete``. ``error``: the
+#: API answers the request with an error.
+Step: TypeAlias = Literal["calls", "reply", "failed", "incomplete", "error"]
 #: When the user gives an input. ``settled``: when the previous turn has an informed reply, no pending result and no active
 #: response, or at `deadline_ms`. ``connected``: when the connection is open, before Settings. ``call``: `inject_ms` after the
-#: function call. ``reply``: `inject_ms` after a reply's first output. ``offline``: `offline_ms` after the connection was lost.
-When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
+#: function call. ``reply``: `inject_ms` after a reply's first output. ``soon``: `inject_ms` after the previous input.
+#: ``offline``: `offline_ms` after the connection was lost.
+When: TypeAlias = Literal["settled", "connected", "call", "reply", "soon", "offline"]
 
 
 @dataclass(frozen=True)
 class ScriptedInput:
     """An input of the user, and the model's responses to it. The last of `steps` repeats for all later responses.
 
-    `by` ``loss`` is not an input: the host loses its network connection.
+    `by` ``loss`` is not an input: the host loses its network connection. ``stray`` neither: the component was mounted anew while
+    a tool ran, and `tool_ms` later its result reaches the new connection, which does not know the call (docs/repro-app.md).
     """
 
     text: str
     steps: tuple[Step, ...]
     when: When = "settled"
-    by: Literal["text", "voice", "loss"] = "text"
+    by: Literal["text", "voice", "loss", "stray"] = "text"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,12 @@ class Scenario:
 
     def __hash__(self) -> int:
         return hash((self.name, self.inputs))
+
+
+def is_written(scenario: Scenario) -> bool:
+    """Return whether the user only writes, the tool ends once, and the connection is not lost."""
+    plain = scenario.repeats == 0 and scenario.tool_end == "result" and not scenario.late_settings
+    return plain and all(each.by == "text" for each in scenario.inputs)
 
 
 _QUESTION = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
@@ -149,3 +160,25 @@ REPRO: Final = Scenario(
     "docs/background.md#request-3-a-minimal-reproduction, and nothing more",
     (_QUESTION,),
 )
+
+#: Plan of a served mock: each user turn has calls, then replies.
+DEFAULT_PLAN: Final = "calls,reply"
+
+
+def inputs_of(plan: str) -> tuple[ScriptedInput, ...]:
+    """Return the inputs of a plan such as ``calls,reply;reply``.
+
+    Args:
+        plan: user turns separated by semicolons; in each turn its steps, separated by commas. The last step of a turn and the last
+            turn repeat.
+
+    Raises:
+        InputError: a response has another name, or is empty.
+    """
+    turns = [[one_of("plan", step.strip(), get_args(Step)) for step in turn.split(",")] for turn in plan.split(";")]
+    return tuple(ScriptedInput(_QUESTION.text, tuple(steps)) for steps in turns)  # type: ignore[arg-type]  # checked by one_of
+
+
+def plan_of(inputs: tuple[ScriptedInput, ...]) -> str:
+    """Return the plan of inputs, see `inputs_of`."""
+    return ";".join(",".join(each.steps) for each in inputs)

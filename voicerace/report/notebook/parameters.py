@@ -12,12 +12,14 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError, first_of, one_of
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.stories import STORIES
 from voicerace.model.catalog.profiles import FIXED_NETWORK, RECORDED, TIMES
 from voicerace.model.names import name_of, names_of, words_of
 from voicerace.model.parameters import Fixed, Uniform, parse
+from voicerace.report.notebook.field_tables import CLIENTS
 from voicerace.units import ms
 
 __all__ = [
@@ -173,6 +175,13 @@ class DelaySweepParameters(_Shared):
         grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
         return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
 
+    def map_session(self, release: str) -> SessionConfig:
+        """Return the session of the map of a release at the origin of both grids."""
+        times = {**self.map_times, "tool_ms": 0, "gap_ms": 0}
+        return SessionConfig.of(
+            release=release, scenario=self.scenario, handler=self.handler, modality=self.modality, times=times
+        )
+
 
 class YourSessionsParameters(NotebookParameters):
     """Parameters of ``5-your-sessions.ipynb``.
@@ -200,10 +209,19 @@ class FieldParameters(NotebookParameters):
     Attributes:
         client: name of a client in data/field.
         case: name of a case, or its beginning.
+        drawn: clients whose sessions are drawn, one per group; ``all`` for every client. A list, a JSON list in text, or text
+            with commas.
     """
 
     client: str = "livekit-agents"
     case: str = "server turn"
+    drawn: tuple[str, ...] = ()
+
+    @field_validator("drawn", mode="before")
+    @classmethod
+    def _drawn(cls, value: object) -> tuple[str, ...]:
+        names = () if value in ((), [], "") else words_of("drawn", value)
+        return tuple(CLIENTS) if names == ("all",) else tuple(one_of("drawn", each, CLIENTS) for each in names)
 
 
 class SuspicionsParameters(NotebookParameters):

@@ -13,7 +13,8 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc, tip
+from voicerace.report.plots.swimlane_forwarder import FORWARDER, with_forwarder
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -22,6 +23,8 @@ __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
 # Horizontal positions of the lanes in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
+_FORWARDER_X: Final = (_X["host"] + _X["proxy"]) / 2
+_X_DIRECT: Final = {"proxy": 0.9, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
 _PITCH: Final = 0.265
@@ -70,12 +73,12 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax: axes to draw on; None for a new figure.
         window: ``turn`` for the most severe tool turn, starting at its user input; ``all`` for the complete session.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
         ax = blank_axes(height, ax)
-        _SwimlanePainter(AxesCanvas(ax), layout, height).draw(lanes)
+        _SwimlanePainter(AxesCanvas(ax), lanes, layout, height).draw()
     return ax
 
 
@@ -85,11 +88,11 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
-    _SwimlanePainter(canvas, layout, height).draw(lanes)
+    _SwimlanePainter(canvas, lanes, layout, height).draw()
     return canvas.svg(_alt(lanes))
 
 
@@ -99,12 +102,17 @@ def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    return _alt(lanes_of(recording, window))
+    return _alt(_lanes(recording, window))
+
+
+def _lanes(recording: Recording, window: Window) -> Lanes:
+    return with_forwarder(lanes_of(recording, window), recording)
 
 
 def _alt(lanes: Lanes) -> str:
     messages = [
-        f"{_clock(row.sent_ns)} {row.sender} to {row.receiver}: {row.label.replace(' ✗', ' (refused)').removeprefix('✗ ')}"
+        f"{_clock(row.sent_ns)} {_actor(row.sender, lanes)} to {_actor(row.receiver, lanes)}: "
+        + row.label.replace(" ✗", " (refused)").removeprefix("✗ ")
         + (f" ({row.note})" if row.note else "")
         for row in lanes.rows
         if row.kind != "plain" or row.note
@@ -117,6 +125,16 @@ def _alt(lanes: Lanes) -> str:
     times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
+
+
+def _tip(row: MessageRow) -> str:
+    """Return the tooltip of an arrow: the message and its times."""
+    arrives = "not delivered" if not row.arrived else f"received at {_clock(row.received_ns)} ms"
+    return f"{row.label}, {row.sender} to {row.receiver}: sent at {_clock(row.sent_ns)} ms, {arrives}"
+
+
+def _actor(lane: str, lanes: Lanes) -> str:
+    return "client" if lanes.direct and lane == "proxy" else lane
 
 
 def _headline(lanes: Lanes) -> str:
@@ -138,7 +156,7 @@ def _clock(time_ns: int) -> str:
 
 
 def _column(row: MessageRow) -> str:
-    return "host" if "host" in (row.sender, row.receiver) else "upstream"
+    return "upstream" if "upstream" in (row.sender, row.receiver) else "host"
 
 
 def _layout(lanes: Lanes) -> _Layout:
@@ -190,16 +208,20 @@ def _layout(lanes: Lanes) -> _Layout:
 
 
 class _SwimlanePainter:
-    def __init__(self, canvas: Canvas, layout: _Layout, height: float) -> None:
+    def __init__(self, canvas: Canvas, lanes: Lanes, layout: _Layout, height: float) -> None:
         self.canvas = canvas
+        self.lanes = lanes
         self.layout = layout
         self.height = height
+        self.x = dict(_X_DIRECT if lanes.direct else _X)
+        if lanes.forwarder:
+            self.x[FORWARDER] = _FORWARDER_X
 
-    def draw(self, lanes: Lanes) -> None:
-        self.head(lanes)
+    def draw(self) -> None:
+        self.head(self.lanes)
         self.instants()
-        self.bars(lanes)
-        for row in lanes.rows:
+        self.bars(self.lanes)
+        for row in self.lanes.rows:
             self.row(row)
         self.silences()
 
@@ -218,15 +240,16 @@ class _SwimlanePainter:
         why = _headline(lanes).partition(": ")[2]
         self.canvas.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
         self.canvas.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
-        for name, x in _X.items():
-            self.canvas.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
+        for name, x in self.x.items():
+            self.canvas.text(x, 0.84, _actor(name, lanes), fontsize=9.5, fontweight="bold", ha="center", va="center")
             self.canvas.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
         self.canvas.text(
-            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
+            self.x["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
         )
+        host = "" if lanes.direct else " The host is the app and the component."
         self.canvas.text(
             0.1, self.height - 0.22,
-            f"Time runs down, in order and not to scale; 0 is {lanes.origin}. The host is the app and the component.\n"
+            f"Time runs down, in order and not to scale; 0 is {lanes.origin}.{host}\n"
             "Bar: the response that holds the slot, hatched until response.created.",
             fontsize=8, color=GREY, va="center", linespacing=1.3,
         )  # fmt: skip
@@ -238,12 +261,12 @@ class _SwimlanePainter:
             if last > first:
                 top, bottom = self.y(first - 0.72), self.y(last + 0.2)
                 shade = "#F1F3F5" if number % 2 else "#F7F8F9"
-                width = _X["upstream"] - _X["host"]
+                width = self.x["upstream"] - _X["host"]
                 self.canvas.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
 
     def bars(self, lanes: Lanes) -> None:
         """Draw the slot: hatched from the request to `response.created`, solid until `response.done`."""
-        x = _X["upstream"]
+        x = self.x["upstream"]
         for bar in lanes.bars:
             top = self.y(-0.6)
             created = self.y(self.layout.sent[bar.created]) if bar.created is not None else top
@@ -265,7 +288,7 @@ class _SwimlanePainter:
 
     def row(self, row: MessageRow) -> None:
         colour, width = _INKS[row.kind]
-        start, stop = _X[row.sender], _X[row.receiver]
+        start, stop = self.x[row.sender], self.x[row.receiver]
         top, bottom = self.y(self.layout.sent[row.seq]), self.y(self.layout.received[row.seq])
         if row.sender == "upstream" and row.kind == "refusal":
             self.canvas.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
@@ -273,7 +296,14 @@ class _SwimlanePainter:
             stop = start + (stop - start) * 0.55
             self.canvas.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
         style = "--" if row.kind == "default_error" else "-"
-        self.canvas.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        if row.receiver == FORWARDER:
+            self.canvas.line([stop], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+        begin = (start, top)
+        if row.held:
+            # The message waits at the forwarder, and leaves it at the opening.
+            begin = (self.x[FORWARDER], bottom)
+            self.canvas.line([start, *begin[:1] * 2], [top, top, bottom], color=colour, linewidth=width, zorder=4)
+        self.canvas.arrow(begin, (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4, **tip(_tip(row)))
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
@@ -289,16 +319,16 @@ class _SwimlanePainter:
             zorder=5,
         )  # fmt: skip
         if row.note:
-            left, right = ("host", "proxy") if _column(row) == "upstream" else ("proxy", "upstream")
+            left, right = ("proxy", "upstream") if _column(row) == "host" or self.lanes.direct else ("host", "proxy")
             self.canvas.text(
-                (_X[left] + _X[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
+                (self.x[left] + self.x[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
                 ha="center", va="bottom", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
 
     def silences(self) -> None:
         for position, lasting_ns in self.layout.silences:
             y = self.y(position)
-            for x in _X.values():
+            for x in self.x.values():
                 self.canvas.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
                 self.canvas.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
             self.canvas.text(
