@@ -2,8 +2,14 @@
 
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
+<<<<<<< HEAD
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases, the outcomes in data/field,
 and the rules and findings of the models of clients, in docs/explore.md the sizes and findings of data/explore.
+=======
+writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
+data/field, in docs/explore.md the sizes and findings of the explorations in data/explore, in docs/vendor-tests.md the results
+in data/vendor-tests.csv.
+>>>>>>> w-b21
 """
 
 from __future__ import annotations
@@ -120,6 +126,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 _HERE = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
+#: Numbers of issues in the titles of the vendor's tests.
+_ISSUE = re.compile(r" ?\(Issue #\d+\)|Issue #\d+( real-API)?: ")
 #: Letters of the events in the table, in the order of a response.
 _LETTERS = "TRAI"
 
@@ -190,6 +198,39 @@ def _fixes() -> str:
     return _table(("release", "sessions", "failed before", "failed after", "patch, lines", "latency, ms"), rows)
 
 
+def _vendor_rows() -> list[dict[str, str]]:
+    return list(csv.DictReader((_HERE.parent / "data" / "vendor-tests.csv").read_text("utf-8").splitlines()))
+
+
+def _vendor_counts() -> str:
+    """Return a Markdown table with the number of tests and sessions per suite in data/vendor-tests.csv."""
+    shown = []
+    for suite, rows in groupby(_vendor_rows(), key=lambda row: row["suite"]):
+        own = list(rows)
+        results = [
+            " / ".join(str(sum(row[run] == status for row in own)) for run in ("before", "captured"))
+            for status in ("passed", "failed", "skipped")
+        ]
+        sessions = [outcome for row in own for outcome in row["sessions"].split(", ") if outcome]
+        called = [outcome for outcome in sessions if not outcome.startswith("unknown")]
+        shown.append((suite, *results, len(sessions), len(called), sum(int(row["refusals"]) for row in own)))
+    return _table(("suite", "passed", "failed", "skipped", "sessions", "with a function call", "refusals"), shown)
+
+
+def _vendor_tests() -> str:
+    """Return a Markdown table with a row per test in data/vendor-tests.csv that was not skipped."""
+    shown = []
+    for row in _vendor_rows():
+        if row["captured"] == "skipped":
+            continue
+        same = row["before"] == row["captured"]
+        result = row["captured"] if same else f"{row['before']}, then {row['captured']}"
+        refused = f" ({row['refusals']} refused)" if int(row["refusals"]) else ""
+        sessions = row["sessions"].replace("unknown", "no call") + refused
+        shown.append((row["suite"], _ISSUE.sub("", row["test"]), result, sessions, row["why"]))
+    return _table(("suite", "test", "result", "sessions", "first line of the reason"), shown)
+
+
 def _explorations() -> str:
     """Return a Markdown table with a row per file of data/explore."""
     heads = ("release", "pairs", "explored whole", "states", "findings", "seconds", "memory of the largest process")
@@ -250,6 +291,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "gate_rules": _gate_rules,
     "fix": _fixes,
     "field": _field,
+    "vendor_counts": _vendor_counts,
+    "vendor_tests": _vendor_tests,
     "explorations": _explorations,
     "explored": _explored,
     "client_rules": _client_rules,
@@ -265,6 +308,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "times.md": times(),
         "outcomes.md": outcomes(),
+        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "vendor-tests.md")},
         **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md")},
     }
 

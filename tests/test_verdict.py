@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -537,6 +538,17 @@ def test_no_cut_of_a_session_that_still_answers_is_stuck() -> None:
 def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
     tape = called().result(50).put("component>proxy", 30_050, agent.inject_user_message("Hello?")).close(61_000)
     assert judge(tape.recording()).wedged is True
+
+
+def test_a_restored_conversation_is_no_user_input() -> None:
+    """The component sends the texts of an earlier connection in Settings, and the proxy adds them as items."""
+
+    def restored() -> Tape:
+        texts = map(realtime.user_item, ("What is the weather?", "Thank you."))
+        return reduce(lambda tape, item: tape.client(5, realtime.create_item(item)), texts, Tape())
+
+    assert judge(restored().close(40_000).recording()).wedged is None
+    assert judge(restored().asks(2_000, "Hello?").close(60_000).recording()).wedged is True
 
 
 def test_bad_outcomes_depend_on_who_ended_the_reply() -> None:

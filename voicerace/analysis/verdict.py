@@ -139,6 +139,8 @@ class Judge(TraceIndex):
         inputs = self.ledger.inputs
         if max(said, len(inputs)) < 2 or not self.upstream_seen:
             return None
+        if self.host_seen and not self.direct and not said and all(each.text is not None for each in inputs):
+            return None  # the texts are from an earlier connection: the component restored them with Settings
         if said > len(inputs):
             return True if self.recording.complete else None
         last = self.order[inputs[-1].key]
