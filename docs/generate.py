@@ -2,14 +2,9 @@
 
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
-<<<<<<< HEAD
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases, the outcomes in data/field,
-and the rules and findings of the models of clients, in docs/explore.md the sizes and findings of data/explore.
-=======
-writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
-data/field, in docs/explore.md the sizes and findings of the explorations in data/explore, in docs/vendor-tests.md the results
-in data/vendor-tests.csv.
->>>>>>> w-b21
+and the rules and findings of the models of clients, in docs/explore.md the sizes and findings of data/explore, in
+docs/vendor-tests.md the results in data/vendor-tests.csv.
 """
 
 from __future__ import annotations
