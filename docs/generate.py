@@ -2,9 +2,14 @@
 
 In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
 releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value. In docs/fix.md it
+<<<<<<< HEAD
+writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases, the outcomes in data/field,
+and the rules and findings of the models of clients, in docs/explore.md the sizes and findings of data/explore.
+=======
 writes the rules of the gate and the evidence in data/fix, in docs/clients.md the groups of cases and the outcomes in
 data/field, in docs/explore.md the sizes and findings of the explorations in data/explore, in docs/vendor-tests.md the results
 in data/vendor-tests.csv.
+>>>>>>> w-b21
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,7 @@ from voicerace.conformance.fix.evidence import Played
 from voicerace.experiments.client_checks import GROUPS
 from voicerace.experiments.explore import matrix
 from voicerace.experiments.explore.stories import ALL_STORIES
+from voicerace.model.catalog.clients import CLIENTS, ClientRelease
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
@@ -146,6 +153,35 @@ def _field() -> str:
     return _table([*frame.columns], frame.itertuples(index=False, name=None))
 
 
+def _client_rules() -> str:
+    """Return a Markdown table with a row per client and a column per setting of `ClientRelease`."""
+    names = [each.name for each in fields(ClientRelease) if each.name not in ("tag", "program", "source", "updates")]
+    yes = {True: "yes", False: "no"}
+
+    def text(value: Any) -> str:
+        return yes[value] if isinstance(value, bool) else ", ".join(sorted(value)) if isinstance(value, frozenset) else value
+
+    rows = ([row.tag, *(text(getattr(row, name)) or "nothing" for name in names)] for row in CLIENTS.values())
+    return _table(("client", *(f"`{name}`" for name in names)), rows)
+
+
+def _client_sources() -> str:
+    return _table(("client", "version", "source of the rules"), ((r.tag, r.program, f"`{r.source}`") for r in CLIENTS.values()))
+
+
+def _client_findings() -> str:
+    """Return a Markdown table with a row per finding of data/explore/clients."""
+    folder, rows = _HERE.parent / "data" / "explore" / "clients", []
+    for path in sorted(folder.glob("*.json")):
+        live = path.with_name(f"{path.stem}-live.csv")
+        played = {row["name"]: row for row in csv.DictReader(live.open())} if live.exists() else {}
+        for each in json.loads(path.read_text("utf-8"))["findings"]:
+            row = played.get(each["name"])
+            seen = "not played" if row is None else "yes" if row["confirmed"] == "true" else row["came_to"]
+            rows.append((path.stem, each["story"], f"`{each['name']}`", f"{each['room_ms']:g}", seen))
+    return _table(("file", "scenario", "finding", "room, ms", "confirmed on the running client"), rows)
+
+
 def _gate_rules() -> str:
     return _table(("rule", "meaning"), ((f"`{name}`", text) for name, text in RULES.items()))
 
@@ -259,6 +295,9 @@ _PARTS: dict[str, Callable[[], str]] = {
     "vendor_tests": _vendor_tests,
     "explorations": _explorations,
     "explored": _explored,
+    "client_rules": _client_rules,
+    "client_sources": _client_sources,
+    "client_findings": _client_findings,
     "groups": lambda: _table(("group", "what it tests"), GROUPS.items()),
 }
 

@@ -3,10 +3,12 @@
 import csv
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.random_sessions import missed
 
 from voicerace import SessionConfig, simulate
 from voicerace.analysis.verdict import judge
@@ -14,6 +16,11 @@ from voicerace.cli import main
 from voicerace.conformance.clients import compare_client
 from voicerace.errors import InputError
 from voicerace.experiments.client_checks import client_cases
+from voicerace.experiments.explore.bounds import Bounds
+from voicerace.experiments.explore.explorer import explore
+from voicerace.experiments.explore.finding import Finding, read_findings
+from voicerace.experiments.explore.replay import replayed
+from voicerace.experiments.explore.stories import client_stories
 from voicerace.model.catalog.clients import CLIENTS
 from voicerace.trace.recording import Recording, read_recordings
 
@@ -76,6 +83,10 @@ def test_a_client_takes_nothing_that_only_a_proxy_has(given: dict, named: str) -
     with pytest.raises(InputError) as caught:
         SessionConfig.of(release="client:openai-agents", **given)
     assert caught.value.where == named
+
+
+def test_a_client_is_not_served_as_a_proxy() -> None:
+    assert main(["serve", "proxy", "--release", "client:openai-agents", "--upstream", "mock"]) == 2
 
 
 def test_an_unknown_client_is_refused_with_the_known_ones() -> None:
@@ -147,3 +158,89 @@ def test_a_result_before_the_end_of_its_tool_is_a_difference() -> None:
     slow = {**naive.provenance, "times": {**naive.provenance["times"], "tool_ms": "1800"}}
     compared = compare_client(replace(naive, provenance=slow))
     assert "before its tool's end" in compared.differences[0]
+
+
+#: Short times: a client has no other program between itself and the API.
+QUICK = ("item_done_ms=0:50", "upstream_ms=10:60", "tool_ms=0:2000", "reply_ms=200:600")
+
+
+def explored(client: str, *bounds: str) -> dict[str, Finding]:
+    found = explore(f"client:{client}", client_stories(["single"]), (*QUICK, *bounds))
+    assert found.stats[0].complete
+    assert found.stats[0].unconfirmed == 0
+    return {each.name: each for each in found.findings.values()}
+
+
+def test_exploration_finds_the_orders_in_which_a_naive_client_is_refused() -> None:
+    found = explored("openai-naive")
+    assert set(found) == {"rejected-result-result-in-calls-1-result"}
+    finding = Finding.from_json(json.loads(json.dumps(found["rejected-result-result-in-calls-1-result"].to_json())))
+    assert (finding.release, finding.component) == ("client:openai-naive", "none")
+    assert replayed(finding).confirmed == 1
+
+
+def test_exploration_finds_nothing_for_a_client_that_waits() -> None:
+    assert explored("openai-agents") == {}
+
+
+def test_random_sessions_of_a_client_have_only_signatures_that_were_found() -> None:
+    found = {each.signature for each in explored("openai-naive").values()}
+    bounds = Bounds.of(QUICK)
+    assert list(missed("client:openai-naive", [("single", "return", bounds)], found, 100)) == []
+    assert list(missed("client:openai-naive", [("single", "return", bounds)], set(), 100)) != []
+
+
+def test_a_client_is_explored_in_the_scenarios_that_it_can_play() -> None:
+    names = {name for name, _ in client_stories()}
+    assert {"single", "parallel", "chained", "text-at-call"} <= names
+    assert not {"voice", "reconnect", "no-result", "double", "idle-close", "session-end", "late-settings"} & names
+
+
+def test_a_client_has_no_handler_to_explore() -> None:
+    assert main(["explore", "--release", "client:openai-agents", "--handler", "return"]) == 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data/explore/clients").glob("*.json")), ids=lambda path: path.stem)
+def test_each_stored_finding_of_a_client_is_confirmed_in_virtual_time(path: Path) -> None:
+    assert all(replayed(each).confirmed for each in read_findings(path))
+
+
+def test_each_client_has_a_stored_finding_that_its_program_confirmed() -> None:
+    folder = ROOT / "data/explore/clients"
+    rows = [row for path in folder.glob("*-live.csv") for row in csv.DictReader(path.open())]
+    stored = {(each.release, each.name) for path in folder.glob("*.json") for each in read_findings(path)}
+    assert {(row["proxy"], row["name"]) for row in rows} <= stored
+    assert {row["proxy"] for row in rows if row["confirmed"] == "true"} == set(CLIENTS)
+
+
+@pytest.mark.real_clock
+def test_a_finding_is_replayed_with_a_running_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    [finding] = explored("openai-naive", "gap_ms=900:1000", "tool_ms=0:100").values()
+    file = tmp_path / "finding.json"
+    file.write_text(json.dumps(finding.to_json()))
+    naive, waits = (f"{sys.executable} -m tests.support.direct_client {kind}" for kind in ("naive", "waits"))
+    assert main(["replay", str(file), "--live", "--client", naive]) == 0
+    assert "confirmed      1 of 1" in capsys.readouterr().out
+    assert main(["replay", str(file), "--live", "--tries", "1", "--client", waits]) == 1
+
+
+@pytest.mark.parametrize(
+    ("release", "options", "said"),
+    [
+        ("client:openai-naive", ["--live"], "client: is missing"),
+        ("client:openai-naive", ["--client", "x"], "client: given for a session in virtual time"),
+        ("client:openai-naive", ["--live", "--client", "x", "--upstream", "mock"], "neither --proxy nor --upstream"),
+        ("0.9.1", ["--live", "--client", "x"], "client: given for 0.9.1"),
+    ],
+)
+def test_replay_takes_a_client_only_for_its_findings(
+    release: str, options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((ROOT / "data/explore/0.9.1.json").read_text())["findings"][0]
+    file = tmp_path / "finding.json"
+    file.write_text(json.dumps({**record, "release": release}))
+    assert main(["replay", str(file), *options]) == 2
+    assert said in capsys.readouterr().err

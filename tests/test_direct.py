@@ -17,6 +17,10 @@ from voicerace.engine.live.direct import DirectClient
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.client_checks import GROUPS, client_cases, group_of
+from voicerace.model.actors.actor import Send
+from voicerace.model.actors.user import User
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.report.notebook import field_tables
 from voicerace.trace.recording import Recording
 
 ROOT = Path(__file__).parents[1]
@@ -118,3 +122,19 @@ def test_the_command_prints_a_row_per_session_and_exits_with_1(
 def test_a_client_is_not_combined_with_a_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--client", "python x.py", "--proxy", "model:0.9.1"]) == 2
     assert "given with --client" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at_client", [False, True])
+def test_the_user_waits_if_a_result_crossed_the_servers_decision(at_client: bool) -> None:
+    """The client sent the result before the commit arrived, and the API got the result after it: the reply does not know it."""
+    recording = field_tables.recording("openai-naive", "server turn: tool=400 create=60 server_turn=120")
+    user = User(SCENARIOS["single"].inputs, 0, at_client=at_client)
+    user.observe("component", "app", {"type": "onSettingsApplied"}, 0)
+    seen = [each for each in recording.events if each.kind == "message" and "upstream" in each.link]
+    said = []
+    for event in sorted(seen, key=lambda each: each.at_ns("proxy") or 0):
+        effects = user.observe(event.link.sender, event.link.receiver, event.payload, event.seq)
+        said += [event.type for each in effects if isinstance(each, Send)]
+        if [each.type for each in seen[: seen.index(event) + 1]].count("response.done") == 2:
+            break
+    assert said == ([] if at_client else ["response.done"])

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from voicerace.analysis.verdict import judge
 from voicerace.cli.app import main
+from voicerace.conformance import forwarder as forwarder_module
 from voicerace.conformance.acceptance import Between, check_virtual
-from voicerace.conformance.forwarder import DELAYS_MS, modelled_opening
+from voicerace.conformance.forwarder import DELAYS_MS, ForwarderResult, Opening, modelled_opening
 from voicerace.conformance.forwarder_cases import CASES, ForwarderStep
 from voicerace.conformance.forwarder_play import PROCESS_ENDS, modelled
 from voicerace.engine.session import SessionConfig
@@ -225,6 +226,37 @@ def test_the_recorded_comparisons_have_no_difference() -> None:
         compared = [row for row in rows if row["compared"] == "yes"]
         assert len(compared) > 80
         assert [row for row in compared if row["model"] != row["running"]] == [], file.name
+        steps = [row["step"] for row in compared if row["case"] == "opening"]
+        if file.stem not in ("forwarder-0.9.1", "forwarder-0.11.1"):
+            continue
+        assert {int(step.split()[1]) for step in steps if step.startswith("after ")} == set(DELAYS_MS), file.name
+        assert any(step.startswith("with its own proxy") for step in steps), file.name
+
+
+def test_a_session_is_compared_by_the_measured_order_of_opening_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured, dropped = Opening(True, 1, True), Opening(False, 0, False)
+
+    async def measured(*_: object) -> list[tuple[Opening, float]]:
+        return [(configured, -4.0), (dropped, 0.6), (configured, -0.5), (configured, 0.1), (dropped, 12.0)]
+
+    monkeypatch.setattr(forwarder_module, "_openings", measured)
+    rows = [*forwarder_module._opening_rows(Path(), PROXIES["0.9.1"], F0, 49, 5, None)]
+    assert [(row["step"], row["running"] == row["model"], row["compared"]) for row in rows] == [
+        ("after 49 ms: 2 opened before Settings", True, "yes"),
+        ("after 49 ms: 2 opened after Settings", True, "yes"),
+        ("after 49 ms: 1 opened within 0.3 ms of Settings", True, "no"),
+    ]
+
+
+def test_a_session_that_differs_from_its_measured_order_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def measured(*_: object) -> list[tuple[Opening, float]]:
+        return [(Opening(True, 1, True), 5.0), (Opening(False, 0, False), 5.0)]
+
+    monkeypatch.setattr(forwarder_module, "_openings", measured)
+    (row,) = forwarder_module._opening_rows(Path(), PROXIES["0.9.1"], F0, 51, 2, None)
+    assert row["compared"] == "yes"
+    assert row["running"].endswith("(1)")
+    assert ForwarderResult(F0, PROXIES["0.9.1"], "", (row,)).differences == 1
 
 
 @pytest.mark.skipif(CHECKOUTS is None, reason="VOICERACE_CHECKOUTS names no folder of checkouts")

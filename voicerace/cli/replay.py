@@ -148,12 +148,12 @@ def _seen(each: Replay) -> str:
 
 
 def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None, client: str | None) -> None:
-    played_on = proxy.name if proxy else "client" if client else "virtual"
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for each in played:
         found = each.finding
+        played_on = proxy.name if proxy else found.release if client else "virtual"
         rows.writerow(
             [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
              each.result, each.tries, f"{found.slack_ms:g}", _seen(each), played_on,

@@ -90,7 +90,7 @@ def report(
         of_letter = {
             "run": run, "into": into, "capture": capture, "release": release, "to": to, "customer": customer,
             "releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms, "draws": draws, "seed": seed,
-            "code": code or None,
+            "code": code or None, "for": None if audience == "customer" else audience,
         }  # fmt: skip
         if wrong := next((name for name, value in of_letter.items() if value is not None), None):
             raise InputError(wrong, "given with --field", "allowed with it are --client, --out and --pdf")

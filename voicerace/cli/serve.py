@@ -33,6 +33,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.model.catalog.releases import proxy_release
 from voicerace.model.catalog.scenarios import DEFAULT_PLAN
 from voicerace.scrubber import printable
 from voicerace.trace.recording import Recording
@@ -171,7 +172,7 @@ def proxy(
         raise InputError("upstream", upstream, "openai, ws://... or wss://...; for a mock: voicerace serve upstream")
     if target.costs and sessions is None:
         raise InputError("sessions", "is missing", f"add a limit; every session connects to {target.name}")
-    session = SessionConfig.of(release=release, times=times, profile=profile, seed=seed)
+    session = SessionConfig.of(release=proxy_release(release).tag, times=times, profile=profile, seed=seed)
     targets = {
         "proxy": [{"name": f"model:{session.release.tag}", "source": session.release.source, "release": session.release.tag}],
         "upstream": [target.to_json()],

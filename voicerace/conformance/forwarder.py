@@ -7,14 +7,15 @@ after a delay; the browser sends Settings 50 ms after its own connection opened,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -41,12 +42,13 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["DELAYS_MS", "ForwarderResult", "Opening", "conform_forwarder", "modelled_opening"]
 
-#: Delays of the opening in ms. Those near 50 ms, when Settings are sent, depend on the machine and are not compared.
+#: Delays of the opening in ms. Settings are sent after 50 ms.
 DELAYS_MS: Final = (0, 20, 49, 51, 100, 500)
 _SETTINGS_MS: Final = COMPONENT_TIMES_MS["settings_open_ms"]
-_NEAR_MS: Final = 25
-#: Time in ms before Settings at which the connection of a compared session is open.
-_MARGIN_MS: Final = 15
+#: Difference in ms between opening and Settings below which their order at the forwarder is not known. In 108 sessions with
+#: openings after 44 to 54 ms, each session with an opening at least 0.34 ms before or 0.5 ms after Settings is as modelled.
+_UNSURE_MS: Final = 0.3
+_LATE_SETTINGS_MS: Final = 500
 _TEXT_S, _END_S = COMPONENT_TIMES_MS["unapplied_ms"] / 1000, 2.0
 _NO_PROXY: Final = "proxy is not up"
 
@@ -129,7 +131,7 @@ def conform_forwarder(
     if row is None:
         raise InputError("forwarder", f"program {source} has no row", f"known are {', '.join(FORWARDERS)}")
     release = proxy_of_source(source_hash(directory), backend_version(directory))
-    total = len(CASES) + (len(DELAYS_MS) if release is not None else 0)
+    total = len(CASES) + (len(DELAYS_MS) + 1 if release is not None else 0)
     rows: list[dict[str, str]] = []
     for number, name in enumerate(CASES, start=1):
         rows += _exchange(name, row, directory, log)
@@ -137,9 +139,14 @@ def conform_forwarder(
             progress(number, total)
     if release is not None:
         for number, delay_ms in enumerate(DELAYS_MS, start=len(CASES) + 1):
-            rows.append(_opening_row(directory, release, row, delay_ms, repeats, log))
+            rows += _opening_rows(directory, release, row, delay_ms, repeats, log)
             if progress is not None:
                 progress(number, total)
+        found = asyncio.run(_with_own_proxy(directory, release, repeats, log))
+        step = f"with its own proxy: {len(found)} opened before Settings"
+        rows.append(_row(step, modelled_opening(release, row, 0), found))
+        if progress is not None:
+            progress(total, total)
     return ForwarderResult(row, release, source, tuple(rows))
 
 
@@ -158,11 +165,8 @@ async def _run_exchange(name: str, directory: Path, log: Path | None) -> list[li
         up = name != _NO_PROXY
         url = proxy.url if up else f"ws://127.0.0.1:{free_port()}/openai"
         forwarder = ForwarderProgram(directory, url, log=log)
-        await asyncio.to_thread(forwarder.__enter__)
-        try:
+        async with _running(forwarder):
             return await played(forwarder.url, proxy if up else None, CASES[name], lambda: forwarder.alive)
-        finally:
-            await forwarder.end()
 
 
 # -- openings --------------------------------------------------------------------------------------------------------
@@ -180,27 +184,28 @@ def _shown(to_host: Sequence[str], recording: Recording) -> Opening:
     return Opening("SettingsApplied" in to_host, updates, "FunctionCallRequest" in to_host)
 
 
-def _opening_row(
+def _opening_rows(
     directory: Path, release: ProxyRelease, row: ForwarderRelease, delay_ms: int, repeats: int, log: Path | None
-) -> dict[str, str]:
+) -> Iterator[dict[str, str]]:
+    """Yield a row for the sessions that opened before Settings were sent, and one for those that opened after.
+
+    A session belongs to a row by its measured times, because a busy machine can delay its opening past Settings.
+    """
     played = asyncio.run(_openings(directory, release, delay_ms, repeats, log))
-    # A busy machine can delay an opening past the Settings. Such a session belongs to another row.
-    late = [ms > _SETTINGS_MS - _MARGIN_MS and delay_ms < _SETTINGS_MS for _, ms in played]
-    found = [each for (each, _), is_late in zip(played, late, strict=True) if not is_late]
+    for relation, modelled_ms in (("before", 0), ("after", 2 * _SETTINGS_MS)):
+        found = [shown for shown, after_ms in played if abs(after_ms) >= _UNSURE_MS and (after_ms > 0) is (relation == "after")]
+        if found:
+            step = f"after {delay_ms} ms: {len(found)} opened {relation} Settings"
+            yield _row(step, modelled_opening(release, row, modelled_ms), found)
+    if unsure := [shown for shown, after_ms in played if abs(after_ms) < _UNSURE_MS]:
+        step = f"after {delay_ms} ms: {len(unsure)} opened within {_UNSURE_MS} ms of Settings"
+        yield _row(step, modelled_opening(release, row, _SETTINGS_MS), unsure) | {"compared": "no"}
+
+
+def _row(step: str, model: Opening, found: Sequence[Opening]) -> dict[str, str]:
     counts = {str(each): found.count(each) for each in found}
-    near = not found or abs(delay_ms - _SETTINGS_MS) < _NEAR_MS
-    running = (
-        next(iter(counts), "every opening was late")
-        if len(counts) < 2
-        else "; ".join(f"{text} ({count})" for text, count in counts.items())
-    )
-    return {
-        "case": "opening",
-        "step": f"after {delay_ms} ms, {repeats} sessions",
-        "model": str(modelled_opening(release, row, delay_ms)),
-        "running": running,
-        "compared": "no" if near else "yes",
-    }
+    running = next(iter(counts)) if len(counts) == 1 else "; ".join(f"{text} ({count})" for text, count in counts.items())
+    return {"case": "opening", "step": step, "model": str(model), "running": running, "compared": "yes"}
 
 
 async def _openings(
@@ -209,40 +214,66 @@ async def _openings(
     """Play sessions with the running forwarder and proxy, one after another.
 
     Returns:
-        For each session what it shows, and the measured time of the opening in ms after the browser's connection.
+        For each session what it shows, and how many ms after Settings were sent the forwarder's connection was open.
     """
-    session = SessionConfig.of(release=release.tag)
     found: list[tuple[Opening, float]] = []
-    with TemporaryDirectory() as folder:
-        recordings: asyncio.Queue[Recording] = asyncio.Queue()
-        async with SessionServer() as upstream:
-            server = Server(upstream, upstream_handlers(session), Path(folder), lambda _, each: recordings.put_nowait(each))
-            serving = asyncio.ensure_future(server.run())
-            proxy = Backend(directory, upstream.address + "/v1/realtime", log)
-            await asyncio.to_thread(proxy.__enter__)
-            try:
-                async with _Delaying(proxy.url, delay_ms) as between:
-                    forwarder = ForwarderProgram(directory, between.url, log=log)
-                    await asyncio.to_thread(forwarder.__enter__)
-                    try:
-                        for _ in range(repeats):
-                            begun_s, to_host = await _browser(forwarder.url)
-                            shown = _shown(to_host, await asyncio.wait_for(recordings.get(), 10))
-                            found.append((shown, (between.opened_s - begun_s) * 1000))
-                    finally:
-                        await forwarder.end()
-            finally:
-                await proxy.end()
-                server.stop.set()
-                await serving
+    async with (
+        _upstream(release) as (url, recordings),
+        _running(Backend(directory, url, log)) as proxy,
+        _Delaying(proxy.url, delay_ms) as between,
+        _running(ForwarderProgram(directory, between.url, log=log)) as program,
+    ):
+        for _ in range(repeats):
+            settings_s, to_host = await _browser(program.url)
+            shown = _shown(to_host, await asyncio.wait_for(recordings.get(), 10))
+            found.append((shown, (between.opened_s - settings_s) * 1000))
     return found
 
 
-async def _browser(url: str) -> tuple[float, list[str]]:
+async def _with_own_proxy(directory: Path, release: ProxyRelease, repeats: int, log: Path | None) -> list[Opening]:
+    """Play sessions with the running forwarder, which starts the checkout's proxy as its child process."""
+    found = []
+    async with _upstream(release) as (url, recordings), _running(ForwarderProgram(directory, None, url, log)) as program:
+        for _ in range(repeats):
+            # The opening is not measured, so Settings are sent much later.
+            _, to_host = await _browser(program.url, _LATE_SETTINGS_MS)
+            found.append(_shown(to_host, await asyncio.wait_for(recordings.get(), 10)))
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _upstream(release: ProxyRelease) -> AsyncIterator[tuple[str, asyncio.Queue[Recording]]]:
+    """Run the mock API. Yield its URL and the queue of its recordings."""
+    recordings: asyncio.Queue[Recording] = asyncio.Queue()
+    with TemporaryDirectory() as folder:
+        async with SessionServer() as upstream:
+            handlers = upstream_handlers(SessionConfig.of(release=release.tag))
+            server = Server(upstream, handlers, Path(folder), lambda _, each: recordings.put_nowait(each))
+            serving = asyncio.ensure_future(server.run())
+            try:
+                yield upstream.address + "/v1/realtime", recordings
+            finally:
+                server.stop.set()
+                await serving
+
+
+_Program = TypeVar("_Program", bound=Backend)
+
+
+@contextlib.asynccontextmanager
+async def _running(program: _Program) -> AsyncIterator[_Program]:
+    await program.begin()
+    try:
+        yield program
+    finally:
+        await program.end()
+
+
+async def _browser(url: str, settings_ms: float = _SETTINGS_MS) -> tuple[float, list[str]]:
     """Connect, and send Settings and a user text as the component does.
 
     Returns:
-        The time in seconds at which the connection was open, and the types of the received messages.
+        The time in seconds at which Settings were sent, and the types of the received messages.
     """
     types: list[str] = []
 
@@ -251,16 +282,16 @@ async def _browser(url: str) -> tuple[float, list[str]]:
             types.append(str(json.loads(frame).get("type")) if isinstance(frame, str) else "(binary)")
 
     async with connect(url, proxy=None, compression=None, ping_interval=None) as connection:
-        begun_s = asyncio.get_running_loop().time()
         reading = asyncio.ensure_future(read(connection))
-        await asyncio.sleep(_SETTINGS_MS / 1000)
+        await asyncio.sleep(settings_ms / 1000)
         settings = agent.settings(prompt="You help.", model="gpt-realtime", functions=[WEATHER], greeting=None, context=())
+        settings_s = asyncio.get_running_loop().time()
         await connection.send(json.dumps(settings))
         await asyncio.sleep(_TEXT_S)
         await connection.send(json.dumps(agent.inject_user_message("What is the weather in Lisbon?")))
         await asyncio.sleep(_END_S)
     await asyncio.wait({reading})
-    return begun_s, types
+    return settings_s, types
 
 
 class _Delaying:

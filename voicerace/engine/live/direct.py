@@ -129,7 +129,7 @@ class _Play:
         }
         found |= {"topology": DIRECT, "engine": "live"}
         self.recorder = Recorder(found, DIRECT_LINKS, self.scrub)
-        self.user = session.user() if session.client else User(session.scenario.inputs, 0)
+        self.user = session.user() if session.client else User(session.scenario.inputs, 0, at_client=True)
         actors: dict[str, Actor] = {"user": self.user, "app": _Keyboard(self._write, self._lose)}
         self.host = ActorHost(actors, session.times, session.seed, self.recorder, cursor=session.cursor)
         self.endpoints: list[UpstreamEndpoint] = []

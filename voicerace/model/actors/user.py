@@ -16,6 +16,7 @@ from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog.scenarios import ScriptedInput
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
+from voicerace.model.protocol.ledger_entries import Response
 from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Payload
 
@@ -58,16 +59,25 @@ class User(StatefulActor[UserState]):
         results_per_call: number of own results that the app sends for each call.
         comes_back: whether the user stays when the connection is closed, and reopens it with the next input, at the deadline.
         impatient: whether the user gives the first input after `unapplied_ms` even if SettingsApplied does not arrive.
+        at_client: whether the user observes a client without a proxy, and does not know the results that crossed the server's
+            decision to respond: a response of the server then knows the results that were confirmed before.
     """
 
     def __init__(
-        self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False, impatient: bool = False
+        self,
+        inputs: Sequence[ScriptedInput],
+        results_per_call: int = 1,
+        *,
+        comes_back: bool = False,
+        impatient: bool = False,
+        at_client: bool = False,
     ) -> None:
         super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
         self.comes_back = comes_back
         self.impatient = impatient
+        self.at_client = at_client
 
     def start(self) -> Effects:
         if self.inputs[0].when == "connected":
@@ -158,7 +168,13 @@ class User(StatefulActor[UserState]):
             # A response whose request was sent before the last input does not answer that input.
             last = ledger.inputs[-1].key
             since = [r for r in since if ledger.beginning(r) >= last]
-        return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
+        return any(r.message and not r.calls and r.heard is not None and self._informed(r, calls) for r in since)
+
+    def _informed(self, response: Response, calls: list[str]) -> bool:
+        outputs, before = self.state.ledger.outputs, response.outputs_before
+        if self.at_client and response.create is None:
+            before = sum(each.confirmed is not None and each.confirmed < response.decided.key for each in outputs[:before])
+        return self.state.ledger.informed(response, calls, before)
 
     def _next(self) -> Effects:
         """Give the next input, or leave the session after the last input."""

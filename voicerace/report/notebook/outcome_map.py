@@ -87,6 +87,7 @@ class OutcomeMap:
             each.observe(self._draw_map, "value")
         for each in self.choose.values():
             each.observe(self._chosen, "value")
+        self._moving = False
         self._listen()
         self._chosen()
 
@@ -96,9 +97,14 @@ class OutcomeMap:
 
     def pick(self, x_ms: float, y_ms: float) -> None:
         """Pick the cell that is nearest to two times, in ms."""
+        before = self.picked
+        self._moving = True  # both sliders move, and the session is drawn once
         for name, at in ((self.x, x_ms), (self.y, y_ms)):
             slider = self.choose[name]
             slider.value = min((value for _, value in slider.options), key=lambda value: abs(value - at))
+        self._moving = False
+        if self.picked != before:
+            self._chosen()
 
     def _listen(self) -> None:
         """Pick a cell at a click if ipyevents is installed."""
@@ -118,6 +124,8 @@ class OutcomeMap:
             self.pick(left + across * (right - left), low + up * (high - low))
 
     def _chosen(self, _: object = None) -> None:
+        if self._moving:
+            return
         x_ms, y_ms = self.picked
         times = self.session.times.with_ns(self.x, ns(x_ms)).with_ns(self.y, ns(y_ms))
         self._draw_map()

@@ -176,7 +176,7 @@ class _SessionPainter:
 
     def message(self, row: MessageRow) -> None:
         start, stop = ms(row.sent_ns), ms(row.received_ns)
-        if stop < -_BEFORE * self.end_ms or start > self.end_ms:
+        if start < -_BEFORE * self.end_ms or start > self.end_ms:
             return
         colour, width = _INKS[row.kind]
         below, z = row.receiver == "upstream", 2 if row.kind == "plain" else 5
