@@ -303,8 +303,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "times.md": times(),
         "outcomes.md": outcomes(),
-        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "vendor-tests.md")},
-        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md")},
+        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md", "vendor-tests.md")},
     }
 
 
