@@ -124,7 +124,7 @@ Forwarder = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Forwarder between component and proxy: none | release (that of the proxy) | a tag | F0 | F1.",
+        help="Forwarder: none | release (that of the proxy) | a tag | F0 | F1; on sockets backend:DIR (of a checkout).",
         show_default="none",
     ),
 ]

@@ -21,6 +21,7 @@ from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
 from voicerace.experiments.explore.stories import bounds_of, session_of
 from voicerace.experiments.explore.timed_trace import TimedTrace, retraced, schedule, solved
+from voicerace.experiments.explore.visible import as_rows, known_visible
 from voicerace.experiments.result_cache import cached_map
 from voicerace.trace.recording import Link
 
@@ -41,6 +42,7 @@ class StoryStats:
         unconfirmed: number of endings for which no times exist, which indicates a fault of the exploration.
         findings: number of findings. `outcomes`: their outcomes, sorted.
         peak_rss_mb: peak resident memory of the process in MiB, including earlier scenarios.
+        visible: the visible messages, each as [sender, receiver, key].
     """
 
     story: str
@@ -57,6 +59,7 @@ class StoryStats:
     outcomes: Sequence[str]
     peak_rss_mb: int
     bounds: Mapping[str, Any]
+    visible: Sequence[Sequence[Any]]
 
 
 #: Number of random walks that look for visible messages after a search of more than so many states.
@@ -159,9 +162,18 @@ def _explore_group(
     tick: Callable[[str, int], None] | None,
     number: int,
 ) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
-    """Explore one scenario with each handler style. Messages that are visible with one are so with the next from the start."""
-    visible: set[tuple[Link, Hashable]] = set()
-    return [_explore_one(session, stories[number], bounds, limit, tick, visible) for session in sessions[number]]
+    """Explore one scenario with each handler style.
+
+    The table says which messages are visible from the start. In pairs that it does not contain, these are the messages that are
+    visible in such a pair before.
+    """
+    story = stories[number]
+    found: set[tuple[Link, Hashable]] = set()
+    known = [known_visible(session.release.tag, story, session.handler) for session in sessions[number]]
+    return [
+        _explore_one(session, story, bounds, limit, tick, visible or found)
+        for session, visible in zip(sessions[number], known, strict=True)
+    ]
 
 
 def _explore_one(
@@ -200,6 +212,7 @@ def _explore_one(
     stats = StoryStats(
         story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
         len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
+        as_rows(visible),
     )  # fmt: skip
     return stats, new
 
