@@ -18,7 +18,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.client_checks import client_cases
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import explore
-from voicerace.experiments.explore.finding import Finding, read_findings
+from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import replayed
 from voicerace.experiments.explore.stories import client_stories
 from voicerace.model.catalog.clients import CLIENTS
@@ -200,15 +200,20 @@ def test_a_client_has_no_handler_to_explore() -> None:
     assert main(["explore", "--release", "client:openai-agents", "--handler", "return"]) == 2
 
 
+def stored_in(path: Path) -> list[Finding]:
+    """Return the findings of a file. An exploration can have none."""
+    return [Finding.from_json(each) for each in json.loads(path.read_text("utf-8"))["findings"]]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "data/explore/clients").glob("*.json")), ids=lambda path: path.stem)
 def test_each_stored_finding_of_a_client_is_confirmed_in_virtual_time(path: Path) -> None:
-    assert all(replayed(each).confirmed for each in read_findings(path))
+    assert all(replayed(each).confirmed for each in stored_in(path))
 
 
 def test_each_client_has_a_stored_finding_that_its_program_confirmed() -> None:
     folder = ROOT / "data/explore/clients"
-    rows = [row for path in folder.glob("*-live.csv") for row in csv.DictReader(path.open())]
-    stored = {(each.release, each.name) for path in folder.glob("*.json") for each in read_findings(path)}
+    rows = [row for path in folder.glob("*-live.csv") for row in csv.DictReader(path.read_text("utf-8").splitlines())]
+    stored = {(each.release, each.name) for path in folder.glob("*.json") for each in stored_in(path)}
     assert {(row["proxy"], row["name"]) for row in rows} <= stored
     assert {row["proxy"] for row in rows if row["confirmed"] == "true"} == set(CLIENTS)
 
