@@ -90,8 +90,8 @@ Plan = Annotated[
     str,
     typer.Option(
         metavar="TURNS",
-        help="Responses of the mock per user message, calls or reply: commas between the responses of one message, semicolons "
-        "between messages. The last ones repeat.",
+        help="Responses of the mock per user message (calls | reply | failed | incomplete | error): commas between the "
+        "responses to one message, semicolons between messages. The last ones repeat.",
     ),
 ]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls a function.")]

@@ -147,12 +147,16 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
         InputError: the finding names an unknown release or scenario.
     """
     session = replace(session_for(finding), release=proxy)
-    scenario = ALL_STORIES[finding.story].scenario
-    by = {each.by for each in scenario.inputs}
+    story = ALL_STORIES[finding.story]
+    scenario = story.scenario
+    by, steps = {each.by for each in scenario.inputs}, {step for each in scenario.inputs for step in each.steps}
     unavoidable = {
-        "stale": finding.handler in ERROR_FIRST,
+        "stale": finding.handler in ERROR_FIRST or "function_output" in story.knobs,
         "noisy": "voice" in by,
-        "abandoned": "loss" in by,
+        "abandoned": "loss" in by or "session_end_ms" in story.bounds,
+        "interrupted": "incomplete" in steps,
+        "failed": bool({"failed", "error"} & steps),
+        "wedged": "session_end_ms" in story.bounds,  # A text on its way is lost.
         "no_result": scenario.tool_end == "none",
     }
     name = f"{finding.release} {finding.name} ({finding.story} {finding.handler})"

@@ -66,6 +66,9 @@ class Stepper(Interpreter):
         self.session = session
         self.memo = Memo(session) if memo is None else memo
         self.visible = set() if visible is None else visible
+        #: Whether the session has a client without a proxy, which gets the user's texts.
+        self.direct = session.client is not None
+        self._host = ("proxy", "user") if self.direct else _HOST
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Component timers that have no effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
@@ -95,7 +98,8 @@ class Stepper(Interpreter):
         state.history = self.memo.first
         self._begin(state)
         # With a forwarder, proxy and upstream start when its connection to the proxy opens.
-        for name in RANK if not self._forwarded else (each for each in RANK_WITH_FORWARDER if each not in RENEWED):
+        rank, later = (RANK_WITH_FORWARDER, RENEWED) if self._forwarded else (RANK, ())
+        for name in sorted((each for each in state.states if each not in later), key=lambda each: rank[each]):
             self._call(name, "start")
         self._settle_host()
         return self._end(state)
@@ -143,8 +147,8 @@ class Stepper(Interpreter):
             state.history_key = self.memo.history_key(state.history, state.base)
         if UPSTREAM_TO_PROXY in state.closed:
             state.timers = {which: timer for which, timer in state.timers.items() if which[0] != "upstream"}
-        if state.states["component"].closed and state.states["user"].left:
-            state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in _HOST}
+        if state.states["user"].left and (self.direct or state.states["component"].closed):
+            state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in self._host}
         return state
 
     def number(self, key: Hashable) -> int:
@@ -229,11 +233,11 @@ class Stepper(Interpreter):
         """Return whether an invisible message had an effect."""
         if self._had_effect or link.receiver != "component":
             return self._had_effect
-        changed = [actor for actor in _HOST[:2] if actor in self._touched]
+        changed = [actor for actor in self._host[:2] if actor in self._touched]
         return any(self._key(actor) != self._state.keys[actor] for actor in changed)
 
     def _deliver(self, link: Link, payload: Payload) -> None:
-        self._call(link.receiver, "message", link.sender, payload)
+        self._call("proxy" if self.direct and link.receiver == "app" else link.receiver, "message", link.sender, payload)
         if link.sender == "upstream" or link.receiver == "app":
             self._show(link, payload)
 

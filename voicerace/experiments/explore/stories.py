@@ -14,9 +14,9 @@ from voicerace.engine.session import SessionConfig
 from voicerace.errors import one_of
 from voicerace.model.catalog.forwarders import FORWARDERS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput, Step
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput, Step, is_written
 
-__all__ = ["ALL_STORIES", "STORIES", "Story", "bounds_of", "session_of", "stories"]
+__all__ = ["ALL_STORIES", "STORIES", "Story", "bounds_of", "client_stories", "session_of", "stories"]
 
 _QUESTION: Final = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
 _LAST: Final = ScriptedInput("Thank you. Anything else I should know?", ("reply",))
@@ -235,6 +235,20 @@ def session_of(
         forwarder=story.forwarder,
     )
     return replace(session, scenario=story.scenario, calls=story.calls)
+
+
+def client_stories(names: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (scenario, handler style) pairs for a client without a proxy, which has no handler. Empty `names` selects every
+    scenario that such a session can play to its end.
+
+    Raises:
+        InputError: an unknown name.
+    """
+
+    def possible(story: Story) -> bool:
+        return is_written(story.scenario) and not story.idle_close and "session_end_ms" not in story.bounds
+
+    return [(name, "return") for name, _ in stories(names, ["return"]) if names or possible(STORIES[name])]
 
 
 def bounds_of(name: str, handler: str) -> dict[str, str]:

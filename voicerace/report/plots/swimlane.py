@@ -13,7 +13,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc, tip
 from voicerace.report.plots.swimlane_forwarder import FORWARDER, with_forwarder
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
@@ -125,6 +125,12 @@ def _alt(lanes: Lanes) -> str:
     times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
+
+
+def _tip(row: MessageRow) -> str:
+    """Return the tooltip of an arrow: the message and its times."""
+    arrives = "not delivered" if not row.arrived else f"received at {_clock(row.received_ns)} ms"
+    return f"{row.label}, {row.sender} to {row.receiver}: sent at {_clock(row.sent_ns)} ms, {arrives}"
 
 
 def _actor(lane: str, lanes: Lanes) -> str:
@@ -297,7 +303,7 @@ class _SwimlanePainter:
             # The message waits at the forwarder, and leaves it at the opening.
             begin = (self.x[FORWARDER], bottom)
             self.canvas.line([start, *begin[:1] * 2], [top, top, bottom], color=colour, linewidth=width, zorder=4)
-        self.canvas.arrow(begin, (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        self.canvas.arrow(begin, (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4, **tip(_tip(row)))
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
