@@ -105,8 +105,8 @@ def conformance(
         refused = {"proxy": proxy, "forwarder": forwarder, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
     if clients:
-        if given := [name for name, value in {"proxy": proxy, "forwarder": forwarder, "api": api}.items() if value]:
-            raise InputError(given[0], "given with --clients", "allowed with it is --json")
+        if others := [name for name, value in {"proxy": proxy, "forwarder": forwarder, "api": api}.items() if value]:
+            raise InputError(others[0], "given with --clients", "allowed with it is --json")
         return _clients(as_json=as_json)
     if forwarder is not None:
         for name, given in {"proxy": proxy, "api": api, "provider": provider}.items():

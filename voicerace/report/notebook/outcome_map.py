@@ -207,5 +207,5 @@ def _options(values: list[float]) -> list[tuple[str, float]]:
 def _middle(group: pd.DataFrame, x: str, y: str) -> tuple[float, float]:
     """Return (x, y) of the cell nearest to the mean of a group of cells."""
     distance = (group[x] - group[x].mean()) ** 2 + (group[y] - group[y].mean()) ** 2
-    row = group.loc[distance.idxmin()]
+    row = group.iloc[int(distance.to_numpy().argmin())]
     return float(row[x]), float(row[y])
