@@ -177,6 +177,18 @@ def _client_findings() -> str:
     return _table(("file", "scenario", "finding", "room, ms", "confirmed on the running client"), rows)
 
 
+def _formulas() -> str:
+    """Return a Markdown table with a row per outcome of each formula in data/formulas."""
+    rows = []
+    for file in sorted((_HERE.parent / "data" / "formulas").glob("*.json")):
+        for each in json.loads(file.read_text("utf-8"))["formulas"]:
+            usual = PROFILES["loopback"].values
+            story = (each["release"], each["scenario"], f"`{each['handler']}`")
+            fixed = ", ".join(f"`{n}` {value}" for n, value in each["constants"].items() if usual.get(n) != value)
+            rows += [(*story, f"`{outcome}`", f"`{text}`", fixed) for outcome, text in each["formulas"].items()]
+    return _table(("release", "scenario", "handler", "outcome", "exactly if", "other constants"), rows)
+
+
 def _gate_rules() -> str:
     return _table(("rule", "meaning"), ((f"`{name}`", text) for name, text in RULES.items()))
 
@@ -293,8 +305,13 @@ _PARTS: dict[str, Callable[[], str]] = {
     "client_rules": _client_rules,
     "client_sources": _client_sources,
     "client_findings": _client_findings,
+    "formulas": _formulas,
     "groups": lambda: _table(("group", "what it tests"), GROUPS.items()),
 }
+
+
+#: Pages with generated parts.
+_FILLED = ("release-facts.md", "fix.md", "clients.md", "explore.md", "formula.md", "vendor-tests.md")
 
 
 def pages() -> dict[str, str]:
@@ -303,7 +320,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "times.md": times(),
         "outcomes.md": outcomes(),
-        **{name: filled(name) for name in ("release-facts.md", "fix.md", "clients.md", "explore.md", "vendor-tests.md")},
+        **{name: filled(name) for name in _FILLED},
     }
 
 

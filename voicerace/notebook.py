@@ -23,6 +23,7 @@ _NAMES: Final = {
     "report.letter": ("section",),
     "report.maps": ("map_trials",),
     "report.notebook.display": ("load_ipython_extension", "print_progress", "register", "show", "show_table", "table_html"),
+    "report.notebook.formulas": ("formula",),
     "report.notebook.parameters": (
         "DelaySweepParameters",
         "EveryPathParameters",
