@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import resource
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -189,11 +190,27 @@ def _explore_one(
     limits = Bounds.of(bounds, bounds_of(story, session.handler))
     session = replace(session, times=limits.within(session.times))
     stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
+    with _without_collector():
+        real, new = _findings(session, story, limits, stepper, search, reached)
+    every = {(ending.key, ending.last) for ending in reached.endings}
+    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
+    stats = StoryStats(
+        story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
+        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
+        as_rows(visible),
+    )  # fmt: skip
+    return stats, new
+
+
+def _findings(
+    session: SessionConfig, story: str, bounds: Bounds, stepper: Stepper, search: Search, reached: Reached
+) -> tuple[set[tuple[int, bool]], dict[Signature, Finding]]:
+    """Play the endings. Return those that have times, and the findings with their shortest traces."""
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
         turn_key = ending.key, ending.last
-        if turn_key in real or (replayed := confirmed(stepper, search, ending, session, limits)) is None:
+        if turn_key in real or (replayed := confirmed(stepper, search, ending, session, bounds)) is None:
             continue
         real.add(turn_key)
         path, times, slack, found, plan = replayed
@@ -207,14 +224,7 @@ def _explore_one(
                 texts = session.times.to_json()
                 names = (session.release.tag, session.component, story, session.handler)
                 new[sign] = Finding(sign, *names, trace, slack / 1000, plan, texts, session.workaround)
-    every = {(ending.key, ending.last) for ending in reached.endings}
-    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
-    stats = StoryStats(
-        story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
-        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
-        as_rows(visible),
-    )  # fmt: skip
-    return stats, new
+    return real, new
 
 
 def explored(
@@ -236,23 +246,31 @@ def explored(
     visible = set() if visible is None else visible
     memo = Memo(session)
     scouts = 0
-    collects = gc.isenabled()
-    gc.disable()  # A search makes millions of objects and no garbage. The collector would look at all of them repeatedly.
-    try:
-        while True:
-            stepper = Stepper(session, visible, memo)
-            search = Search(stepper, bounds, limit, tick)
-            try:
+    while True:
+        stepper = Stepper(session, visible, memo)
+        search = Search(stepper, bounds, limit, tick)
+        try:
+            with _without_collector():
                 if scouts:
                     Search(stepper, bounds, limit).scout(scouts, len(visible))
                 scouts = 0
                 return stepper, search, search.run()
-            except Visible:
-                # After a long search, random walks look for more visible messages before the next one.
-                if len(search.edges) > _SCOUTS:
-                    scouts = _SCOUTS
-                    del search
-                    gc.collect()
+        except Visible:
+            # After a long search, random walks look for more visible messages before the next one.
+            if len(search.edges) > _SCOUTS:
+                scouts = _SCOUTS
+                del search
+                gc.collect()
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Stop the cyclic garbage collector. A search makes millions of objects and no garbage, and the collector would traverse
+    all of them repeatedly."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collects:
             gc.enable()
