@@ -22,7 +22,7 @@ from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
 from voicerace.experiments.explore.stories import bounds_of, session_of
 from voicerace.experiments.explore.timed_trace import TimedTrace, retraced, schedule, solved
-from voicerace.experiments.explore.visible import as_rows, known_visible
+from voicerace.experiments.explore.visible import as_rows, known_visible, likely_visible
 from voicerace.experiments.result_cache import cached_map
 from voicerace.trace.recording import Link
 
@@ -165,11 +165,11 @@ def _explore_group(
 ) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
     """Explore one scenario with each handler style.
 
-    The table says which messages are visible from the start. In pairs that it does not contain, these are the messages that are
-    visible in such a pair before.
+    The table says which messages are visible from the start. In a pair that it does not contain, these are the messages that
+    are visible in other pairs of the scenario, and in the pairs explored before.
     """
     story = stories[number]
-    found: set[tuple[Link, Hashable]] = set()
+    found = likely_visible(story)
     known = [known_visible(session.release.tag, story, session.handler) for session in sessions[number]]
     return [
         _explore_one(session, story, bounds, limit, tick, visible or found)
