@@ -26,7 +26,7 @@ from voicerace.cli.verbs import load
 from voicerace.conformance.fix.evidence import Played
 from voicerace.experiments.client_checks import GROUPS
 from voicerace.experiments.explore import matrix
-from voicerace.experiments.explore.stories import STORIES
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.profiles import PROFILES, TIMES
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
@@ -181,7 +181,7 @@ def _explored() -> str:
         return " · ".join("–" if one is None else f"{one.findings}{'' if one.whole else '*'}" for one in found)
 
     explorations = matrix.stored()
-    rows = ((f"`{story}`", row.sentence, *(cell(each, story) for each in explorations)) for story, row in STORIES.items())
+    rows = ((f"`{story}`", row.sentence, *(cell(each, story) for each in explorations)) for story, row in ALL_STORIES.items())
     return _table(("scenario", "what happens", *(each.release for each in explorations)), rows)
 
 

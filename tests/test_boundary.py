@@ -136,3 +136,18 @@ def test_the_verb_prints_boundaries_assumed_times_and_costs(capsys: pytest.Captu
     assert not any("gap_ms=" in line.replace("call_gap_ms", "").replace("reply_gap_ms", "") for line in lines)
     assert lines[-1].startswith("1 found with ")
     assert lines[-1].endswith("a grid of 0.1 ms has 4001")
+
+
+def test_changes_of_a_formula_are_exact_and_those_of_the_bisection(capsys: pytest.CaptureFixture[str]) -> None:
+    """The formula finds each change to 1 ns, with the outcome of both orders at a tie."""
+    searched, read = boundaries(spec()), boundaries(spec(), by_formula=True)
+    assert len(read.frame) == len(searched.frame) == 3
+    for one, other in zip(searched.frame.to_dict("records"), read.frame.to_dict("records"), strict=True):
+        assert (one["before"], one["after"], one["at_ms"]) == (other["before"], other["after"], other["at_ms"])
+        assert one["from_ms"] - 1e-6 <= other["from_ms"] < other["to_ms"] <= one["to_ms"] + 1e-6
+        assert other["to_ms"] - other["from_ms"] == pytest.approx(1e-6)
+    assert read.trials < searched.trials
+    with pytest.raises(InputError, match="formula with drawn times"):
+        boundaries(spec(times={"ack_ms": "uniform(1,9)"}), by_formula=True)
+    assert main(["boundary", "--by", "formula", "--tool-ms", "0:400:50", "--gap-ms", "300", "--host-rtt-ms", "20"]) == 0
+    assert "rejected" in capsys.readouterr().out

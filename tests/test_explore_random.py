@@ -19,7 +19,7 @@ from voicerace.experiments.explore.stories import bounds_of
 
 DATA = Path(__file__).parents[1] / "data" / "explore"
 #: Number of random sessions per release. docs/explore.md names the command for more.
-SESSIONS = int(os.environ.get("VOICERACE_RANDOM_SESSIONS", "600"))
+SESSIONS = int(os.environ.get("VOICERACE_RANDOM_SESSIONS", "300"))
 
 
 def bounds_in(record: Mapping[str, tuple[float, float]]) -> Bounds:

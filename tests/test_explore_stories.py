@@ -13,13 +13,16 @@ from voicerace.cli import main
 from voicerace.cli.explore import _Progress
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.errors import InputError
 from voicerace.experiments.explore import matrix
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import explore
-from voicerace.experiments.explore.signature import signatures
+from voicerace.experiments.explore.signature import Signature, signatures
+from voicerace.experiments.explore.space import FindingSpace, space_of
 from voicerace.experiments.explore.stories import SAME_AS, STORIES, bounds_of, session_of, stories
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.protocol import input_audio, realtime
+from voicerace.report.plots import alt_space, plot_space
 from voicerace.trace.recording import WIRES, Recording
 
 
@@ -185,7 +188,7 @@ def test_the_first_lines_of_a_file_name_the_pairs_that_are_not_whole(
 def test_findings_are_printed_as_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "--release", "0.9.1", "--scenario", "single", "--handler", "return"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Scenario single (one call, one result, whatever the handler), handler return: The create for the result" in text
+    assert "Scenario single (one call, one result), handler return: The create for the result" in text
     assert "and no reply follows. The shortest trace has" in text
 
 
@@ -232,3 +235,48 @@ def test_a_matrix_names_outcomes_and_pairs_that_are_not_whole(tmp_path: Path, mo
         ("audio", "0, not whole" if not found.stats[1].complete else "1: rejected"),
     ]
     assert str(matrix.Cell(0, (), whole=False)) == "0, not whole"
+
+
+# -- the space of a finding ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def space() -> FindingSpace:
+    bounds = ("host_ms=10", "upstream_ms=20", "gap_ms=0:400", "tool_ms=0:400")
+    findings = explore("0.9.1", [("single", "return")], bounds).findings
+    return space_of(findings[Signature("rejected", "calls", "result", "result", 1)], size=9)
+
+
+def test_a_finding_has_the_space_of_its_closed_form(space: FindingSpace) -> None:
+    """The request is refused iff it arrives before the slot is free (docs/protocol-facts.md#closed-forms)."""
+    assert len(space.cells) == 81
+    for cell in space.cells.to_dict("records"):
+        refused = cell["tool_ms"] + 2 * 10 + 2 * 20 < cell["gap_ms"]
+        assert (cell["met"], cell["outcome"]) == ((True, "rejected") if refused else (False, "answered")), cell
+    assert space.own[1] + 60 < space.own[0]
+
+
+def test_the_picture_of_a_space_has_the_stored_times(space: FindingSpace) -> None:
+    axes = plot_space(space)
+    assert [tuple(line.get_xydata()[0]) for line in axes.lines] == [space.own]
+    assert axes.get_xlabel().startswith("gap_ms")
+    text = alt_space(space)
+    assert f"{int(space.cells['met'].sum())} sessions have this finding" in text
+    assert "81 sessions over gap_ms and tool_ms" in text
+
+
+def test_a_time_that_the_session_does_not_use_has_no_space(space: FindingSpace) -> None:
+    with pytest.raises(InputError, match="preamble_ms"):
+        space_of(space.finding, x="preamble_ms")
+    with pytest.raises(InputError, match="same as x"):
+        space_of(space.finding, x="tool_ms", y="tool_ms")
+
+
+def test_the_gap_of_a_space_is_not_shorter_than_the_confirmation_inside_it() -> None:
+    findings = explore("0.9.1", [("single", "return")], ("item_done_ms=20:50", "host_ms=10", "upstream_ms=20")).findings
+    finding = findings[Signature("rejected", "calls", "result", "result", 1)]
+    space = space_of(finding, size=3)
+    assert space.cells["gap_ms"].min() >= 20
+    assert space.cells["met"].any()
+    with pytest.raises(InputError, match="item_done_ms"):
+        space_of(finding, x="item_done_ms")

@@ -16,6 +16,7 @@ from tests.support.rogue import CLEAN, abort, api, free_port, judged, own_tasks,
 from voicerace.cli import main
 from voicerace.engine.live import play as live_module
 from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.backend import Backend
 from voicerace.engine.live.background import play_all
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.recorder import Recorder
@@ -82,6 +83,8 @@ class Dying:
             await asyncio.wait(left, timeout=2)
             await asyncio.sleep(0.05)
         type(self).running -= 1
+
+    begin = Backend.begin
 
     def give_up(self) -> None:
         return

@@ -45,8 +45,8 @@ def test_each_cell_of_the_drawn_client_leads_to_a_session_with_its_outcome(page:
         assert figure is not None
         outcome = figure.find_parent("details").summary.strong.get_text()
         assert outcome in link.get_text()
-        assert outcome in figure.img["alt"]
-        assert figure.img["alt"].startswith("Swimlane of openai-agents")
+        assert outcome in figure.svg["aria-label"]
+        assert figure.svg["aria-label"].startswith("Swimlane of openai-agents")
 
 
 def test_the_page_names_versions_dates_fixes_and_how_to_add_a_client(page: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,9 @@ from voicerace.model.actors.actor import Close, Open, Send
 from voicerace.model.actors.forwarder import Forwarder
 from voicerace.model.catalog.forwarders import FORWARDERS, forwarder
 from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.plots import alt_swimlane, svg_swimlane
+from voicerace.report.plots.swimlane_forwarder import with_forwarder
+from voicerace.report.plots.swimlane_rows import Lanes, Window, lanes_of
 from voicerace.report.sweep_picture import draw_sweep
 from voicerace.trace.recording import Recording
 
@@ -33,8 +38,11 @@ F0, F1 = FORWARDERS["F0"], FORWARDERS["F1"]
 CHECKOUTS = os.environ.get("VOICERACE_CHECKOUTS")
 
 
-def play(release: str = "0.9.1", open_ms: float = 100, **given: object) -> Recording:
-    return simulate(SessionConfig.of(release=release, forwarder="release", times={"forwarder_open_ms": open_ms}, **given))  # type: ignore[arg-type]
+def play(
+    release: str = "0.9.1", open_ms: float = 100, times_: Mapping[str, object] | None = None, **given: object
+) -> Recording:
+    times = {"forwarder_open_ms": open_ms, **(times_ or {})}
+    return simulate(SessionConfig.of(release=release, forwarder="release", times=times, **given))  # type: ignore[arg-type]
 
 
 def test_a_message_before_the_opening_is_dropped_by_f0_and_queued_by_f1() -> None:
@@ -227,3 +235,55 @@ def test_a_running_forwarder_does_what_its_model_does(release: str, tmp_path: Pa
         pytest.skip(f"no checkout of {release}")
     assert main(["conformance", "--forwarder", f"backend:{directory}", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"] == 0
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+def drawn(recording: Recording, window: Window = "all") -> Lanes:
+    return with_forwarder(lanes_of(recording, window), recording)
+
+
+def test_a_swimlane_marks_settings_that_the_forwarder_drops_and_its_opening() -> None:
+    recording = play("0.9.1", 100)
+    rows = [row for row in drawn(recording).rows if "forwarder" in (row.sender, row.receiver)]
+    assert [(row.sender, row.receiver, row.label) for row in rows] == [
+        ("host", "forwarder", "Settings"),
+        ("forwarder", "proxy", "connected"),
+    ]
+    assert rows[0].sent_ns == 0
+    assert rows[1].sent_ns == 50_000_000
+    assert "host to forwarder: Settings (dropped: not yet connected to the proxy)" in alt_swimlane(recording, "all")
+    picture = svg_swimlane(recording, "all")
+    assert ">forwarder<" in picture
+    assert ">dropped: not yet connected to the proxy<" in picture
+
+
+def test_a_swimlane_shows_how_long_a_queueing_forwarder_holds_settings() -> None:
+    rows = drawn(play("0.11.1", 100)).rows
+    (settings,) = (row for row in rows if row.label == "Settings")
+    assert settings.held
+    assert (settings.sender, settings.receiver) == ("host", "proxy")
+    assert settings.received_ns - settings.sent_ns == 50_000_000
+    assert not any(row.held for row in rows if row is not settings)
+
+
+def test_messages_of_a_swimlane_begin_and_end_at_the_host_before_and_after_the_forwarder() -> None:
+    recording = play("0.9.1", 10, times_={"host_rtt_ms": 30})
+    (result,) = (row for row in drawn(recording, "turn").rows if row.kind == "result" and row.sender == "host")
+    (call,) = (row for row in drawn(recording, "turn").rows if row.label == "FunctionCallRequest")
+    assert [row.received_ns - row.sent_ns for row in (result, call)] == [15_000_000, 15_000_000]
+
+
+def test_a_swimlane_without_a_forwarder_has_three_lanes() -> None:
+    recording = simulate(SessionConfig.of())
+    assert not drawn(recording).forwarder
+    assert ">forwarder<" not in svg_swimlane(recording)
+
+
+def test_a_message_that_the_forwarder_drops_between_two_others_is_found() -> None:
+    recording = play("0.9.1", 20, scenario="inject")
+    passed = next(each for each in recording.on("component>proxy") if each.type == "InjectUserMessage")
+    without = replace(recording, events=tuple(each for each in recording.events if each is not passed))
+    dropped = [row.label for row in drawn(without).rows if row.receiver == "forwarder"]
+    assert dropped == ["user message"]

@@ -18,6 +18,7 @@ from voicerace.captures.show import inspect_json
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.notebook import field_tables
 from voicerace.trace.recording import Event, Link, Recording, read_recordings, write_recordings
 
 ROOT = Path(__file__).parents[1]
@@ -184,3 +185,13 @@ def test_the_conclusion_without_a_bad_outcome(tmp_path: Path) -> None:
 
 def _untimed(line: str) -> str:
     return re.sub(r": -?[\d.]+ ms ", ": ", line)
+
+
+def test_a_client_without_a_proxy_has_times_at_the_client_and_equal_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    field_tables.recording("openai-naive", "two calls: tool=10,900").write(path)
+    text = "\n".join(inspect_lines(read_capture(path)))
+    assert "2 function calls, 2 results (after " in text
+    assert "turn 1: noisy; 2 results" in text
+    assert "Delay, result after its call, at the client: " in text
+    assert "proxy" not in text

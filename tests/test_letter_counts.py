@@ -50,8 +50,8 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "_picture", lambda _: Text(""))
     monkeypatch.setattr(longer_gap, "_bands", lambda _: Text(""))
-    monkeypatch.setattr(longer_gap, "_map", lambda _: None)
-    monkeypatch.setattr(longer_gap, "_trace", lambda *_: None)
+    monkeypatch.setattr(longer_gap, "_map", lambda *_: None)
+    monkeypatch.setattr(longer_gap, "_traces", lambda *_: ())
     monkeypatch.setattr(second_result, "_trace", lambda _: None)
 
 

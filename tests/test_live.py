@@ -340,7 +340,7 @@ def test_the_process_of_a_checkout_is_ended_despite_cancellation(monkeypatch: py
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
         loop.run_in_executor(None, busy.wait)
-        ending = asyncio.ensure_future(live._end_backend())
+        ending = asyncio.ensure_future(live.backend.end())
         for _ in range(2):
             await asyncio.sleep(0)
             ending.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,18 @@ def shown_in(notebook: nbformat.NotebookNode, cell_id: str) -> str:
 
 
 def test_one_session_shows_its_swimlane_and_verdict(tmp_path: Path) -> None:
-    notebook = run("1", {"release": "0.11.1", "tool_ms": "170", "profile": "loopback"}, tmp_path)
+    notebook = run("1", {"release": "0.11.1", "tool_ms": "170", "gap_ms": "150", "profile": "loopback"}, tmp_path)
     assert len(images(notebook)) == 1
     assert "answered" in shown_in(notebook, "verdict")
     assert "lost" in shown_in(notebook, "earlier")
-    assert "Swimlane of proxy 0.11.1" in shown_in(notebook, "sliders")
+    assert "result 40 ms earlier" in shown_in(notebook, "sliders")
+    assert '<th scope="col">sent, ms</th>' in shown_in(notebook, "messages")
+
+
+def test_40_ms_decide_with_the_times_of_the_first_notebook(tmp_path: Path) -> None:
+    notebook = run("1", {}, tmp_path)
+    assert "answered" in shown_in(notebook, "verdict")
+    assert "rejected" in shown_in(notebook, "earlier")
 
 
 def test_each_suspicion_is_answered_with_its_evidence(tmp_path: Path) -> None:
@@ -95,7 +103,9 @@ def test_every_path_shows_a_release_the_reference_gate_and_a_workaround(tmp_path
     assert "stalled-result-r-1-result" in shown_in(notebook, "paths")
     assert "0 findings of the reference gate" in shown_in(notebook, "gate")
     assert "not possible" in shown_in(notebook, "workarounds")
-    assert len(images(notebook)) == 1
+    swimlane, space = images(notebook)
+    assert "Swimlane" in json.dumps(swimlane)
+    assert "sessions have this finding" in json.dumps(space)
 
 
 @pytest.mark.parametrize(

@@ -576,7 +576,7 @@ def test_a_recording_is_displayed_once_with_its_alt_text(shell: InteractiveShell
 def test_a_verdict_is_displayed_as_a_small_table(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
     data, _ = shell.display_formatter.format(judge(recordings["rejected"]))
     assert data["text/plain"].startswith("rejected: the create was refused")
-    assert '<th scope="row">refusals (observed)</th><td>1</td>' in data["text/html"]
+    assert '<th scope="row">refused (observed)</th><td>1</td>' in data["text/html"]
     assert '<th scope="col">turn 1</th>' in data["text/html"]
 
 
@@ -595,6 +595,10 @@ def test_a_sweep_displays_its_outcomes_and_no_file_path(shell: InteractiveShell,
     data, _ = shell.display_formatter.format(run)
     assert "3 of 3 trials; virtual time; model:0.9.1" in data["text/html"]
     assert "<td>0–100</td><td>2</td><td>✗ rejected</td><td>1</td><td>1</td><td>100 %</td>" in data["text/html"]
+    assert (
+        "<td>the request for the reply is refused, the app sees the error, the user hears nothing</td></tr>"
+        in data["text/html"]
+    )
     assert "tool_ms 0:200:100" in data["text/html"]
     assert "assumed times in ms (none given): " in data["text/html"]
     assert "gap_ms=150" in data["text/html"]
@@ -644,8 +648,27 @@ def test_a_table_has_scoped_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert '<th scope="row">0.9.1</th><td></td>' in shown[0]["text/html"]
 
 
-def test_registering_outside_a_notebook_does_nothing() -> None:
+def test_registering_outside_a_notebook_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     notebook.register()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_verdict_displays_outcomes_and_numbers_in_words(shell: InteractiveShell) -> None:
+    data, _ = shell.display_formatter.format(judge(simulate(SessionConfig.of(times={"tool_ms": 50, "gap_ms": 150}))))
+    cell = '<th scope="row">outcome</th><td>✗ rejected: the request for the reply is refused, the app sees the error'
+    assert cell in data["text/html"]
+    assert "margin, ms: the request at the API, minus the slot being free</th><td>-100</td>" in data["text/html"]
+    assert "response.create after them (observed)</th><td>1</td>" in data["text/html"]
+
+
+def test_registering_aligns_the_cells_of_tables_to_the_left(monkeypatch: pytest.MonkeyPatch, shell: InteractiveShell) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(notebook, "display", lambda data, raw=False: shown.append(data))
+    notebook.register(shell)
+    assert shown == [], "a terminal shows no style"
+    monkeypatch.setattr(shell, "kernel", object(), raising=False)
+    notebook.register(shell)
+    assert "text-align: left" in shown[0]["text/html"]
 
 
 # -- swimlane written directly as SVG --------------------------------------------------------------------------------

@@ -88,16 +88,46 @@ def test_the_claims_file_has_counts_and_targets(small_report: Report) -> None:
 
 def test_alt_texts_have_the_numbers_of_their_tables(small_report: Report) -> None:
     soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
-    alts = [str(image["alt"]) for image in soup.find_all("img")]
+    alts = [str(picture["aria-label"]) for picture in soup.select("svg[role=img]")]
     trials = SweepResult.open(small_report.run).trials
     bands = next(alt for alt in alts if alt.startswith("Outcome over tool_ms"))
     for row in trials[["release", "outcome"]].drop_duplicates().itertuples():
         assert re.search(rf"{re.escape(row.release)}: [^;]*{row.outcome}", bands)
     maps = pd.read_parquet(small_report.run / "letter" / "map.parquet")
-    maps_alt = next(alt for alt in alts if alt.startswith("Maps of the outcome"))
+    maps_alts = [alt for alt in alts if alt.startswith("Maps of the outcome")]
+    assert len(maps_alts) == maps["release"].nunique()
     for (release, outcome), group in maps.groupby(["release", "outcome"]):
-        part = maps_alt[maps_alt.index(f"Proxy {release},") :]
+        (part,) = [alt[alt.index(f"Proxy {release},") :] for alt in maps_alts if f"Proxy {release}," in alt]
         assert f"{len(group)} {outcome}" in part[: part.index(". ")]
+
+
+def test_pictures_have_tooltips_links_and_their_own_ids(small_report: Report) -> None:
+    soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
+    titles = [title.get_text() for title in soup.select("svg g.tip > title")]
+    for begin in (
+        "response.create at the API, ",
+        "the API is busy with a reply",
+        "running proxy: gap_ms 300",
+        "0.9.1: gap_ms ",
+    ):
+        assert any(title.startswith(begin) for title in titles), begin
+    assert any("host to proxy: sent at" in title for title in titles)
+    targets = {str(link["xlink:href"]) for link in soup.select("svg a")}
+    assert targets
+    assert all(soup.select_one(target) is not None for target in targets)
+    ids = [str(each["id"]) for each in soup.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    for svg in soup.find_all("svg"):
+        own = {str(each["id"]) for each in svg.find_all(id=True)}
+        assert {str(use["xlink:href"])[1:] for use in svg.find_all("use")} <= own
+
+
+def test_the_first_picture_has_a_version_for_phones(small_report: Report) -> None:
+    soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
+    figure = soup.main.find("figure")
+    wide, narrow = figure.select(".wide svg, .narrow svg")
+    assert wide["aria-label"] == narrow["aria-label"]
+    assert float(str(narrow["width"]).removesuffix("pt")) < 300 < float(str(wide["width"]).removesuffix("pt"))
 
 
 @pytest.mark.long
@@ -315,6 +345,14 @@ GOOD_PICTURE = '<img src="data:image/png;base64,AAAA" alt="a picture that has tw
         ('<img src="https://example.org/a.png" alt="a picture that has twenty letters">', "asks for"),
         ('<img src="data:image/png;base64,AAAA">', "no alt text"),
         ('<img src="data:image/png;base64,AAAA" alt="short">', "no alt text"),
+        ('<svg role="img" aria-label="short"></svg>', "no label"),
+        ('<svg aria-label="a drawing that has twenty letters"></svg>', "no label"),
+        (
+            '<svg role="img" aria-label="a drawing that has twenty letters"><use xlink:href="https://example.org/x"></use></svg>',
+            "asks for",
+        ),
+        ('<svg role="img" aria-label="a drawing that has twenty letters"><a xlink:href="#nowhere"></a></svg>', "leads nowhere"),
+        ('<p style="fill: url(https://example.org/x)">a</p>', "asks for"),
         ('<link rel="stylesheet" href="x.css">', "<link>"),
         ("<style>p { background: url(http://example.org) }</style>", "a style asks for"),
         ('<p style="background: url(x)">text</p>', "a style asks for"),

@@ -156,6 +156,14 @@ def test_a_served_mock_follows_the_plan_and_records_it(plan: str, kinds: str, tm
     assert recording.provenance["topology"] == "direct"
 
 
+@pytest.mark.parametrize(
+    ("given", "item_done"),
+    [({}, "0"), ({"times": {"item_done_ms": 7}}, "7"), ({"profile": "recorded-2026"}, "1"), ({"times": {"gap_ms": 0}}, "0")],
+)
+def test_a_served_mock_does_not_hide_the_race_of_clients_that_wait_for_the_item(given: dict[str, Any], item_done: str) -> None:
+    assert str(mock_session(**given).times.values["item_done_ms"]) == item_done
+
+
 @pytest.mark.parametrize("plan", ["", "calls;;reply", "calls,", "speak", "calls reply"])
 def test_a_plan_with_another_word_is_refused(plan: str) -> None:
     with pytest.raises(InputError, match=r"plan: .*allowed are calls, reply"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from voicerace import InputError, SessionConfig, judge, simulate
+from voicerace.analysis.outcomes import TABLE
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.report.notebook.sliders import Sliders
 
@@ -40,9 +42,50 @@ def test_every_choice_changes_the_session(name: str, value: Any, outcome: str) -
     sliders.choices[name].value = value
     assert sliders.verdict is not None
     assert sliders.verdict.outcome == outcome
-    assert f"{outcome}: {sliders.verdict.why}".split(";")[0] in says(sliders)
+    assert f"{outcome}: {TABLE[outcome].meaning}" in says(sliders)
+    assert sliders.verdict.why in says(sliders)
     assert picture(sliders) != before
     assert sliders.verdict == judge(simulate(sliders.session))
+
+
+def test_the_second_session_has_its_result_earlier() -> None:
+    sliders = Sliders(release="0.9.1", times={"tool_ms": 160, "gap_ms": 150})
+    assert sliders.earlier is not None
+    assert judge(sliders.earlier) == judge(simulate(sliders.session.shifted(tool_ms=-40)))
+    assert sliders.verdict is not None
+    assert (sliders.verdict.outcome, judge(sliders.earlier).outcome) == ("answered", "rejected")
+    assert "result 40 ms earlier" in says(sliders)
+    assert all(words in picture(sliders) for words in ("✓ answered", "✗ rejected"))
+    sliders.earlier_ms.value = 5
+    assert judge(sliders.earlier).outcome == "answered"
+    assert "✗ rejected" not in picture(sliders)
+    sliders.choices["tool_ms"].value = 3
+    assert "result 3 ms earlier" in says(sliders), "no time is negative"
+    assert judge(sliders.earlier) == judge(simulate(sliders.session.shifted(tool_ms=-3)))
+
+
+def test_the_time_axis_is_to_scale_and_tooltips_have_the_times() -> None:
+    shown = picture(Sliders(release="0.9.1", times={"tool_ms": 160, "gap_ms": 150}))
+    arrows = re.findall(
+        r'<title>result[^<]*: host to proxy, sent at (\d+), arrives at \d+ ms</title><line x1="([\d.]+)"', shown
+    )
+    assert [int(at) for at, _ in arrows] == [160, 120]
+    ticks = {int(at): float(x) for x, at in re.findall(r'<tspan x="([\d.]+)" y="[\d.]+">(\d+)</tspan>', shown)}
+    per_ms = (ticks[100] - ticks[0]) / 100
+    for at, x in arrows:
+        assert float(x) == pytest.approx(ticks[0] + int(at) * per_ms, abs=0.1)
+    assert "response with the call: slot taken" in shown
+
+
+def test_every_time_of_the_session_has_a_slider() -> None:
+    session = SessionConfig.of(profile="recorded-2026", times={"ack_ms": "choice(30,40)"}, seed=2)
+    sliders = Sliders.of(session)
+    assert {*session.times.values} <= {*sliders.choices}
+    assert sliders.session.times.to_json()["ack_ms"] == "choice(30,40)", "a slider that was not moved changes nothing"
+    before = picture(sliders)
+    sliders.choices["create_ms"].value += 50
+    assert picture(sliders) != before
+    assert sliders.session.times.ns("create_ms", 0, 2) == session.times.ns("create_ms", 0, 2) + 50_000_000
 
 
 def test_an_impossible_session_gives_a_message_and_the_next_move_plays_again() -> None:
@@ -100,7 +143,7 @@ def test_without_widgets_the_current_session_is_shown(monkeypatch: pytest.Monkey
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "lost" in bundle["text/plain"]
     assert "lost" in bundle["text/html"]
-    assert 'role="img" aria-label="Swimlane of proxy 0.11.1' in bundle["text/html"]
+    assert 'role="img" aria-label="Sessions on one clock' in bundle["text/html"]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.realtime.realtime_client_event import RealtimeClientEvent
 from support.bench import Bench, mock
 
 from voicerace.model.actors.actor import Send
@@ -674,6 +675,95 @@ def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
     item_id = bench.messages("conversation.item.done")[0]["item"]["id"]
     bench.tell({"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 0})
     assert bench.codes() == ["unsupported_content_type"]
+
+
+#: Type of a client event -> the types of the events that answer it on a session with audio in the buffer and the item `mine`.
+#: `output_audio_buffer.clear` is documented for WebRTC and SIP only.
+ANSWERS: dict[str, list[str]] = {
+    "conversation.item.create": ["conversation.item.added", "conversation.item.done"],
+    "conversation.item.delete": ["conversation.item.deleted"],
+    "conversation.item.retrieve": ["conversation.item.retrieved"],
+    "conversation.item.truncate": ["error unsupported_content_type"],
+    "input_audio_buffer.append": [],
+    "input_audio_buffer.clear": ["input_audio_buffer.cleared"],
+    "input_audio_buffer.commit": ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"],
+    "output_audio_buffer.clear": ["error invalid_value"],
+    "response.cancel": ["error response_cancel_not_active"],
+    "response.create": ["response.created"],
+    "session.update": ["session.updated"],
+}
+
+
+def test_every_client_event_of_the_reference_has_its_documented_answer() -> None:
+    known = [get_args(each.model_fields["type"].annotation)[0] for each in get_args(get_args(RealtimeClientEvent)[0])]
+    assert sorted(known) == sorted(ANSWERS)
+    fields: dict[str, dict[str, Any]] = {
+        "conversation.item.create": {"item": realtime.user_item("Hello.")},
+        "session.update": {"session": {"type": "realtime"}},
+        "input_audio_buffer.append": {"audio": "AAAA"},
+        **{f"conversation.item.{what}": {"item_id": "mine"} for what in ("retrieve", "delete")},
+        "conversation.item.truncate": {"item_id": "mine", "content_index": 0, "audio_end_ms": 0},
+    }
+    for kind, answers in ANSWERS.items():
+        bench = idle().tell(realtime.create_item({"id": "mine", **realtime.user_item("Hello.")}))
+        bench.tell({"type": "input_audio_buffer.append", "audio": "AAAA"}).settle()
+        before = len(bench.messages())
+        bench.tell({"type": kind, "event_id": "evt_1", **fields.get(kind, {})}).settle()
+        seen = bench.messages()[before:]
+        found = [f"error {realtime.error_of(each)['code']}" if each["type"] == "error" else each["type"] for each in seen]
+        assert found[: len(answers)] == answers, kind
+        assert answers or not found
+        assert all(realtime.error_of(each)["event_id"] == "evt_1" for each in seen if each["type"] == "error")
+
+
+def test_an_item_is_inserted_after_the_named_one_or_first() -> None:
+    def place(item_id: str, after: str | None) -> dict[str, Any]:
+        event = realtime.create_item({"id": item_id, **realtime.user_item(item_id)})
+        return event if after is None else {**event, "previous_item_id": after}
+
+    bench = (
+        idle(ack_ms=5).tell(place("b", "root"), place("c", "b"), place("a", "root"), place("x", "b"), place("d", None)).settle()
+    )
+    added = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.added")}
+    assert added == {"b": None, "c": "b", "a": None, "x": "b", "d": "c"}
+    assert bench.codes() == []
+
+
+def test_an_item_after_an_unknown_one_is_an_error_and_not_added() -> None:
+    bench = active().until("response.function_call_arguments.done")
+    call = bench.messages("response.output_item.added")[0]["item"]["id"]
+    bench.tell({**RESULT, "previous_item_id": "no-such-item", "event_id": "evt_1"})
+    (error,) = bench.messages("error")
+    assert realtime.error_of(error) == {
+        **realtime.error_of(error), "code": "item_create_invalid_previous_item_id", "event_id": "evt_1",
+        "message": "Error adding item: the previous item with id 'no-such-item' does not exist.",
+    }  # fmt: skip
+    bench.tell({**RESULT, "previous_item_id": call}).settle()
+    assert len(bench.messages("error")) == 1
+    results = [each for each in bench.messages("conversation.item.added") if each["item"]["type"] == "function_call_output"]
+    assert [each["previous_item_id"] for each in results] == [call]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({}, "get_weather"),
+        ({"tool_choice": "auto", "tools": None}, "get_weather"),
+        ({"tool_choice": "none"}, None),
+        ({"tools": []}, None),
+        ({"tools": [{"type": "function", "name": "get_time", "parameters": {}}]}, "get_time"),
+    ],
+)
+def test_tools_of_a_request_replace_those_of_the_session(asked: dict[str, Any], name: str | None) -> None:
+    bench = idle().tell(QUESTION, realtime.create_response(response=asked)).settle()
+    (done,) = bench.messages("response.done")
+    assert done["response"]["output"][0].get("name") == name
+    assert bench.tell({**CREATE, "response": {"tools": "all"}}).codes() == ["invalid_type"]
+
+
+def test_a_session_without_tool_choice_makes_no_call() -> None:
+    bench = idle().tell(realtime.update_session({"tool_choice": "none"}), QUESTION, CREATE).settle()
+    assert bench.messages("response.done")[0]["response"]["output"][0]["type"] == "message"
 
 
 def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:

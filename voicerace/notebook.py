@@ -10,6 +10,7 @@ _NAMES: Final = {
     "conformance.hypotheses": ("suspicions",),
     "experiments.executors": ("Executor",),
     "experiments.explore.replay": ("replayed",),
+    "experiments.explore.space": ("space_of",),
     "experiments.explore.stories": ("stories",),
     "experiments.sweep.sweep": ("trials_of",),
     "experiments.workarounds": ("BOUNDS", "effects_of"),
@@ -30,6 +31,7 @@ _NAMES: Final = {
         "SuspicionsParameters",
         "YourSessionsParameters",
     ),
+    "report.notebook.outcome_map": ("OutcomeMap",),
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }

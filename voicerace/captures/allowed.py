@@ -56,6 +56,7 @@ PROVENANCE: Final[Mapping[str, Any]] = {
     "tool_end": frozenset({"result", "error", "none", "reject"}),
     "workaround": frozenset(WORKAROUNDS),
     "forwarder": frozenset(FORWARDERS),
+    "forwarder_source": frozenset(source for row in FORWARDERS.values() for source in row.sources),
     "profile": frozenset(PROFILES),
     "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES, *FORWARDER_TIMES), Setting.TIME),
     "knobs": _KNOBS,
@@ -98,7 +99,7 @@ _NOTES: Final = re.compile(
     r"|The cassette has no times: the order of the messages is known, and nothing of how long anything took\."
     r"|Some messages of the cassette have no time\."
 )
-_ACTOR: Final = "(?:user|app|component|proxy|upstream)"
+_ACTOR: Final = "(?:user|app|component|forwarder|proxy|upstream)"
 _REASONS: Final = re.compile(
     rf"{_ACTOR} dropped the connection (?:on purpose \(--fault\)|without closing it \(1006\))"
     rf"|{_ACTOR} left before the handshake was answered|{_ACTOR} sent a frame of more than 16 MiB"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.analysis.verdict import Kind, Verdict, judge
 from voicerace.captures.allowed import is_start, without_fault
 from voicerace.captures.audio_chunks import AudioChunks
@@ -366,7 +367,8 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 def _limitations(index: EventIndex) -> list[str]:
     """Return the limitations that the recording's content implies, one sentence each."""
     limits = []
-    if index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
+    direct = index.recording.provenance.get("topology") == DIRECT
+    if not direct and index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
         limits.append(
             "The host's messages were not captured: results are those that the proxy forwarded, and its flag is unknown."
         )

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from voicerace.analysis.trace_index import DIRECT
 from voicerace.analysis.verdict import Kind
 from voicerace.captures.event_index import Count
 from voicerace.captures.log_scanner import Unread
@@ -102,7 +103,9 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
         if values := times[name]:
             found = quantiles(values)
             seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
-            where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, "at the proxy")
+            direct = all(each.recording.provenance.get("topology") == DIRECT for each in capture.sessions)
+            usual = "at the client" if direct else "at the proxy"
+            where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, usual)
             yield f"{what}, {where}: " + (f"{len(values)} values, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
         yield "Limitations of this capture, for every session:" if len(capture.sessions) > 1 else "Limitations of this capture:"

@@ -10,6 +10,7 @@ import typer
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines
 from voicerace.cli.tables import print_table
+from voicerace.errors import one_of
 from voicerace.experiments.boundary import boundaries
 from voicerace.experiments.sweep.spec import SweepSpec, assumed_of
 
@@ -27,6 +28,9 @@ def boundary(
     most: Annotated[
         int, typer.Option(metavar="N", min=50, help="With drawn times: maximum number of draws at one value.")
     ] = 6400,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="How changes are found: engine (bisection) | formula (docs/formula.md).")
+    ] = "engine",
     forwarder_open_ms: options.ForwarderOpenMs = None,
     as_json: options.Json = False,
 ) -> int:
@@ -34,8 +38,9 @@ def boundary(
 
     The search runs along the first time that is a grid (0:400:20). Between two steps of the grid it bisects.
     """
+    one_of("by", by, ("engine", "formula"))
     grid = SweepSpec(**spec, times=dict(options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)))
-    found, assumed = boundaries(grid, level=level, most=most), assumed_of(grid)
+    found, assumed = boundaries(grid, level=level, most=most, by_formula=by == "formula"), assumed_of(grid)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:
         record = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}

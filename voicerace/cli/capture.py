@@ -33,6 +33,10 @@ def capture(
         str | None, typer.Option(metavar=f"{_RELAY} | mock", help="Relay between proxy and upstream; mock starts a mock API.")
     ] = None,
     direct: options.Direct = False,
+    forwarder: Annotated[
+        str | None,
+        typer.Option(metavar="backend:DIR", help="Checkout whose forwarder is started in front of the --host relay."),
+    ] = None,
     plan: options.Plan = DEFAULT_PLAN,
     calls: options.MockCalls = 1,
     profile: options.Profile = "loopback",
@@ -44,7 +48,8 @@ def capture(
     The exit status is that of the command, or 2 if the command succeeds and its sessions cannot be written.
 
     LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT. TARGET is ws://HOST:PORT or wss://... The command finds
-    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. Results are printed to standard error and kept in run.json.
+    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL, and the forwarder (path /openai) in VOICERACE_FORWARDER_URL.
+    Results are printed to standard error and kept in run.json.
 
     With --upstream mock, or LISTEN=mock, the command finds the mock API in VOICERACE_URL. --plan, --calls, --profile and the
     times are of this mock.
@@ -62,6 +67,7 @@ def capture(
             upstream=upstream,
             mock=mock,
             direct=direct,
+            forwarder=None if forwarder is None else options.backend_directory(forwarder, "forwarder"),
             out=out,
             allow_origins=allow_origin or (),
             listening=_announce,
@@ -73,7 +79,7 @@ def capture(
 
 
 def _announce(urls: Mapping[str, str]) -> None:
-    _print(f"{side} relay at {url}" for side, url in urls.items())
+    _print(f"{side}{'' if side == 'forwarder' else ' relay'} at {url}" for side, url in urls.items())
 
 
 def _lines(done: Captured) -> Iterator[str]:

@@ -89,17 +89,19 @@ def check(
         raise InputError("listen", "is missing", "add --listen, the address at which the running proxy expects its upstream")
     tag = played_as(proxy, release)
     writable(junit_file, out)
+    virtual = proxy.kind == "model" and not targets.live
+    targets, forwarder = targets.with_forwarder(forwarder, live=not virtual)
     between = _between(forwarder, forwarder_open_ms)
     known = [each for path in findings or () for each in read_findings(path)]
-    if proxy.kind == "model" and not targets.live:
+    if virtual:
         replace(targets, proxy=()).refuse_in_virtual_time(at_once=at_once)
         report = check_virtual(proxy.name, tag, allowed, known, between)
-    elif between is not None:
-        raise InputError("forwarder", f"given with {proxy.name} on sockets", "only for a model in virtual time")
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
-            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
+            report = check_live(
+                proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known, between
+            )
     # Print before files are written, because writing can fail.
     if as_json:
         print_json(_record(report))

@@ -12,12 +12,17 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
-from voicerace.cli.tables import facts
+from voicerace.cli.tables import facts, print_table
 from voicerace.conformance import conform
 from voicerace.conformance.api import COMPARED, conform_api
 from voicerace.errors import InputError, one_of
+from voicerace.files import shipped
+from voicerace.trace.recording import read_recordings
 
 __all__ = ["conformance"]
+
+#: `lag`: longest time by which the running client sent a message later than the model.
+_CLIENT_COLUMNS = ("client", "program", "sessions", "messages", "different", "lag")
 
 
 def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
@@ -34,6 +39,27 @@ def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> in
     return 0
 
 
+def _clients(*, as_json: bool) -> int:
+    """Compare the models of clients with the recordings in data/field. Return exit status 1 if a message differs."""
+    from voicerace.conformance.clients import compare_client
+    from voicerace.model.catalog.clients import CLIENTS, PREFIX
+
+    rows, different = [], []
+    for tag, row in CLIENTS.items():
+        path = shipped("data/field") / f"{tag.removeprefix(PREFIX)}.jsonl.gz"
+        compared = [each for recording in read_recordings(path) if (each := compare_client(recording)) is not None]
+        different += [each for each in compared if each.differences]
+        wrong = sum(bool(each.differences) for each in compared)
+        lag_ms = max(each.lag_ms for each in compared)
+        rows.append((tag, row.program, len(compared), sum(each.messages for each in compared), wrong, f"{lag_ms:.0f} ms"))
+    if as_json:
+        print_json({"schema": 1, "clients": [dict(zip(_CLIENT_COLUMNS, row, strict=True)) for row in rows]})
+    else:
+        print_table(_CLIENT_COLUMNS, rows, "clients", right=_CLIENT_COLUMNS[2:])
+        print_lines([f"{each.client}, {each.case}: {text}" for each in different for text in each.differences])
+    return int(bool(different))
+
+
 def conformance(
     proxy: Annotated[
         str | None, typer.Option(metavar="backend:DIR", help="Checkout of the proxy, with its dependencies installed.")
@@ -42,6 +68,9 @@ def conformance(
         str | None,
         typer.Option(metavar="backend:DIR", help="Checkout whose forwarder (and own proxy) is compared with its model."),
     ] = None,
+    clients: Annotated[
+        bool, typer.Option("--clients", help="Compare the models of clients with the recordings in data/field.")
+    ] = False,
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
     provider: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="With --api: provider to compare (repeatable).", show_default="all")
@@ -69,11 +98,16 @@ def conformance(
     """Compare a proxy with its model, or the mock with the real API.
 
     Compares every message of a running proxy (--proxy), or of recordings of the real API (--api). Exit 1 if they differ.
-    With --reported: plays documented runs against the real API with the models; exit 0.
+    --clients compares clients without a proxy. With --reported: plays documented runs against the real API with the
+    models; exit 0.
     """
     if reported:
         refused = {"proxy": proxy, "forwarder": forwarder, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
+    if clients:
+        if given := [name for name, value in {"proxy": proxy, "forwarder": forwarder, "api": api}.items() if value]:
+            raise InputError(given[0], "given with --clients", "allowed with it is --json")
+        return _clients(as_json=as_json)
     if forwarder is not None:
         for name, given in {"proxy": proxy, "api": api, "provider": provider}.items():
             if given:

@@ -22,10 +22,10 @@ from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
 from voicerace.experiments.explore.finding import Finding, sentence_of
 from voicerace.experiments.explore.matrix import rows, stored
-from voicerace.experiments.explore.stories import STORIES, stories
+from voicerace.experiments.explore.stories import ALL_STORIES, client_stories, stories
 from voicerace.files import write_text
+from voicerace.model.catalog.clients import ClientRelease, release_named
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["explore"]
 
@@ -40,7 +40,7 @@ def explore(
     component: options.ComponentTag = None,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(STORIES)}.", show_default="all"),
+        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(ALL_STORIES)}.", show_default="all"),
     ] = None,
     handler: Annotated[
         list[str] | None,
@@ -68,7 +68,8 @@ def explore(
 
     It varies the order of deliveries, tool results, events of the API and timers within the bounds of each time.
     """
-    selected = stories(options.names_given(scenario), options.names_given(handler))
+    names, handlers = options.names_given(scenario), options.names_given(handler)
+    selected = stories(names, handlers)
     Bounds.of(bounds or ())
     if matrix:
         _matrix(options.names_given(release), selected, as_json=as_json)
@@ -76,11 +77,13 @@ def explore(
     tags = options.names_given(release) or ["0.9.1"]
     if len(tags) > 1 and (as_json or out is not None):
         raise InputError("release", f"{len(tags)} given", "allowed is one with --json or --out")
-    for tag in tags:
-        proxy_release(tag)
+    given = [release_named(tag) for tag in tags]
+    if handlers and (clients := [row.tag for row in given if isinstance(row, ClientRelease)]):
+        raise InputError("handler", f"given with {clients[0]}", "no handler: a client runs its tools itself")
     writable(out)
-    for tag in tags:
-        _explore(tag, selected, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
+    for tag, row in zip(tags, given, strict=True):
+        own = client_stories(names) if isinstance(row, ClientRelease) else selected
+        _explore(tag, own, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
     return 0
 
 
@@ -193,7 +196,7 @@ def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
 def _paragraph(finding: Finding) -> str:
     """Return a description of a finding: the scenario, the handler, what happens, and the size of its shortest trace."""
     return (
-        f"Scenario {finding.story} ({STORIES[finding.story].sentence}), handler {finding.handler}: "
+        f"Scenario {finding.story} ({ALL_STORIES[finding.story].sentence}), handler {finding.handler}: "
         f"{sentence_of(finding.signature)} "
         f"The shortest trace has {len(finding.trace)} steps, {finding.slack_ms:g} ms or more apart where their order matters."
     )

@@ -90,8 +90,8 @@ Plan = Annotated[
     str,
     typer.Option(
         metavar="TURNS",
-        help="Responses of the mock per user message, calls or reply: commas between the responses of one message, semicolons "
-        "between messages. The last ones repeat.",
+        help="Responses of the mock per user message (calls | reply | failed | incomplete | error): commas between the "
+        "responses to one message, semicolons between messages. The last ones repeat.",
     ),
 ]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls a function.")]
@@ -124,7 +124,7 @@ Forwarder = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Forwarder between component and proxy: none | release (that of the proxy) | a tag | F0 | F1.",
+        help="Forwarder: none | release (that of the proxy) | a tag | F0 | F1; on sockets backend:DIR (of a checkout).",
         show_default="none",
     ),
 ]

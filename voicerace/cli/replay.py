@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -24,6 +25,7 @@ from voicerace.experiments.explore.finding import Finding, read_findings
 from voicerace.experiments.explore.replay import Replay, replayed, replays
 from voicerace.experiments.explore.signature import Signature
 from voicerace.files import write_text
+from voicerace.model.catalog.clients import PREFIX
 from voicerace.scrubber import printable
 
 __all__ = ["replay"]
@@ -45,6 +47,10 @@ def replay(
         typer.Option(metavar="N", min=1, max=100, help="With --live: maximum number of tries per finding.", show_default="3"),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a table with a row per finding.")] = None,
+    client: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="With --live: command of the findings' client, in quotes (docs/clients.md)."),
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Replay findings of explore, in virtual time or live.
@@ -54,10 +60,18 @@ def replay(
     `order not kept` means that the machine was too busy to keep the finding's order of events; it refutes nothing.
     """
     findings = read_findings(finding, name)
-    proxy = targets.one_proxy(findings[0].release) if targets.live else None
-    if proxy is None:
-        targets.refuse_in_virtual_time(tries=tries)
+    direct = findings[0].release.startswith(PREFIX)
+    if targets.live and direct is (client is None):
+        wanted = "--client COMMAND for a finding of a client, and only for one"
+        raise InputError("client", "is missing" if direct else f"given for {findings[0].release}", wanted)
+    proxy = targets.one_proxy(findings[0].release) if targets.live and client is None else None
+    if not targets.live:
+        targets.refuse_in_virtual_time(tries=tries, client=client)
         playing: Iterator[tuple[int, Replay]] = enumerate(map(replayed, findings))
+    elif proxy is None:
+        if targets.proxy or targets.upstream:
+            raise InputError("proxy", "given with --client", "neither --proxy nor --upstream: the client connects to the mock")
+        playing = _with_client(findings, shlex.split(client or ""), targets.log, tries or 3)
     else:
         playing = _live(findings, targets, proxy, tries or 3)
     writable(out)
@@ -72,11 +86,11 @@ def replay(
         # Results are written after an interruption too.
         played = [done[number] for number in sorted(done)]
         if out is not None:
-            writing(out, lambda: _write(out, played, proxy))
+            writing(out, lambda: _write(out, played, proxy, client))
     if as_json:
         print_json({"schema": 1, "proxy": proxy and proxy.name, "replays": [each.to_json() for each in played]})
     else:
-        _show(played, proxy)
+        _show(played, proxy.name if proxy else client or "in virtual time")
     return int(not all(each.confirmed for each in played))
 
 
@@ -93,14 +107,24 @@ def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tri
         yield from each
 
 
-def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
+def _with_client(
+    findings: Sequence[Finding], command: Sequence[str], log: Path | None, tries: int
+) -> Iterator[tuple[int, Replay]]:
+    """Replay the findings with a running client. Yield (index, result) in the order of completion."""
+    from voicerace.engine.live.direct import DirectClient
+
+    with closing(replays(findings, lambda: DirectClient(command, log), None, tries)) as each:
+        yield from each
+
+
+def _show(played: Sequence[Replay], title: str) -> None:
     rows = []
     for each in played:
         found = each.finding
         names = (found.name, found.story, found.handler, f"{found.slack_ms:g} ms")
         rows.append((*names, each.result, each.tries, printable(_seen(each))))
     heads = ("finding", "story", "handler", "room", "came to", "tries", "seen instead")
-    print_table(heads, rows, proxy.name if proxy else "in virtual time", right=("room", "tries"))
+    print_table(heads, rows, title, right=("room", "tries"))
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
         print_lines(
             [
@@ -123,7 +147,8 @@ def _seen(each: Replay) -> str:
     return f"{found} ({each.deviation.message})" if each.deviation is not None else found
 
 
-def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
+def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None, client: str | None) -> None:
+    played_on = proxy.name if proxy else "client" if client else "virtual"
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(_COLUMNS)
@@ -131,7 +156,7 @@ def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> N
         found = each.finding
         rows.writerow(
             [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
-             each.result, each.tries, f"{found.slack_ms:g}", _seen(each), proxy.name if proxy else "virtual",
+             each.result, each.tries, f"{found.slack_ms:g}", _seen(each), played_on,
              (proxy and proxy.source) or ""]
         )  # fmt: skip
     write_text(path, file.getvalue())

@@ -25,6 +25,7 @@ from voicerace.cli.repro_app import (
 from voicerace.cli.tables import facts
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engine.session import SessionConfig
+from voicerace.errors import InputError
 from voicerace.model.catalog.scenarios import REPRO
 
 __all__ = ["repro"]
@@ -39,6 +40,8 @@ def repro(
     component: options.ComponentTag = None,
     handler: options.Handler = "return",
     modality: options.Modality = "session",
+    forwarder: options.Forwarder = None,
+    forwarder_open_ms: options.ForwarderOpenMs = None,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
     seed: options.Seed = 0,
@@ -61,15 +64,19 @@ def repro(
         new_file(out, force=force)
     if not app:
         refuse_without_app(checkout=checkout, strict=strict, cause=cause)
+    elif forwarder is not None:
+        raise InputError("forwarder", "given with --app", "nothing: the app has the forwarder of its checkout")
+    targets, forwarder = targets.with_forwarder(forwarder, live=True)
     proxy = app_proxy(targets, checkout, release) if app else targets.one_proxy(release)
     session = SessionConfig.of(
         release=played_as(proxy, release),
         component_tag=component,
         handler=handler,
-        times=times,
+        times=options.with_forwarder_time(times, forwarder, forwarder_open_ms),
         profile=profile,
         modality=modality,
         knobs_given=options.knob_words(knob),
+        forwarder=forwarder,
         seed=seed,
     )
     if app:

@@ -61,8 +61,8 @@ def run(
     known_outcomes(fail_on)
     new_file(out, force=force)
     proxy = targets.one_proxy(release) if targets.live else None
-    if proxy is not None and forwarder not in (None, "none"):
-        raise InputError("forwarder", "given with --live", "only for a session in virtual time")
+    targets, forwarder = targets.with_forwarder(forwarder, live=targets.live)
+    times = options.with_forwarder_time(times, forwarder, forwarder_open_ms)
     if proxy is None:
         targets.refuse_in_virtual_time()
     elif earlier is not None:
@@ -72,9 +72,7 @@ def run(
         component_tag=component,
         scenario=scenario,
         handler=handler,
-        times=options.with_forwarder_time(
-            options.with_workaround_times(times, workaround, hold_ms, fallback_ms), forwarder, forwarder_open_ms
-        ),
+        times=options.with_workaround_times(times, workaround, hold_ms, fallback_ms),
         profile=profile,
         modality=modality,
         calls=calls,

@@ -115,7 +115,10 @@ def upstream(
     out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
-    """Serve a mock Realtime API. By default it answers every user message with a function call, and the result with a reply."""
+    """Serve a mock Realtime API. By default it answers every user message with a function call, and the result with a reply.
+
+    The item of a call is done with its arguments, unless --item-done-ms or the profile sets a later time.
+    """
     known_outcomes(fail_on)
     session = mock_session(
         plan,

@@ -11,7 +11,7 @@ import typer
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, takes_targets
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.scrubber import printable
 
 __all__ = ["sweep"]
@@ -49,6 +49,13 @@ def sweep(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler that plays the sweep: tcp://HOST:PORT.")
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How outcomes are found: engine | formula (docs/formula.md). By formula, no run folder is written.",
+        ),
+    ] = "engine",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped sweep in --out.")] = False,
     out: options.RunFolder = None,
     fail_on: options.FailOn = None,
@@ -64,8 +71,15 @@ def sweep(
     from voicerace.experiments.sweep.spec import SweepSpec, continuous_draws
 
     known_outcomes(fail_on)
-    times = options.with_forwarder_time(times, spec.get("forwarder"), forwarder_open_ms)
+    one_of("by", by, ("engine", "formula"))
+    targets, forwarder = targets.with_forwarder(spec.get("forwarder"), live=targets.live)
+    spec = {**spec, "forwarder": forwarder}
+    times = options.with_forwarder_time(times, forwarder, forwarder_open_ms)
     given = SweepSpec(**{**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep})
+    if by == "formula":
+        if targets.live or resume or out is not None or dask is not None:
+            raise InputError("by", "formula with --live, --resume, --out or --dask", "engine")
+        return _by_formula(given, fail_on, as_json=as_json)
     # Imported after the check, so that an invalid value is reported before pandas is imported.
     from voicerace.cli.sweep_summary import cells_json, print_cells
     from voicerace.experiments.executors import Executor
@@ -77,11 +91,11 @@ def sweep(
 
     live = None
     if targets.live:
-        if given.forwarder is not None:
-            raise InputError("forwarder", "given with --live", "only for sessions in virtual time")
         upstream = targets.upstream_target()
         proxies = targets.proxies(spec.get("releases"))
-        live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
+        live = LiveSweep(
+            proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs, targets.forwarder
+        )
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the output is in the folder of the run")
         if dask is not None:
@@ -106,4 +120,20 @@ def sweep(
         if drawn:
             print_lines([text.ties_with_draws(drawn, looked_for=bool(ties))])
         print_lines([f"{trials} trials in {done.folder}"])
+    return int(done.outcomes["outcome"].isin(fail_on or ()).any())
+
+
+def _by_formula(spec: Any, fail_on: list[str] | None, *, as_json: bool) -> int:
+    """Print the outcomes of a sweep by formula."""
+    from voicerace.cli.sweep_summary import cells_json, print_cells
+    from voicerace.experiments.formula.sweeping import sweep_by_formula
+    from voicerace.experiments.sweep.spec import assumed_of
+
+    done = sweep_by_formula(spec)
+    if as_json:
+        print_json({"schema": 2, "by": "formula", "trials": done.trials, "played": done.played, "outcomes": cells_json(done)})
+    else:
+        print_cells(done)
+        print_lines(text.assumed_lines(assumed_of(spec), spec.profile))
+        print_lines([f"{done.trials} trials by formula, {done.played} of them played"])
     return int(done.outcomes["outcome"].isin(fail_on or ()).any())

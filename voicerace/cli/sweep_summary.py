@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from voicerace.cli.tables import print_table
+from voicerace.experiments.formula.sweeping import FormulaSweep
 from voicerace.experiments.sweep.cell_ranges import share_text
 from voicerace.experiments.sweep.result import SweepResult
 
@@ -19,10 +20,10 @@ _MAX_ROWS: Final = 60
 _MAX_CELLS: Final = 200_000
 
 
-def print_cells(run: SweepResult) -> None:
+def print_cells(run: SweepResult | FormulaSweep) -> None:
     """Print one row per outcome of each range of equal cells."""
     if len(run.outcomes) > _MAX_CELLS:
-        print(f"{len(run.outcomes)} rows, one per cell and outcome, are in {run.folder}/summary.csv")
+        print(f"{len(run.outcomes)} rows, one per cell and outcome, are {_place(run)}")
         return
     rows = run.ranges()
     settings = list(rows.columns[: rows.columns.get_loc("cells")])
@@ -45,11 +46,16 @@ def print_cells(run: SweepResult) -> None:
     heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in settings), "outcome", *numbers]
     print_table(heads, shown, right=[*swept, *numbers])
     if len(rows) > _MAX_ROWS:
-        print(f"{len(rows) - _MAX_ROWS} more rows; every cell is in {run.folder}/summary.csv")
+        print(f"{len(rows) - _MAX_ROWS} more rows; every cell is {_place(run)}")
     if estimated:
         print("The interval is that of one cell, whose trials are independent draws (Wilson).")
     if tied:
         print("ties: trials in which two simultaneous events in the other order give another outcome")
+
+
+def _place(run: SweepResult | FormulaSweep) -> str:
+    """Return where every cell is."""
+    return f"in {run.folder}/summary.csv" if isinstance(run, SweepResult) else "printed by --json"
 
 
 def _trials(row: Mapping[Any, Any]) -> str:
@@ -59,9 +65,10 @@ def _trials(row: Mapping[Any, Any]) -> str:
     return f"{row['trials']} of {row['of']}{each}"
 
 
-def cells_json(run: SweepResult) -> list[dict[str, Any]]:
+def cells_json(run: SweepResult | FormulaSweep) -> list[dict[str, Any]]:
     """Return the outcomes of every cell as JSON values; None for a missing share or interval."""
-    target = "release" if run.info["clock"] == "virtual" else "proxy"
+    live = isinstance(run, SweepResult) and run.info["clock"] != "virtual"
+    target = "proxy" if live else "release"
     settings = [target, "scenario", "handler", "modality", "calls", *run.axes]
     names = [*settings, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]
     frame = run.outcomes[names].astype(object)

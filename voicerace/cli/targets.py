@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from voicerace.cli.options import added_option, with_options
+from voicerace.cli.options import added_option, backend_directory, with_options
 from voicerace.cli.printing import writable, writing
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file
 from voicerace.model.catalog.releases import PROXIES
 
 if TYPE_CHECKING:
+    from voicerace.engine.live.forwarder_program import ForwarderTarget
     from voicerace.engine.live.play import Live
     from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
     from voicerace.engine.session import SessionConfig
@@ -34,6 +35,7 @@ class Targets:
 
     Attributes:
         live: whether sessions are played on real sockets.
+        forwarder: running forwarder of live sessions, or None; see `with_forwarder`.
         proxy, upstream, model, key_from, listen, log, silence_s: values of the options of `takes_targets`.
     """
 
@@ -45,6 +47,7 @@ class Targets:
     listen: str | None
     log: Path | None
     silence_s: float | None
+    forwarder: ForwarderTarget | None = None
 
     def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
         """Refuse the options for live sessions if --live is not given.
@@ -60,6 +63,28 @@ class Targets:
             if value:
                 instead = ", or --release TAG instead" if name == "proxy" else ""
                 raise InputError(name, "given for a session in virtual time", f"with --live{instead}")
+
+    def with_forwarder(self, given: str | None, *, live: bool) -> tuple[Targets, str | None]:
+        """Return the targets with the option --forwarder, and the name of its model for `SessionConfig.of`.
+
+        Args:
+            given: value of the option.
+            live: whether the sessions are played on real sockets.
+
+        Raises:
+            InputError: a checkout is given in virtual time, or a model on real sockets.
+        """
+        if given in (None, "none"):
+            return self, None
+        word = str(given)
+        if not live:
+            if word.startswith("backend:"):
+                raise InputError("forwarder", f"{word} for a session in virtual time", "with --live, or F0, F1 or a release")
+            return self, word
+        from voicerace.engine.live.forwarder_program import ForwarderTarget
+
+        found = ForwarderTarget.of(backend_directory(word, "forwarder"))
+        return replace(self, forwarder=found), found.row.generation
 
     def proxies(self, releases: str | None) -> list[ProxyTarget]:
         """Return the given proxies; without --proxy, the models of the releases.
@@ -108,7 +133,14 @@ class Targets:
         from voicerace.engine.live.play import Live  # imports websockets
 
         writable(self.log)
-        return Live(proxy, self.upstream_target(), log=self.log, listen=self.address(), silence_s=self.silence_s)
+        return Live(
+            proxy,
+            self.upstream_target(),
+            forwarder=self.forwarder,
+            log=self.log,
+            listen=self.address(),
+            silence_s=self.silence_s,
+        )
 
 
 def played_as(proxy: ProxyTarget | None, release: str | None) -> str:

@@ -25,7 +25,7 @@ from voicerace.experiments.achieved_times import measurements
 from voicerace.experiments.checks import CASES, ERROR_FIRST, Case
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import session_for
-from voicerace.experiments.explore.stories import STORIES
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.model.catalog.profiles import FORWARDER_TIMES
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
 from voicerace.trace.recording import Recording
@@ -147,12 +147,16 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
         InputError: the finding names an unknown release or scenario.
     """
     session = replace(session_for(finding), release=proxy)
-    scenario = STORIES[finding.story].scenario
-    by = {each.by for each in scenario.inputs}
+    story = ALL_STORIES[finding.story]
+    scenario = story.scenario
+    by, steps = {each.by for each in scenario.inputs}, {step for each in scenario.inputs for step in each.steps}
     unavoidable = {
-        "stale": finding.handler in ERROR_FIRST,
+        "stale": finding.handler in ERROR_FIRST or "function_output" in story.knobs,
         "noisy": "voice" in by,
-        "abandoned": "loss" in by,
+        "abandoned": "loss" in by or "session_end_ms" in story.bounds,
+        "interrupted": "incomplete" in steps,
+        "failed": bool({"failed", "error"} & steps),
+        "wedged": "session_end_ms" in story.bounds,  # A text on its way is lost.
         "no_result": scenario.tool_end == "none",
     }
     name = f"{finding.release} {finding.name} ({finding.story} {finding.handler})"
@@ -185,6 +189,7 @@ def check_live(
     at_once: int = 8,
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
+    between: Between | None = None,
 ) -> AcceptanceReport:
     """Check the proxy of a live engine on real sockets and return the report.
 
@@ -197,13 +202,14 @@ def check_live(
             with a larger deviation is played again. After the last attempt its outcome is `unknown`.
         tick: called after each session.
         findings: findings to play as additional sessions.
+        between: model of the engine's forwarder.
 
     Raises:
-        InputError: the target does not start, or a finding names an unknown release or scenario.
+        InputError: the target does not start; or as `sessions`.
     """
     from voicerace.engine.live.background import play_all  # imports websockets, which a test of a model does not need
 
-    planned = sessions(release, findings)
+    planned = sessions(release, findings, between)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}
     for left in range(_TRIES - 1, -1, -1):

@@ -21,6 +21,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate, ties
 from voicerace.errors import InputError
+from voicerace.experiments.formula.flips import flips
 from voicerace.experiments.rates import wilson
 from voicerace.experiments.sweep.spec import MAX_TRIALS, Plan, SweepSpec
 from voicerace.model.parameters import Grid, whole_number
@@ -59,16 +60,18 @@ class Boundaries:
     grid_trials: int
 
 
-def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boundaries:
+def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400, by_formula: bool = False) -> Boundaries:
     """Find the changes of the outcome along the first time grid of a spec, for each combination of the other grids' values.
 
     Args:
         spec: sweep spec whose first grid gives the axis, the range and the initial step of the search.
         level: with drawn times, the share of bad outcomes at the boundary.
         most: with drawn times, the maximum number of draws at one value.
+        by_formula: with fixed times, read the changes off a formula (`voicerace.experiments.formula`) instead of bisecting. No
+            change is missed then, and ``from_ms`` and ``to_ms`` are 1 ns apart.
 
     Raises:
-        InputError: no time is a grid, or a number is out of range.
+        InputError: no time is a grid, a number is out of range, or there is no formula.
     """
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise InputError("level", f"{level!r:.60}", "a share between 0 and 1")
@@ -84,9 +87,11 @@ def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boun
         first = cell * plan.per_cell
         ((_, session),) = plan.part(first, first + 1)
         story = _story(session, plan, axis)
+        if by_formula and plan.per_cell > 1:
+            raise InputError("by", "formula with drawn times", "fixed times; `formula --share` computes shares of drawn times")
         if plan.per_cell == 1:
             fixed = _Fixed(session, axis)
-            rows += [story | row for row in fixed.flips(grid)]
+            rows += [story | row for row in (fixed.of_formula(low, high) if by_formula else fixed.flips(grid))]
             played += fixed.trials
         else:
             drawn = _Drawn([each for _, each in plan.part(first, first + plan.per_cell)], axis, level)
@@ -147,6 +152,11 @@ class _Fixed:
         for left, right in pairwise(grid.values_ns):
             if self.at(left) != self.at(right):
                 yield from self._between(left, right)
+
+    def of_formula(self, low: int, high: int) -> Iterator[dict[str, Any]]:
+        """Yield the changes between two values that the formula has."""
+        for left, right in flips(self.session, self.axis, low, high):
+            yield self._row(left, right)
 
     def _between(self, low: int, high: int) -> Iterator[dict[str, Any]]:
         """Yield the changes between two values whose outcomes differ. A third outcome between them gives two changes."""

@@ -23,12 +23,29 @@ from voicerace.experiments.rates import wilson
 from voicerace.report.images import image_of
 from voicerace.report.notebook.display import frame_html, image_bundle, inline_html, table_bundle
 
-__all__ = ["CLAIMS", "HEAD", "Block", "Box", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
+__all__ = [
+    "CLAIMS",
+    "HEAD",
+    "Block",
+    "Box",
+    "Claim",
+    "Code",
+    "Fold",
+    "Head",
+    "Picture",
+    "Stack",
+    "Support",
+    "Table",
+    "Target",
+    "Text",
+]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: MIME type of an output that only `PageExporter` reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
+#: MIME type of a picture for phones, an SVG.
+NARROW: Final = "application/vnd.voicerace.narrow+svg"
 
 Target: TypeAlias = Literal["model", "real proxy", "real component", "real API", "documented run"]
 
@@ -125,13 +142,23 @@ class Picture:
         plot: a `partial` of a plot function and its arguments; see `image_of`.
         alt: the alternative text, with the numbers that the picture shows.
         caption: text below the picture.
-        target: id for links to the picture, if it is in a `Fold`.
+        target: id for links to the picture.
+        narrow: the same picture for phones, as `plot`; None for the same picture everywhere.
     """
 
     plot: Callable[[], Axes | Figure]
     alt: str
     caption: str
     target: str = ""
+    narrow: Callable[[], Axes | Figure] | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Pictures side by side, below each other on a phone, with one caption."""
+
+    pictures: tuple[Picture, ...]
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -171,7 +198,7 @@ class Head:
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
-Block: TypeAlias = Text | Claim | Box | Table | Picture | Code | Fold | Head
+Block: TypeAlias = Text | Claim | Box | Table | Picture | Stack | Code | Fold | Head
 
 #: Outputs of `show` inside `kept`; None outside.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
@@ -227,6 +254,8 @@ def words_of(blocks: Iterable[Block]) -> str:
                 found += [caption, frame.to_string(index=False)]
             case Picture(_, alt, caption):
                 found += [alt, caption]
+            case Stack(pictures, caption):
+                found += [words_of(pictures), caption]
             case Code(text, what):
                 found += [what, text]
             case Fold(summary, inner):
@@ -264,9 +293,12 @@ def _bundle(block: Block) -> Bundle:
             return {"text/html": _box(block), "text/plain": words_of([block])}, {}
         case Table(frame, caption):
             return table_bundle(frame, caption)
-        case Picture(plot, alt, caption):
+        case Picture(plot, alt, caption, target, narrow):
             kind, image = image_of(plot, alt)
-            return image_bundle(kind, image, alt, caption=caption)
+            data, metadata = image_bundle(kind, image, alt, caption=caption, **({"target": target} if target else {}))
+            return data | ({NARROW: image_of(narrow, alt)[1].decode()} if narrow else {}), metadata
+        case Stack():
+            return {"text/html": _stack(block), "text/plain": words_of([block])}, {}
         case Code(text, _):
             return {"text/html": _code(block), "text/plain": text}, {}
         case Fold(summary, _):
@@ -313,9 +345,20 @@ def _fold(fold: Fold) -> str:
                 parts.append(frame_html(block.frame, block.caption))
             case Code():
                 parts.append(_code(block))
-            case Picture(plot, alt, caption, target):
-                kind, image = image_of(plot, alt)
-                source = f"data:{kind};base64,{base64.b64encode(image).decode()}"
-                picture = f'<div class="picture" role="region" tabindex="0"><img src="{source}" alt="{escape(alt)}"></div>'
-                parts.append(f'<figure id="{target}">{picture}<figcaption>{inline_html(caption)}</figcaption></figure>')
+            case Picture():
+                parts.append(f'<figure id="{block.target}">{_drawn(block)}</figure>')
     return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"
+
+
+def _stack(stack: Stack) -> str:
+    drawn = "".join(f"<div>{_drawn(each)}</div>" for each in stack.pictures)
+    return f'<figure><div class="stack">{drawn}</div><figcaption>{inline_html(stack.caption)}</figcaption></figure>'
+
+
+def _drawn(picture: Picture) -> str:
+    """Return the HTML of a picture and its caption."""
+    kind, image = image_of(picture.plot, picture.alt)
+    source = f"data:{kind};base64,{base64.b64encode(image).decode()}"
+    content = image.decode() if kind == "image/svg+xml" else f'<img src="{source}" alt="{escape(picture.alt)}">'
+    caption = f"<figcaption>{inline_html(picture.caption)}</figcaption>" if picture.caption else ""
+    return f'<div class="picture" role="region" tabindex="0">{content}</div>{caption}'

@@ -120,7 +120,23 @@ def _finish(html: str) -> str:
         table.wrap(soup.new_tag("div", attrs={"class": "scroll", "role": "region", "tabindex": "0", "aria-label": label[:120]}))
     for number, picture in enumerate(soup.find_all(class_="picture"), start=1):
         picture["aria-label"] = f"picture {number}"
+        for svg in picture.find_all("svg"):
+            _own_ids(svg, f"p{number}-")
     return str(soup)
+
+
+def _own_ids(svg: Tag, prefix: str) -> None:
+    """Put a prefix before the ids of a picture, because several pictures have the same ids."""
+    own = {str(each["id"]) for each in svg.find_all(id=True)}
+    for each in svg.find_all(True):
+        for name, value in each.attrs.items():
+            text = str(value)
+            if name == "id":
+                each[name] = f"{prefix}{text}"
+            elif text.startswith("#") and text[1:] in own:
+                each[name] = f"#{prefix}{text[1:]}"
+            elif text.startswith("url(#") or "url(#" in text:
+                each[name] = text.replace("url(#", f"url(#{prefix}")
 
 
 def _as_cards(table: Tag) -> None:

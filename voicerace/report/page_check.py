@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup, Tag
 __all__ = ["claim_faults", "counts_in", "faults"]
 
 _FORBIDDEN_TAGS = (
-    "script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "video", "audio", "svg", "template",
+    "script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "video", "audio", "template",
 )  # fmt: skip
 #: Attributes that make a browser load a resource.
 _FETCHES = ("src", "srcset", "href", "data", "poster", "background", "action", "formaction", "xlink:href", "ping")
@@ -78,7 +78,7 @@ def _document(soup: BeautifulSoup) -> Iterator[str]:
     if not target or soup.find(id=target) is None:
         yield "the skip link is missing or leads nowhere"
     for anchor in soup.find_all("a"):
-        href = str(anchor.get("href", ""))
+        href = str(anchor.get("href") or anchor.get("xlink:href") or "")
         if href.startswith("#") and soup.find(id=href[1:]) is None:
             yield f"the link {href} leads nowhere"
     ids = [str(each["id"]) for each in soup.find_all(id=True)]
@@ -100,13 +100,17 @@ def _fetches(soup: BeautifulSoup) -> Iterator[str]:
     for tag in soup.find_all(True):
         for attribute in _FETCHES:
             value = tag.get(attribute)
-            if value is None or (tag.name == "a" and attribute == "href" and re.match(r"(https?://|#|mailto:)", str(value))):
+            if (
+                value is None
+                or (tag.name in ("a", "use") and str(value).startswith("#"))
+                or (tag.name == "a" and attribute == "href" and re.match(r"(https?://|#|mailto:)", str(value)))
+            ):
                 continue
             if not re.match(r"data:image/(png|svg\+xml);base64,", str(value)):
                 yield f"<{tag.name} {attribute}> asks for {str(value)[:60]!r}"
     sheets = [each.get_text() for each in soup.find_all("style")]
     for style in [*sheets, *(str(each["style"]) for each in soup.find_all(style=True))]:
-        for found in re.findall(r"url\([^)]{0,60}|@import[^;]{0,60}", style):
+        for found in re.findall(r"url\((?!#)[^)]{0,60}|@import[^;]{0,60}", style):
             yield f"a style asks for {found!r}"
 
 
@@ -116,6 +120,9 @@ def _pictures(soup: BeautifulSoup) -> Iterator[str]:
         # nbconvert inserts this sentence if an alternative text is missing
         if len(alt) < 20 or alt.startswith("No description has been provided"):
             yield f"a picture has no alt text that says anything: {alt!r}"
+    for svg in soup.find_all("svg"):
+        if svg.get("role") != "img" or len(str(svg.get("aria-label", "")).strip()) < 20:
+            yield f"a drawing has no label that says anything: {str(svg.get('aria-label', ''))!r}"
 
 
 def _headings(soup: BeautifulSoup) -> Iterator[str]:

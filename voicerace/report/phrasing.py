@@ -23,11 +23,13 @@ from voicerace.report.model_limitations import MODEL_LIMITATIONS
 from voicerace.report.notebook.parameters import DelaySweepParameters
 from voicerace.report.plots import release_table
 from voicerace.report.plots.style import glyph
+from voicerace.trace.recording import Recording
+from voicerace.units import ms
 
 __all__ = [
     "HEARS", "MEANING", "WEDGED", "Side", "agreement", "answer", "assumption", "backend_of", "bad_of", "bad_sides",
-    "command", "faults_of", "handler_rows", "how", "limits", "meanings", "means", "name_of", "one_of_each", "phrase",
-    "range_of", "releases", "request_rule", "run_rows", "same_program", "sides", "text_of", "times_text", "wrong_of",
+    "command", "faults_of", "handler_rows", "how", "limits", "meanings", "means", "message_rows", "name_of", "one_of_each",
+    "phrase", "range_of", "releases", "request_rule", "run_rows", "same_program", "sides", "text_of", "times_text", "wrong_of",
 ]  # fmt: skip
 
 #: Outcome -> meaning for the user. `HEARS` contains short texts for pictures.
@@ -314,6 +316,16 @@ def limits() -> str:
             *(f"**Not modelled ({each.part}):** {each.what} *Possible effect:* {each.effect}" for each in MODEL_LIMITATIONS),
         )
     )
+
+
+def message_rows(recording: Recording) -> pd.DataFrame:
+    """Return a table of a recording's messages: sent and arrived in ms from the session's start, link, type."""
+    frame = recording.to_frame()
+    times = {
+        name: [None if pd.isna(at) else f"{ms(int(at)):,.1f}" for at in frame[column]]
+        for name, column in (("sent, ms", "sent_ns"), ("arrived, ms", "received_ns"))
+    }
+    return pd.DataFrame({**times, "from": frame["sender"], "to": frame["receiver"], "message": frame["type"]})
 
 
 def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = MappingProxyType({})) -> pd.DataFrame:

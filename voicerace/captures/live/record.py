@@ -31,10 +31,12 @@ from voicerace.engine.live import clock
 from voicerace.engine.live.backend import PLACEHOLDER_KEY
 from voicerace.engine.live.command import Signals, check_command
 from voicerace.engine.live.direct import PATH
+from voicerace.engine.live.forwarder_program import ForwarderProgram, ForwarderTarget
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.relay import added_ns
 from voicerace.engine.live.serving import mock_provenance, mock_session, served_provenance
 from voicerace.engine.live.tap import Tap, TapSpec
+from voicerace.engine.live.targets import address
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
@@ -106,6 +108,7 @@ def capture(
     mock: SessionConfig | None = None,
     direct: bool = False,
     out: Path | None = None,
+    forwarder: Path | None = None,
     allow_origins: Sequence[str] = (),
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
     refused: Callable[[str], None] = lambda _: None,
@@ -121,6 +124,8 @@ def capture(
         mock: configuration of the mock; None for the default. Only with the target ``mock``.
         direct: whether the command is connected to the API without a proxy. With the mock and without a host relay it is.
         out: folder of the capture; None creates a folder in ``runs`` and points ``runs/latest`` to it.
+        forwarder: checkout whose forwarder is started in front of the host's relay, mounted at ``/openai``. Its address is
+            in VOICERACE_FORWARDER_URL, its output in ``forwarder.log`` in the folder. None for none.
         allow_origins: origins of web pages that may connect, in addition to origins on this machine.
         listening: function that is called with {side: URL} before the command starts.
         refused: function that is called with the reason when a relay refuses a web page or a host name.
@@ -130,6 +135,8 @@ def capture(
     """
     if host is None and upstream is None:
         raise InputError("host, upstream", "neither is given", "--host LISTEN=TARGET, --upstream LISTEN=TARGET, or both")
+    if forwarder is not None and host is None:
+        raise InputError("forwarder", "given without --host", "add --host LISTEN=TARGET, to which the forwarder connects")
     listen, _, target = f"0={_MOCK}".partition("=") if upstream == _MOCK else (upstream or "").partition("=")
     mocked = target.strip() == _MOCK
     if mock is not None and not mocked:
@@ -148,7 +155,9 @@ def capture(
         origin |= {"engine": "relay", "command": Path(command[0]).name, **mock_provenance(config, direct=direct)}
         origin |= {"proxy" if side == "host" else "upstream": name for side, name in names.items()}
         info = _info(specs, names, command)
-        return _captured(out, info, specs, command, origin, origins, listening, refused)
+        if forwarder is not None:
+            info["targets"]["forwarder"] = ForwarderTarget.of(forwarder).to_json()
+        return _captured(out, info, specs, command, origin, origins, listening, refused, forwarder)
 
 
 def _captured(
@@ -160,10 +169,11 @@ def _captured(
     origins: Origins,
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
+    forwarder: Path | None,
 ) -> Captured:
     """Run the command with its relays, and write its sessions to the folder."""
     with _folder(out, info) as folder:
-        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
+        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused, forwarder))
         try:
             done = _finish(folder, info)
         except OSError as error:  # for example, the disk is full
@@ -231,8 +241,9 @@ async def _watch(
     origins: Origins,
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
+    forwarder: Path | None,
 ) -> int:
-    """Run the command with its relays and return its exit status."""
+    """Run the command with its relays, and with the forwarder of a checkout or without, and return its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
@@ -242,8 +253,14 @@ async def _watch(
             )
             for each in specs
         ]
-        listening({tap.spec.side: tap.url for tap in taps})
-        variables = {f"VOICERACE_{tap.spec.side.upper()}_URL": tap.url for tap in taps}
+        urls: dict[str, str] = {tap.spec.side: tap.url for tap in taps}
+        if forwarder is not None:
+            program = ForwarderProgram(forwarder, f"{urls['host']}/openai", log=folder / "forwarder.log")
+            stack.push_async_callback(program.end)
+            await program.begin()
+            urls["forwarder"] = address(program.url)
+        listening(urls)
+        variables = {f"VOICERACE_{side.upper()}_URL": url for side, url in urls.items()}
         if origin.get("upstream") == _MOCK:
             key = os.environ.get("OPENAI_API_KEY") or PLACEHOLDER_KEY
             variables |= {"VOICERACE_URL": taps[-1].url + PATH, "OPENAI_API_KEY": key}

@@ -20,7 +20,7 @@ from voicerace.errors import InputError
 from voicerace.model.actors.actor import Actor, Effect, Effects, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.parameters import Times
-from voicerace.trace.recording import LINKS, USER_TO_APP, Link, Payload
+from voicerace.trace.recording import COMPONENT_TO_FORWARDER, LINKS, USER_TO_APP, Link, Payload
 
 if TYPE_CHECKING:
     from voicerace.engine.live.connection import FramedConnection
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["ActorHost"]
 
 _LINK = {(each.sender, each.receiver): each for each in LINKS}
+_AT_FORWARDER = {("component", "proxy"): COMPONENT_TO_FORWARDER}
+
+
+def _neighbour(link: Link) -> str:
+    """Return the name by which the receiver of a link knows its sender."""
+    return "proxy" if link.sender == "forwarder" else link.sender
 
 
 class _Call(NamedTuple):
@@ -58,6 +64,7 @@ class ActorHost(Interpreter):
         recorder: records the messages.
         watch: called with (link, payload, number) after an actor of this host has handled or sent a message.
         connect: called when an actor reopens a closed connection.
+        forwarded: whether the component's neighbour is a forwarder, which the component knows by the proxy's name.
         cursor: position in a schedule, whose durations and delays take precedence over `times`, except for proxy timers.
     """
 
@@ -70,7 +77,10 @@ class ActorHost(Interpreter):
         watch: Callable[[Link, Payload, int], None] | None = None,
         connect: Callable[[], None] | None = None,
         cursor: ScheduleCursor | None = None,
+        *,
+        forwarded: bool = False,
     ) -> None:
+        self._links = _LINK | _AT_FORWARDER if forwarded else _LINK
         self.actors = dict(actors)
         self.times = times
         self.seed = seed
@@ -106,7 +116,7 @@ class ActorHost(Interpreter):
         actor = self.actors[link.receiver]
         program = link.sender if foreign else None
         then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
-        self._call(link.receiver, actor.message, link.sender, payload, then=then, program=program)
+        self._call(link.receiver, actor.message, _neighbour(link), payload, then=then, program=program)
 
     def leaves(self, link: Link, payload: Payload, seq: int) -> None:
         """Show a running proxy's message to the user when the proxy sends it, before it arrives at the upstream."""
@@ -117,7 +127,7 @@ class ActorHost(Interpreter):
         back = Link(link.receiver, link.sender)
         if back not in self._closed:
             self._closed.add(back)
-            self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
+            self._call(link.receiver, self.actors[link.receiver].closed, _neighbour(link), code)
 
     def act(self, actor: str, effects: Effects) -> None:
         """Carry out the effects of `User.observe`, which this host does not call itself."""
@@ -186,7 +196,7 @@ class ActorHost(Interpreter):
         super().apply(actor, takewhile(lambda _: not self._ended, effects))
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
-        self._send(_LINK[actor, to], payload)
+        self._send(self._links[actor, to], payload)
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         self.cancel_timer(actor, timer.name)
@@ -201,14 +211,14 @@ class ActorHost(Interpreter):
             handle.cancel()
 
     def close(self, actor: str, to: str, code: int | None) -> None:
-        link = _LINK[actor, to]
+        link = self._links[actor, to]
         if link not in self._closed:
             self._closed.add(link)
             if connection := self.connections.get(link):
                 connection.close(code)
 
     def open(self, actor: str, to: str) -> None:
-        link = _LINK[actor, to]
+        link = self._links[actor, to]
         if self.connect is not None:
             self._closed -= {link, Link(link.receiver, link.sender)}
             if (replaced := self.connections.pop(link, None)) is not None:

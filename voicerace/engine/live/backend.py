@@ -120,6 +120,17 @@ class Backend:
             "LOG_LEVEL": "debug",
         }
 
+    async def begin(self) -> None:
+        """Start the process, again if it has ended, without blocking the event loop. See the class for the errors."""
+        starting = asyncio.ensure_future(asyncio.to_thread(self.__enter__))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread continues. Without this wait, a process that the thread starts later would not be ended.
+            self.give_up()
+            await asyncio.wait({starting})
+            raise
+
     async def end(self) -> None:
         """End the process without blocking the event loop, even if the caller is cancelled.
 

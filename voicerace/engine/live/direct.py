@@ -30,6 +30,7 @@ from voicerace.engine.live.targets import scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor, Effects
 from voicerace.model.actors.user import User
+from voicerace.model.parameters import MAX_CALLS
 from voicerace.trace.recording import DIRECT_LINKS, PROXY_TO_UPSTREAM, Link, Payload, Recording
 
 __all__ = ["PATH", "DirectClient"]
@@ -73,7 +74,7 @@ class DirectClient:
 
     async def play(self, session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
         """Play one session and return its recording. If it is cancelled, `unfinished` is called with the recording."""
-        play = _Play(self.command, session, self._file)
+        play = _Play(self.command, session.begun(), self._file)
         try:
             return await play.run()
         except asyncio.CancelledError:
@@ -121,12 +122,16 @@ class _Play:
         self.session = session
         self.log = log
         self.scrub = scrubber(None, None)
-        found = {"scenario": session.scenario.name, **served_provenance(session, upstream="mock")}
+        found = {
+            **({"release": session.release.tag} if session.client else {}),
+            "scenario": session.scenario.name,
+            **served_provenance(session, upstream="mock"),
+        }
         found |= {"topology": DIRECT, "engine": "live"}
         self.recorder = Recorder(found, DIRECT_LINKS, self.scrub)
-        self.user = User(session.scenario.inputs, 0)
+        self.user = session.user() if session.client else User(session.scenario.inputs, 0)
         actors: dict[str, Actor] = {"user": self.user, "app": _Keyboard(self._write, self._lose)}
-        self.host = ActorHost(actors, session.times, session.seed, self.recorder)
+        self.host = ActorHost(actors, session.times, session.seed, self.recorder, cursor=session.cursor)
         self.endpoints: list[UpstreamEndpoint] = []
         self._mock: Actor | None = None
         self._input: asyncio.StreamWriter | None = None
@@ -156,8 +161,12 @@ class _Play:
         return self.recorder.close()
 
     def _variables(self, url: str) -> Mapping[str, str]:
-        times = self.session.times
-        tools = [times.ns("tool_ms", index, self.session.seed) / 1e6 for index in range(self.session.calls)]
+        session = self.session
+        planned = {name: each for (_, name), each in session.schedule.timers.items()} if session.schedule else {}
+        # The mock numbers the calls of a session from 1. A client without a schedule uses the last time for all later calls.
+        scheduled = [planned[name][0] for number in range(1, MAX_CALLS) if (name := f"tool:call_{number:04}:0") in planned]
+        drawn = [session.times.ns("tool_ms", index, session.seed) for index in range(session.calls)]
+        tools = [(after or 0) / 1e6 for after in scheduled or drawn]
         return {
             "VOICERACE_URL": url,
             "VOICERACE_TOOL_MS": ",".join(f"{each:g}" for each in tools),

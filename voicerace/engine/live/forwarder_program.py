@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from voicerace.engine.live.backend import Backend, free_port
 from voicerace.engine.live.source import package_of
 from voicerace.errors import InputError
+from voicerace.model.catalog.forwarders import FORWARDERS, ForwarderRelease, forwarder_of_source
 
-__all__ = ["ForwarderProgram", "forwarder_hash"]
+__all__ = ["ForwarderProgram", "ForwarderTarget", "forwarder_hash"]
 
 _ENTRY: Final = Path("src/attach-upgrade.js")
 _HOST: Final = Path(__file__).with_name("forwarder_host.mjs")
@@ -26,6 +28,34 @@ def forwarder_hash(directory: Path | str) -> str:
     if not file.is_file():
         raise InputError("forwarder", f"no {_ENTRY} in {package_of(directory)}", "a checkout from 0.9.0 on")
     return hashlib.sha256(file.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class ForwarderTarget:
+    """Forwarder of a live session: the program of a checkout.
+
+    Attributes:
+        directory: the checkout.
+        source: hash of the program.
+        row: its generation; of a program without a row the newest, whose model gives the component's behaviour.
+    """
+
+    directory: Path
+    source: str
+    row: ForwarderRelease
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """Return the forwarder of a checkout.
+
+        Raises:
+            InputError: the directory contains no forwarder.
+        """
+        source = forwarder_hash(directory)
+        return cls(directory, source, forwarder_of_source(source) or [*FORWARDERS.values()][-1])
+
+    def to_json(self) -> dict[str, str]:
+        return {"name": f"backend:{self.row.generation}", "source": self.source}
 
 
 class ForwarderProgram(Backend):

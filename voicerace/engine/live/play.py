@@ -25,18 +25,29 @@ from voicerace.engine.live.clock import Collecting
 from voicerace.engine.live.connecting import NotConnectedError, open_connection
 from voicerace.engine.live.connection import FramedConnection, drop
 from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint
+from voicerace.engine.live.forwarded import LateHandler, connect_forwarder, hold_route
+from voicerace.engine.live.forwarder_program import ForwarderProgram, ForwarderTarget
+from voicerace.engine.live.observing import Observer
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.recorder import Recorder
-from voicerace.engine.live.relay import Relay
+from voicerace.engine.live.relay import Relay, relay_to
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, address, scrubber
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Effects
+from voicerace.model.actors.actor import Actor
 from voicerace.model.actors.user import User
 from voicerace.model.catalog.profiles import SERVER_TIMES
 from voicerace.scrubber import Scrubber
-from voicerace.trace.recording import COMPONENT_TO_PROXY, LINKS, PROXY_TO_COMPONENT, UPSTREAM_LINKS, Link, Payload, Recording
+from voicerace.trace.recording import (
+    COMPONENT_TO_FORWARDER,
+    COMPONENT_TO_PROXY,
+    FORWARDER_LINKS,
+    LINKS,
+    PROXY_TO_COMPONENT,
+    UPSTREAM_LINKS,
+    Recording,
+)  # fmt: skip
 
 __all__ = ["Live", "upstream_of"]
 
@@ -54,6 +65,7 @@ class Live:
 
     Args:
         proxy: the proxy.
+        forwarder: running forwarder between component and proxy, or None. The sessions need the model of one, too.
         upstream: the Realtime API. None selects the default (`upstream_of`).
         log: file for the output of a checkout's proxy.
         listen: (host, port) of the upstream in the configuration of a proxy at a URL. The mock or a relay listens on this
@@ -72,12 +84,13 @@ class Live:
         proxy: ProxyTarget,
         upstream: UpstreamTarget | None = None,
         *,
+        forwarder: ForwarderTarget | None = None,
         log: Path | None = None,
         listen: tuple[str, int] | None = None,
         silence_s: float | None = None,
         scrub: Scrubber | None = None,
     ) -> None:
-        self.proxy = proxy
+        self.proxy, self.forwarder = proxy, forwarder
         self.upstream = upstream_of(proxy, upstream)
         if proxy.kind == "url" and self.upstream.kind != "unseen" and listen is None:
             raise InputError("upstream", f"{self.upstream.name} behind a running proxy", "with --listen, the address it uses")
@@ -90,7 +103,10 @@ class Live:
         origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
         self.upstream_server = SessionServer(*(listen or ("127.0.0.1", 0)), origins=origins)
         self.proxy_server = SessionServer()
+        #: Server to which the forwarder connects.
+        self.forwarder_server = SessionServer()
         self.backend: Backend | None = None
+        self.forwarder_program: ForwarderProgram | None = None
         self._reviving = asyncio.Lock()
         self._collecting = Collecting()
         self._stack = contextlib.AsyncExitStack()
@@ -102,8 +118,15 @@ class Live:
             if self.proxy.kind == "model":
                 await stack.enter_async_context(self.proxy_server)
             if self.proxy.kind == "backend":
-                stack.push_async_callback(self._end_backend)
-                await self._start_backend()
+                url = self.upstream_server.address + _UPSTREAM_PATH
+                self.backend = Backend(self.proxy.directory or Path(), url, log=self._log)
+            if self.forwarder is not None:
+                await stack.enter_async_context(self.forwarder_server)
+                url = f"{self.forwarder_server.address}/openai"
+                self.forwarder_program = ForwarderProgram(self.forwarder.directory, url, log=self._log)
+            for program in self._programs:
+                stack.push_async_callback(program.end)
+                await program.begin()
             self._stack = stack.pop_all()
         return self
 
@@ -113,28 +136,17 @@ class Live:
         for _ in range(3):
             await asyncio.sleep(0)
 
-    async def _start_backend(self) -> None:
-        url = self.upstream_server.address + _UPSTREAM_PATH
-        self.backend = Backend(self.proxy.directory or Path(), url, log=self._log)
-        starting = asyncio.ensure_future(asyncio.to_thread(self.backend.__enter__))
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # The thread continues. Without this wait, a process that the thread starts later would not be ended.
-            self.backend.give_up()
-            await asyncio.wait({starting})
-            raise
+    @property
+    def _programs(self) -> list[Backend]:
+        return [each for each in (self.backend, self.forwarder_program) if each is not None]
 
-    async def _end_backend(self) -> None:
-        if self.backend is not None:
-            await self.backend.end()
-
-    async def _revive_backend(self) -> None:
-        """Restart the proxy if its process has ended. One audio frame can end it (docs/release-facts.md#user-audio)."""
+    async def _revive(self) -> None:
+        """Restart a program whose process has ended. One audio frame can end a proxy (docs/release-facts.md#user-audio)."""
         async with self._reviving:
-            if self.backend is not None and not self.backend.alive:
-                await self._end_backend()
-                await self._start_backend()
+            for program in self._programs:
+                if not program.alive:
+                    await program.end()
+                    await program.begin()
 
     async def play(self, session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
         """Play one session to its end, and return its recording.
@@ -144,9 +156,9 @@ class Live:
             unfinished: called with the recording if the session is cancelled.
 
         Raises:
-            InputError: the checkout's proxy could not be restarted.
+            InputError: a checkout's program could not be restarted.
         """
-        await self._revive_backend()
+        await self._revive()
         with self._collecting.session():
             playing = _Play(self, session)
             try:
@@ -163,6 +175,7 @@ class Live:
         found["times"] = {name: value for name, value in found["times"].items() if name not in left_out}
         found["release"] = self.proxy.release.tag if self.proxy.release else None
         found |= {"proxy": self.proxy.name, "source": self.proxy.source, "upstream": self.upstream.name}
+        found |= {} if self.forwarder is None else {"forwarder_source": self.forwarder.source}
         return found | {"engine": "live", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}
 
 
@@ -181,23 +194,28 @@ class _Play:
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
         unseen = live.upstream.kind == "unseen"
-        observed = tuple(each for each in LINKS if not (unseen and each in UPSTREAM_LINKS))
+        links = (*LINKS, *(FORWARDER_LINKS if live.forwarder is not None else ()))
+        observed = tuple(each for each in links if not (unseen and each in UPSTREAM_LINKS))
         self.recorder = Recorder(live.provenance(session), observed, live.scrub)
         actors = session.actors()
         self.user = actors["user"]
         here = {name: actors[name] for name in ("user", "app", "component")}
         #: Set when the host must reconnect.
         self._reconnect = asyncio.Event()
-        self.host = ActorHost(
-            here, session.times, session.seed, self.recorder, self._host_passed, self._reconnect.set, session.cursor
-        )
-        self._mock: Actor | None = None
-        self.proxy_ours = live.proxy.kind == "model"
+        #: The component's link, and whether its receiver is an actor of this process.
+        self.link = COMPONENT_TO_PROXY if live.forwarder is None else COMPONENT_TO_FORWARDER
+        self.proxy_ours = live.proxy.kind == "model" and live.forwarder is None
         self.endpoints: list[UpstreamEndpoint | ProxyEndpoint | Relay] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.observer = Observer(self.user, self.link, self.endpoints, self._tasks)
+        self.host = ActorHost(
+            here, session.times, session.seed, self.recorder, self.observer.host_passed, self._reconnect.set, session.cursor,
+            forwarded=live.forwarder is not None,
+        )  # fmt: skip
+        self.observer.host = self.host
+        self._mock: Actor | None = None
         #: Description of the missing event for the reason of a timeout; empty if no event is missing.
         self._missing = ""
-        self._barrier_lock = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Recording:
         connections = asyncio.ensure_future(self._connections())
@@ -255,7 +273,7 @@ class _Play:
         rtt_ns = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
         framed = FramedConnection(
             self.host,
-            COMPONENT_TO_PROXY,
+            self.link,
             connection,
             out_ns=rtt_ns // 2,
             in_ns=0 if self.proxy_ours else rtt_ns - rtt_ns // 2,
@@ -272,17 +290,11 @@ class _Play:
         Route a running proxy's upstream connection to the mock or to a relay, unless the upstream is `unseen`.
         """
         live = self.live
+        if live.forwarder_program is not None:
+            return await self._connect_forwarder(live.forwarder_program.url)
         if live.proxy.kind == "model":
-            endpoint = ProxyEndpoint(
-                self.session,
-                self.recorder,
-                self._dial,
-                both_ours=True,
-                upstream_ours=live.upstream.kind == "mock",
-                watch=self._proxy_passed,
-            )
-            return await self._open_at(live.proxy_server, endpoint)
-        url = live.proxy.url or (live.backend.url if live.backend else "")
+            return await self._open_at(live.proxy_server, self._proxy_endpoint(self.session))
+        url = self._proxy_url
         if live.upstream.kind == "unseen":
             return await open_connection(url)
         upstream = self._upstream_handler()
@@ -305,6 +317,36 @@ class _Play:
                     self.endpoints.remove(upstream)
         return connection
 
+    @property
+    def _proxy_url(self) -> str:
+        return self.live.proxy.url or (self.live.backend.url if self.live.backend else "")
+
+    def _proxy_endpoint(self, session: SessionConfig) -> ProxyEndpoint:
+        mock = self.live.upstream.kind == "mock"
+        return ProxyEndpoint(
+            session, self.recorder, self._dial, both_ours=self.proxy_ours, upstream_ours=mock, watch=self.observer.proxy_passed
+        )
+
+    async def _connect_forwarder(self, url: str) -> ClientConnection:
+        """Connect the host to the forwarder, and return the connection. The forwarder's connection gets the proxy."""
+        live, session = self.live, self.session
+        proxy: ProxyEndpoint | Relay
+        if live.proxy.kind == "model":
+            # The forwarder runs beside the proxy, so the network is between component and forwarder.
+            proxy = self._proxy_endpoint(replace(session, times=session.times.with_ns("host_rtt_ms", 0)))
+        else:
+            proxy = relay_to(self._proxy_url, "component", "proxy", self.recorder)
+
+        async def prepare() -> None:
+            if live.proxy.kind != "model" and live.upstream.kind != "unseen":
+                upstream = self._upstream_handler()
+                self.endpoints.append(upstream)
+                await hold_route(live.upstream_server, upstream, self._tasks)
+
+        delay_s = session.times.ns("forwarder_open_ms", 0, session.seed) / 1e9
+        late = LateHandler(proxy, delay_s, prepare, lambda: self.recorder.opened(COMPONENT_TO_PROXY))
+        return await connect_forwarder(url, live.forwarder_server, late, self.endpoints, self._tasks)
+
     async def _open_at(self, server: SessionServer, endpoint: UpstreamEndpoint | ProxyEndpoint) -> ClientConnection:
         """Connect to an actor of this process, and return the connection."""
         self.endpoints.append(endpoint)
@@ -318,17 +360,9 @@ class _Play:
         """Return the handler of a running proxy's upstream connection: the mock, or a relay to the real API."""
         upstream = self.live.upstream
         if upstream.kind == "mock":
-            return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, actor=self._next_mock())
-        return Relay(
-            "proxy",
-            "upstream",
-            address(upstream.url or ""),
-            self.recorder,
-            path=(upstream.url or "")[len(address(upstream.url or "")) :],
-            headers=upstream.headers(),
-            shield=self.live.scrub,
-            watch=self._upstream_passed,
-        )
+            return UpstreamEndpoint(self.session, self.recorder, watch=self.observer.upstream_passed, actor=self._next_mock())
+        further = {"headers": upstream.headers(), "shield": self.live.scrub, "watch": self.observer.upstream_passed}
+        return relay_to(upstream.url or "", "proxy", "upstream", self.recorder, **further)
 
     async def _dial(self) -> ClientConnection:
         """Connect the proxy's model to its upstream, and return the connection."""
@@ -342,40 +376,6 @@ class _Play:
         """Return the mock upstream for the next connection, renewed if there was an earlier connection."""
         self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
-
-    # -- the user's observations -------------------------------------------------------------------------------------
-
-    def _host_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        if link == COMPONENT_TO_PROXY or link.receiver == "app":
-            self._act(self._observe(link, payload, seq))
-
-    def _proxy_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        if link in UPSTREAM_LINKS:
-            self._act(self._observe(link, payload, seq))
-
-    def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled the message."""
-        effects = self._observe(link, payload, seq)
-        if effects:
-            task = asyncio.ensure_future(self._act_after_barrier(effects))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def _observe(self, link: Link, payload: Payload, seq: int) -> Effects:
-        if isinstance(self.user, User):
-            return self.user.observe(link.sender, link.receiver, payload, seq)
-        return ()
-
-    def _act(self, effects: Effects) -> None:
-        if effects:
-            self.host.act("user", effects)
-
-    async def _act_after_barrier(self, effects: Effects) -> None:
-        async with self._barrier_lock:
-            endpoint = self.endpoints[-1]
-            if not isinstance(endpoint, ProxyEndpoint):
-                await endpoint.barrier()
-            self._act(effects)
 
     async def _end(self) -> None:
         """End the host, wait for the other connections of the session, and drop the connections that are still open."""

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
@@ -26,11 +26,12 @@ from websockets.typing import Subprotocol
 from voicerace.engine.live.connecting import NotConnectedError, open_connection
 from voicerace.engine.live.connection import CLOSE_TIMEOUT_S, drop, why_closed
 from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.targets import address
 from voicerace.model.protocol.frames import payload_of
 from voicerace.scrubber import Scrubber
 from voicerace.trace.recording import Link, Payload, Recording
 
-__all__ = ["Relay", "added_ns"]
+__all__ = ["Relay", "added_ns", "relay_to"]
 
 #: Names of headers that a relay must not pass on (RFC 9110, 7.6.1).
 _HOP: Final = frozenset(
@@ -207,6 +208,12 @@ class Relay:
             # The transport writes earlier messages and then ends the connection without a close frame.
             sink.transport.close()
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, drop, sink)
+
+
+def relay_to(url: str, near: str, far: str, recorder: Recorder, **further: Any) -> Relay:
+    """Return a relay to a URL, whose path and query it uses. `further`: other attributes of `Relay`."""
+    at = address(url)
+    return Relay(near, far, at, recorder, path=url[len(at) :], **further)
 
 
 def added_ns(recording: Recording) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,9 @@ from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.profiles import PROFILES
 from voicerace.model.catalog.scenarios import DEFAULT_PLAN, inputs_of, plan_of
+from voicerace.model.names import name_of
 from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
 __all__ = ["Server", "mock_provenance", "mock_session", "proxy_handlers", "served_provenance", "upstream_handlers"]
@@ -128,18 +130,32 @@ class _Refusing:
         return
 
 
-def mock_session(plan: str = DEFAULT_PLAN, *, calls: int = 1, **given: Any) -> SessionConfig:
+def mock_session(
+    plan: str = DEFAULT_PLAN,
+    *,
+    calls: int = 1,
+    profile: str = "loopback",
+    times: Mapping[str, object] | None = None,
+    **given: Any,
+) -> SessionConfig:
     """Return the configuration of a served mock.
+
+    Unless the profile or `times` set `item_done_ms`, it is 0, because some clients start a tool at `response.output_item.done`,
+    which the API sends 1 ms after the arguments (recorded). At the end of the gap it would hide their race.
 
     Args:
         plan: the responses per user turn, see `inputs_of`.
         calls: number of function calls in a response with calls.
+        profile: name of the profile.
+        times: time name -> value, as for `SessionConfig.of`.
         given: further arguments of `SessionConfig.of`.
 
     Raises:
         InputError: an argument is not valid.
     """
-    session = SessionConfig.of(scenario="parallel", calls=calls, **given)
+    early = {} if PROFILES[name_of("profile", profile)].values.get("item_done_ms") is not None else {"item_done_ms": "0"}
+    times = {**early, **(times or {})}
+    session = SessionConfig.of(scenario="parallel", calls=calls, profile=profile, times=times, **given)
     return replace(session, scenario=replace(session.scenario, inputs=inputs_of(plan)))
 
 

@@ -40,6 +40,7 @@ from voicerace.trace.recording import (
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
+_WITHOUT_FORWARDER = {COMPONENT_TO_FORWARDER: COMPONENT_TO_PROXY, FORWARDER_TO_COMPONENT: PROXY_TO_COMPONENT}
 #: Links whose messages the user observes: when they are sent, or when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
 _SEEN_LEAVING_WITH_FORWARDER = frozenset({COMPONENT_TO_FORWARDER, PROXY_TO_UPSTREAM})
@@ -301,7 +302,8 @@ class VirtualEngine(Interpreter):
         """Send a message, or the close of the connection, on a link."""
         now, log, delay = self.now_ns, self._log, channel.delay_ns
         if self._cursor is not None and channel.wire:
-            delay = self._cursor.travel_ns(channel.link, now)
+            # A schedule names the network by the links of a session without a forwarder.
+            delay = self._cursor.travel_ns(_WITHOUT_FORWARDER.get(channel.link, channel.link), now)
         number = self._number
         self._number = number + 1
         event = Event(len(log), channel.link, kind, now, None, payload)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from voicerace.model.catalog.clients import ClientRelease, Release
 from voicerace.model.catalog.releases import A, I, ProxyRelease, R, T
 from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Payload
 
-__all__ = ["EVENTS", "Attribution", "CreateOrigin"]
+__all__ = ["EVENTS", "Attribution", "ClientAttribution", "CreateOrigin", "attribution_for"]
 
 #: Letter in the release table of each type of upstream event that can release a request.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
@@ -146,6 +147,49 @@ class Attribution:
         """Start a new turn: clear calls and events, and keep waiting requests."""
         self.results = {}
         self.passed = self.missed = ""
+
+
+@dataclass
+class ClientAttribution(Attribution):
+    """Attributes the requests of a client without a proxy, which sends results and texts itself.
+
+    A request is sent at the ``result`` or ``text`` if the API has neither ended a response nor refused a request since then.
+    """
+
+    def handles(self, sender: str, payload: Payload) -> None:
+        if isinstance(payload, dict) and payload.get("type") == realtime.RESPONSE_DONE:
+            self.reason = self.passed = R
+        elif isinstance(payload, dict) and realtime.is_refusal(payload):
+            self.reason = "refusal"
+
+    def timer_ended(self, timer: str) -> None:
+        """The end of a tool shows in the result that the client sends."""
+
+    def sends(self, payload: Payload, release: Release) -> CreateOrigin | None:
+        """Record a message to the API and return its origin if it is a request."""
+        kind = payload.get("type") if isinstance(payload, dict) else None
+        if isinstance(payload, dict) and kind == realtime.ITEM_CREATE:
+            item = realtime.item_of(payload)
+            self.sent = str(item.get("type"))
+            if self.sent == "function_call_output":
+                self.reason = "result"
+                self._result(str(item.get("call_id")), default=False)
+            elif item.get("role") == "user":
+                self.reason = "text"
+                self.texts += 1
+        if kind != realtime.RESPONSE_CREATE:
+            return None
+        writers = {*self.waiting, *(["user text"] if self.texts else [])} or {self.asked}
+        self.asked, self.waiting, self.texts = "+".join(sorted(writers)), (), 0
+        return CreateOrigin(self.asked, self.reason)
+
+    def key(self, release: Release) -> tuple[object, ...]:
+        return self.texts > 0, self.waiting, self.reason, self.asked, self.result, self.missed
+
+
+def attribution_for(release: Release) -> Attribution:
+    """Return a new attribution for a session of a proxy or a client."""
+    return ClientAttribution() if isinstance(release, ClientRelease) else Attribution()
 
 
 def _releasing(release: ProxyRelease) -> frozenset[str]:

@@ -41,11 +41,13 @@ BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "frame_ms": (100, 100),
     "mic_tail_ms": (100, 100),
     "vad_ms": (200, 600),
+    "server_turn_ms": (0, 1_000),
     "session_end_ms": (0, 3_000),
     "deadline_ms": (30_000, 30_000),
+    "forwarder_open_ms": (0, 200),
 }
 #: Times that a session has only if an interval is given.
-_OPTIONAL: Final = ("item_done_ms", "session_end_ms")
+_OPTIONAL: Final = ("item_done_ms", "server_turn_ms", "session_end_ms", "forwarder_open_ms")
 #: A slot is freed later than response.done only in sessions whose time is positive. A schedule has each value.
 _LAGS: Final = "slot_lag_ms"
 _FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS, **CLIENT_TIMES_MS}

@@ -23,6 +23,7 @@ _EVENTS: Final = {
     "I": "the output's conversation.item.done",
     "item": "the next item event",
     "result": "the result itself",
+    "text": "the text itself",
     "recovery": "the 20 s timer",
     "audio_quiet": "400 ms of silence",
     "server": "the end of speech",

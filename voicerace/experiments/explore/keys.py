@@ -12,7 +12,9 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from voicerace.model.actors.app import AppState
+from voicerace.model.actors.client import ClientState
 from voicerace.model.actors.component import ComponentState
+from voicerace.model.actors.forwarder import ForwarderState
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.actors.reference_gate import GateState
 from voicerace.model.actors.upstream_state import UpstreamState
@@ -23,7 +25,7 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Payload
 
 __all__ = [
-    "KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "open_key", "proxy_key", "shown_key",
+    "KEYS", "SHOWN_TIMERS", "Base", "client_key", "kind_of", "ledger_key", "message_key", "open_key", "proxy_key", "shown_key",
     "timer_key",
 ]  # fmt: skip
 
@@ -138,6 +140,17 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
     )  # fmt: skip
 
 
+def client_key(state: ClientState, base: Base) -> Hashable:
+    """Return the key of a client without a proxy."""
+    return (
+        state.texts > 0, tuple((_number(call, base), _number(of, base)) for call, of in state.tools.items()),
+        tuple(_number(call, base) for call in state.ended), tuple((_number(of, base), done) for of, done in state.asks.items()),
+        _number(state.active, base), state.pending, state.event_id != "", state.overtaken, state.waiting,
+        tuple(each is None for each in state.queue), len(state.unconfirmed), state.asking,
+        tuple(_number(call, base) for call in state.silent if call in state.tools), state.left, state.started - base.calls,
+    )  # fmt: skip
+
+
 def _gate(gate: GateState, base: Base) -> Hashable:
     def calls(names: Iterable[str]) -> tuple[Hashable, ...]:
         return tuple(_number(each, base) for each in names)
@@ -176,6 +189,11 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
     )  # fmt: skip
 
 
+def _forwarder(state: ForwarderState, base: Base) -> Hashable:
+    queued = tuple(message_key(each, base) for each in state.queue)
+    return state.opened, state.proxy_gone, state.browser_gone, queued
+
+
 #: Functions that return the key of an actor's state, by actor.
 KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
@@ -183,6 +201,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "component": _component,
     "proxy": proxy_key,
     "upstream": _upstream,
+    "forwarder": _forwarder,
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.errors import InputError
-from voicerace.experiments.explore.stories import STORIES
+from voicerace.experiments.explore.stories import ALL_STORIES
 from voicerace.files import shipped
 from voicerace.model.catalog.handlers import HANDLERS
 
@@ -83,7 +83,7 @@ def _read(path: Path) -> Exploration:
 
 def rows(explorations: Sequence[Exploration]) -> Iterator[tuple[str, str, list[Cell | None]]]:
     """Yield (scenario, handler, one cell per exploration) for each pair that an exploration has. None: not explored."""
-    for story in STORIES:
+    for story in ALL_STORIES:
         for handler in HANDLERS:
             cells = [each.cells.get((story, handler)) for each in explorations]
             if any(cells):

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from voicerace.engine.session import SessionConfig
-from voicerace.experiments.explore.attribution import Attribution, CreateOrigin
-from voicerace.experiments.explore.keys import KEYS, Base, kind_of, message_key, open_key, proxy_key, shown_key
+from voicerace.experiments.explore.attribution import Attribution, CreateOrigin, attribution_for
+from voicerace.experiments.explore.keys import KEYS, Base, client_key, kind_of, message_key, open_key, proxy_key, shown_key
 from voicerace.experiments.explore.state import AtHost, History, Turn
 from voicerace.model.actors.actor import Effect
 from voicerace.model.actors.stateful import copied
@@ -37,18 +37,20 @@ class Memo:
     """
 
     def __init__(self, session: SessionConfig) -> None:
-        self.session = session
+        #: The row of the proxy or client. Its attribution takes only rows of this kind.
+        self.release: Any = session.release
         #: The actors in their initial states.
         self.actors: dict[str, Any] = dict(session.actors())
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
-        self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
+        own_key = client_key if session.client else partial(proxy_key, flag=spoken)
+        self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": own_key}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._keys["component"] = shown_key
             self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         if session.idle_close:  # The idle timeout depends on displayed values.
             self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         #: The history at the start.
-        self.first = History(Turn(), Attribution())
+        self.first = History(Turn(), attribution_for(session.release))
         self._calls: dict[tuple[object, ...], tuple[Any, tuple[Effect, ...], Any, tuple[Any, ...]]] = {}
         self._changes: dict[tuple[object, ...], tuple[Any, Any, Any, Any]] = {}
         self._alike: dict[tuple[object, ...], list[Any]] = {}
@@ -165,7 +167,7 @@ class Memo:
 
     def sent(self, gate: Attribution, payload: Payload) -> tuple[Attribution, CreateOrigin | None]:
         """Return the attribution after a message of the proxy to the upstream, and the origin of a request."""
-        return self._gate(gate, id(payload), payload, lambda new: new.sends(payload, self.session.release))
+        return self._gate(gate, id(payload), payload, lambda new: new.sends(payload, self.release))
 
     def next_turn(self, history: History) -> History:
         """Return the history at the start of the next turn."""
@@ -207,7 +209,7 @@ class Memo:
         found = self._turn_keys.get((id(turn), base))
         if found is None:
             found = self._turn_keys[id(turn), base] = self.number(("turn", turn.key(base))), turn
-        return self.number(("history", found[0], history.gate.key(self.session.release), history.host))
+        return self.number(("history", found[0], history.gate.key(self.release), history.host))
 
 
 def _fed(turn: Turn, sender: str, payload: Payload, origin: CreateOrigin | None) -> tuple[Turn, bool]:

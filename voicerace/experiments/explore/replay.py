@@ -21,13 +21,13 @@ from voicerace.errors import one_of
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.schedule_check import Deviation, deviation_of
 from voicerace.experiments.explore.signature import Signature, signatures
-from voicerace.experiments.explore.stories import STORIES, session_of, stories
-from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.experiments.explore.stories import ALL_STORIES, session_of, stories
+from voicerace.model.catalog.clients import Release
 from voicerace.model.parameters import Times
 from voicerace.trace.recording import Recording
 
 if TYPE_CHECKING:
-    from voicerace.engine.live.play import Live
+    from voicerace.engine.live.background import Engine
 
 __all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
@@ -89,7 +89,7 @@ def session_for(finding: Finding) -> SessionConfig:
     Raises:
         InputError: the finding's scenario, handler, release or times are unknown.
     """
-    one_of("scenario", finding.story, STORIES)
+    one_of("scenario", finding.story, ALL_STORIES)
     stories([finding.story], [finding.handler])
     session = session_of(finding.story, finding.handler, finding.release, finding.component, finding.workaround)
     return replace(session, times=Times.of(finding.times), schedule=finding.schedule)
@@ -102,7 +102,7 @@ def replayed(finding: Finding) -> Replay:
 
 
 def replays(
-    findings: Sequence[Finding], live: Callable[[], Live], release: ProxyRelease | None = None, tries: int = 3
+    findings: Sequence[Finding], live: Callable[[], Engine], release: Release | None = None, tries: int = 3
 ) -> Generator[tuple[int, Replay]]:
     """Replay findings on sockets. Yield (index, result) of each finding once it is confirmed or has had all attempts.
 
@@ -132,14 +132,17 @@ def replays(
 
 
 def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
-    """Return the session for sockets, and its recording in virtual time with the same spacing of messages."""
+    """Return the session for sockets, and its recording in virtual time with the same spacing of messages.
+
+    A client needs time for its start, which later times cannot make up for, so its session has no plan of absolute times.
+    """
     session = session_for(finding)
     plans = []
     for spacing_ns in _SPACINGS_NS:
         begun = replace(session, min_spacing_ns=spacing_ns).begun()
         plan = VirtualEngine(begun).run()
         at_sockets = replace(
-            session, min_spacing_ns=spacing_ns, plan=begun.cursor.moments if begun.cursor is not None else None
+            session, min_spacing_ns=spacing_ns, plan=begun.cursor.moments if begun.cursor and not session.client else None
         )
         if finding.signature in signatures(plan, session.release):
             return at_sockets, plan
@@ -147,7 +150,7 @@ def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
     return plans[0]
 
 
-def judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
+def judged(finding: Finding, recording: Recording, release: Release, tries: int, plan: Recording | None = None) -> Replay:
     """Return the result of comparing a recording with its finding. `plan` is the recording of the same session in virtual
     time."""
     verdict = judge(recording)

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from voicerace.analysis.outcomes import Turn, Verdict
 from voicerace.analysis.trace_index import TraceIndex, time_of
 from voicerace.analysis.verdict import judge
-from voicerace.experiments.explore.attribution import Attribution, CreateOrigin
+from voicerace.experiments.explore.attribution import Attribution, ClientAttribution, CreateOrigin
+from voicerace.model.catalog.clients import ClientRelease, Release
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.model.protocol.ledger import Create, Response
@@ -47,13 +48,13 @@ class Signature(NamedTuple):
 
 
 def signatures(
-    recording: Recording, release: ProxyRelease, verdict: Verdict | None = None, *, before_ns: int | None = None
+    recording: Recording, release: Release, verdict: Verdict | None = None, *, before_ns: int | None = None
 ) -> tuple[Signature, ...]:
     """Return the bad paths in a recording of one session, in the order of its turns.
 
     Args:
         recording: the recording.
-        release: release of the proxy.
+        release: release of the proxy, or the client's row.
         verdict: verdict of the recording, if known.
         before_ns: return only paths of tool turns that were decided by this time, and no path of the session. None returns all.
     """
@@ -118,11 +119,29 @@ def _handle_cause(gate: Attribution, arrived: deque[Event], sent: Event, release
 class _Reader:
     """Finds the origins of the requests in a recording."""
 
-    def __init__(self, recording: Recording, release: ProxyRelease) -> None:
+    def __init__(self, recording: Recording, release: Release) -> None:
         self.index = TraceIndex(recording)
         self.origins: dict[int, CreateOrigin] = {}
         self.missed: dict[int, tuple[str, str]] = {}
-        self._read(recording, release)
+        if isinstance(release, ClientRelease):
+            self._read_client(recording, release)
+        else:
+            self._read(recording, release)
+
+    def _read_client(self, recording: Recording, release: ClientRelease) -> None:
+        """Attribute the messages of a client, in order of time."""
+        gate = ClientAttribution()
+        events = [(event.at_ns("proxy"), event) for event in recording.events if event.kind == "message"]
+        # At equal times the client handles a message before it sends one.
+        for _, event in sorted(
+            ((at, e) for at, e in events if at is not None), key=lambda each: (each[0], each[1].link[0] == "proxy")
+        ):
+            if event.link != PROXY_TO_UPSTREAM:
+                gate.handles(event.link.sender, event.payload)
+            elif (origin := gate.sends(event.payload, release)) is not None:
+                self.origins[event.seq] = origin
+            elif gate.sent == "function_call_output":
+                self.missed[event.seq] = (gate.result, gate.missed)
 
     def _read(self, recording: Recording, release: ProxyRelease) -> None:
         """Attribute the messages from and to the proxy, in order of time."""

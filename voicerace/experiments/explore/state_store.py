@@ -166,8 +166,8 @@ class StateStore:
             if isinstance(choice, Link):
                 head = state.next_of(choice)
                 event_key = (choice, head and (head.key, head.origin), len(state.queues[choice]))
-            history = state.history.gate.key(stepper.session.release), state.history.host
-            pair = (*(state.keys[each] for each in _NEAR), history, flight.key, event_key)
+            history = state.history.gate.key(stepper.memo.release), state.history.host
+            pair = (*(state.keys.get(each) for each in _NEAR), history, flight.key, event_key)
             if pair not in self._tried:
                 first = stepper.step(after, choice)
                 second = stepper.step(stepper.step(state, choice), UPSTREAM_TO_PROXY, one=True)
@@ -196,7 +196,7 @@ class StateStore:
             for wire in WIRES:
                 flights = state.queues[wire]
                 if flights and all(flight.moment is None for flight in flights):
-                    key = (wire, *(state.keys[each] for each in _NEAR), *(flight.key for flight in flights))
+                    key = (wire, *(state.keys.get(each) for each in _NEAR), *(flight.key for flight in flights))
                     if key in self._probed:
                         continue
                     self._probed.add(key)

@@ -29,11 +29,11 @@ from voicerace.experiments.explore.keys import SHOWN_TIMERS
 from voicerace.experiments.explore.memo import Memo
 from voicerace.experiments.explore.state import AtHost, Choice, History, InFlightMessage, State, Timer, Turn
 from voicerace.experiments.explore.zone import NEW
-from voicerace.model.actors.actor import RANK, RENEWED, SetTimer
+from voicerace.model.actors.actor import RANK, RANK_WITH_FORWARDER, RENEWED, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
-from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, WIRES, Link, Payload
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, WIRES, Link, Payload
 
 __all__ = ["Stepper", "Visible"]
 
@@ -66,6 +66,9 @@ class Stepper(Interpreter):
         self.session = session
         self.memo = Memo(session) if memo is None else memo
         self.visible = set() if visible is None else visible
+        #: Whether the session has a client without a proxy, which gets the user's texts.
+        self.direct = session.client is not None
+        self._host = ("proxy", "user") if self.direct else _HOST
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Component timers that have no effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
@@ -73,6 +76,8 @@ class Stepper(Interpreter):
             self._idle = self._idle - {"playback", "text_done"}
         if session.idle_close:
             self._idle = self._idle - SHOWN_TIMERS
+        #: Whether component>proxy is the network between component and forwarder. The forwarder runs beside the proxy.
+        self._forwarded = session.forwarder is not None
         self.sent: dict[Link, int] = {}
         self.timer_counts: dict[tuple[str, str], int] = {}
         self._seq = 0
@@ -92,7 +97,9 @@ class Stepper(Interpreter):
         state.states = {name: actor.state for name, actor in self.memo.actors.items()}
         state.history = self.memo.first
         self._begin(state)
-        for name in RANK:
+        # With a forwarder, proxy and upstream start when its connection to the proxy opens.
+        rank, later = (RANK_WITH_FORWARDER, RENEWED) if self._forwarded else (RANK, ())
+        for name in sorted((each for each in state.states if each not in later), key=lambda each: rank[each]):
             self._call(name, "start")
         self._settle_host()
         return self._end(state)
@@ -140,8 +147,8 @@ class Stepper(Interpreter):
             state.history_key = self.memo.history_key(state.history, state.base)
         if UPSTREAM_TO_PROXY in state.closed:
             state.timers = {which: timer for which, timer in state.timers.items() if which[0] != "upstream"}
-        if state.states["component"].closed and state.states["user"].left:
-            state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in _HOST}
+        if state.states["user"].left and (self.direct or state.states["component"].closed):
+            state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in self._host}
         return state
 
     def number(self, key: Hashable) -> int:
@@ -176,24 +183,42 @@ class Stepper(Interpreter):
         if flight.kind == "(close)":
             state.closed |= {Link(link.receiver, link.sender)}
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
-            if link.receiver == "proxy":
-                self._note(gate=self.memo.timer_ended(state.history.gate, "closed"))
-            self._call(link.receiver, "closed", (link.sender, code))
+            if self._at_forwarder(link):
+                self._call("forwarder", "closed", (link.sender, code))
+            else:
+                self._closed(link, code)
             self._settle_host()
             return
         payload: Any = flight.payload
         if link.receiver == "upstream":
             self._feed("proxy", payload, flight.origin)
-        elif link.receiver == "proxy":
-            self._note(gate=self.memo.handled(state.history.gate, link.sender, payload))
-            if link.sender == "component" and flight.kind == "InjectUserMessage":
-                # The user observes the upstream link at the proxy, so its ledger is the proxy's.
-                host, unfinished = state.history.host, self.memo.open_key(state.states["user"].ledger, state.base)
-                self._note(host=host._replace(open_at_texts=(*host.open_at_texts, unfinished)))
-        self._deliver(link, payload)
+        if self._at_forwarder(link):
+            self._call("forwarder", "message", link.sender, payload)
+        else:
+            self._reach(link, payload)
         self._settle_host()
         if flight.moment is None and self._is_visible(link):
             self.mark_visible(link, flight)
+
+    def _at_forwarder(self, link: Link) -> bool:
+        return self._forwarded and link.sender == "component" and link.receiver == "proxy"
+
+    def _closed(self, link: Link, code: int | None) -> None:
+        """Notify an actor that its neighbour closed the connection."""
+        if link.receiver == "proxy":
+            self._note(gate=self.memo.timer_ended(self._state.history.gate, "closed"))
+        self._call(link.receiver, "closed", (link.sender, code))
+
+    def _reach(self, link: Link, payload: Payload) -> None:
+        """Deliver a message of a wire, and note it in the history if it reaches the proxy."""
+        history = self._state.history
+        if link.receiver == "proxy":
+            self._note(gate=self.memo.handled(history.gate, link.sender, payload))
+            if link.sender == "component" and self.memo.message(payload, self._state.base)[0] == "InjectUserMessage":
+                # The user observes the upstream link at the proxy, so its ledger is the proxy's.
+                unfinished = self.memo.open_key(self._state.states["user"].ledger, self._state.base)
+                self._note(host=history.host._replace(open_at_texts=(*history.host.open_at_texts, unfinished)))
+        self._deliver(link, payload)
 
     def mark_visible(self, link: Link, flight: InFlightMessage) -> None:
         """Add a message to the visible messages.
@@ -208,11 +233,11 @@ class Stepper(Interpreter):
         """Return whether an invisible message had an effect."""
         if self._had_effect or link.receiver != "component":
             return self._had_effect
-        changed = [actor for actor in _HOST[:2] if actor in self._touched]
+        changed = [actor for actor in self._host[:2] if actor in self._touched]
         return any(self._key(actor) != self._state.keys[actor] for actor in changed)
 
     def _deliver(self, link: Link, payload: Payload) -> None:
-        self._call(link.receiver, "message", link.sender, payload)
+        self._call("proxy" if self.direct and link.receiver == "app" else link.receiver, "message", link.sender, payload)
         if link.sender == "upstream" or link.receiver == "app":
             self._show(link, payload)
 
@@ -245,15 +270,23 @@ class Stepper(Interpreter):
             self._had_effect = True
 
     def open(self, actor: str, to: str) -> None:
-        """Open a connection as in `VirtualEngine`: renew proxy and upstream, and drop the messages in flight."""
+        """Open a connection as in `VirtualEngine`: renew proxy and upstream, and drop the messages in flight.
+
+        With a forwarder, the component's connection renews them and starts the forwarder, which starts them at its opening.
+        """
         state = self._state
         self._had_effect = True
+        if actor == "forwarder":
+            for name in RENEWED:
+                self._call(name, "start")
+            return
+        renewed = (*RENEWED, "forwarder") if self._forwarded else RENEWED
         state.queues = dict.fromkeys(WIRES, ())
         state.closed = state.closed - {link for link in state.closed if "proxy" in link}
-        state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in RENEWED}
-        for name in RENEWED:
+        state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in renewed}
+        for name in renewed:
             self._call(name, "renewed_state")
-        for name in RENEWED:
+        for name in ("forwarder",) if self._forwarded else RENEWED:
             self._call(name, "start")
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
@@ -267,6 +300,9 @@ class Stepper(Interpreter):
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
         link = Link(actor, to)
+        if actor == "forwarder":
+            self._reach(COMPONENT_TO_PROXY, payload)
+            return
         if link in self._state.closed:
             return
         if link not in self._state.queues:
@@ -300,7 +336,13 @@ class Stepper(Interpreter):
         heapq.heappush(self._local, entry)
 
     def close(self, actor: str, to: str, code: int | None) -> None:
-        link = Link(actor, to)
+        link = Link("proxy" if actor == "forwarder" else actor, to)
+        if actor == "forwarder" and to == "proxy":
+            self._closed(COMPONENT_TO_PROXY, code)
+            return
+        if self._forwarded and actor == "proxy" and to == "component":
+            self._call("forwarder", "closed", ("proxy", code))
+            return
         if link not in self._state.closed:
             self._state.closed |= {link}
             self._had_effect = True

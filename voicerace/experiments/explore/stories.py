@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import one_of
+from voicerace.model.catalog.forwarders import FORWARDERS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput, Step
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput, Step, is_written
 
-__all__ = ["STORIES", "Story", "bounds_of", "session_of", "stories"]
+__all__ = ["ALL_STORIES", "STORIES", "Story", "bounds_of", "client_stories", "session_of", "stories"]
 
 _QUESTION: Final = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
 _LAST: Final = ScriptedInput("Thank you. Anything else I should know?", ("reply",))
@@ -36,10 +37,11 @@ _STEADY: Final = {
     "reply_gap_ms": "10", "repeat_ms": "0:500",
 }  # fmt: skip
 #: Four requests: two calls with two results each, in one response or in two, or two results and an input during the call. With
-#: `_STEADY` such a pair has up to 400,000 states on one release, and more on others. The tool, the gap and the user have the same
-#: order of size here as the network and the confirmation, so that the messages still meet in every order.
+#: `_STEADY` such a pair has up to 400,000 states on one release, and more on others. The intervals of the tool, the gap and the
+#: user are of the size of the network and the confirmation here, so that the messages still meet in every order.
 _FOUR_REQUESTS: Final = {
-    **_STEADY, "host_ms": "5", "upstream_ms": "5:10", "ack_ms": "30", "tool_ms": "0:200", "gap_ms": "0:100", "inject_ms": "0:100",
+    **_STEADY, "host_ms": "5", "upstream_ms": "5:10", "ack_ms": "30", "tool_ms": "0:200", "gap_ms": "0:100",
+    "inject_ms": "0:100",
 }  # fmt: skip
 
 
@@ -54,6 +56,7 @@ class Story:
         preamble: whether the response speaks before the calls.
         calls: number of calls in one response.
         idle_close: whether the component closes an idle connection.
+        forwarder: generation of the forwarder, or None for none.
         knobs: undocumented behaviour of the API, by knob.
         bounds: intervals that differ from the default, by name.
         twice: further intervals with a handler for which the component sends two results.
@@ -66,6 +69,7 @@ class Story:
     preamble: bool = False
     calls: int = 1
     idle_close: bool = False
+    forwarder: str | None = None
     knobs: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, str] = field(default_factory=dict)
     twice: Mapping[str, str] = field(default_factory=lambda: _NEAR)
@@ -110,13 +114,17 @@ _STRAY: Final = _like(
 )
 
 
+#: The forwarder's connection opens before and after Settings, which the component sends after 50 ms.
+_OPENING: Final = {**_QUICK, "forwarder_open_ms": "0:200", "host_ms": "0:40", "upstream_ms": "0:40"}
+
+
 def _answered_with(step: Step, by: Literal["text", "voice"] = "text") -> Scenario:
     """Return the scenario in which the response after the first result is `step`, and the last input is given `by` this way."""
     return _like("single", inputs=(replace(_QUESTION, steps=("calls", step, "reply")), replace(_LAST, by=by)))
 
 
 STORIES: Final[dict[str, Story]] = {
-    "single": Story("one call, one result, whatever the handler", SCENARIOS["single"], twice={}, without={}),
+    "single": Story("one call, one result", SCENARIOS["single"], twice={}, without={}),
     "two-turns": Story("two turns with one call each", _TWO_TOOL_TURNS),
     "preamble": Story("the model speaks before it calls", SCENARIOS["single"], preamble=True, twice={}),
     "audio": Story("one call, spoken replies", SCENARIOS["single"], modality="audio", twice={}),
@@ -197,11 +205,23 @@ STORIES: Final[dict[str, Story]] = {
 }
 
 
+#: `STORIES`, and those with a forwarder, which are explored only if they are named.
+ALL_STORIES: Final[dict[str, Story]] = {
+    **STORIES,
+    **{
+        f"forwarder-{name}": Story(
+            f"a text and one during its reply, through the forwarder {name}", _TEXT_AT_REPLY, forwarder=name, bounds=_OPENING
+        )
+        for name in FORWARDERS
+    },
+}
+
+
 def session_of(
     name: str, handler: str, release: str, component: str | None = None, workaround: str | None = None
 ) -> SessionConfig:
     """Return the session that plays a scenario."""
-    story = STORIES[name]
+    story = ALL_STORIES[name]
     session = SessionConfig.of(
         release=release,
         component_tag=component,
@@ -212,24 +232,39 @@ def session_of(
         workaround=workaround,
         idle_close=story.idle_close,
         knobs_given=story.knobs,
+        forwarder=story.forwarder,
     )
     return replace(session, scenario=story.scenario, calls=story.calls)
 
 
-def bounds_of(name: str, handler: str) -> dict[str, str]:
-    """Return the intervals of a scenario with a handler style that differ from the default."""
-    story = STORIES[name]
-    return {**story.bounds, **(story.twice if HANDLERS[handler].submissions > 1 else {})}
-
-
-def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return (scenario, handler style) pairs. Empty `names` selects every scenario; empty `handlers`, the styles of each
-    scenario.
+def client_stories(names: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (scenario, handler style) pairs for a client without a proxy, which has no handler. Empty `names` selects every
+    scenario that such a session can play to its end.
 
     Raises:
         InputError: an unknown name.
     """
-    for where, given, known in (("scenario", names, STORIES), ("handler", handlers, HANDLERS)):
+
+    def possible(story: Story) -> bool:
+        return is_written(story.scenario) and not story.idle_close and "session_end_ms" not in story.bounds
+
+    return [(name, "return") for name, _ in stories(names, ["return"]) if names or possible(STORIES[name])]
+
+
+def bounds_of(name: str, handler: str) -> dict[str, str]:
+    """Return the intervals of a scenario with a handler style that differ from the default."""
+    story = ALL_STORIES[name]
+    return {**story.bounds, **(story.twice if HANDLERS[handler].submissions > 1 else {})}
+
+
+def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (scenario, handler style) pairs. Empty `names` selects every scenario without a forwarder; empty `handlers`, the
+    styles of each scenario.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for where, given, known in (("scenario", names, ALL_STORIES), ("handler", handlers, HANDLERS)):
         for each in given:
             one_of(where, each, known)
-    return [(name, each) for name in names or STORIES for each in handlers or STORIES[name].handlers]
+    return [(name, each) for name in names or STORIES for each in handlers or ALL_STORIES[name].handlers]

@@ -87,7 +87,7 @@ def retraced(stepper: Stepper, path: Sequence[Edge], bounds: Bounds) -> TimedTra
         add = trace.constraints.append
         add(_Constraint(moment, set_in, interval[1]))
         add(_Constraint(set_in, moment, -interval[0]))
-        location = "host" if actor in _HOST else actor
+        location = "host" if actor in _HOST else "proxy" if actor == "forwarder" else actor
         add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
         # A batch on a link with an exact delay arrives at once.
         before_it = trace.steps[-2] if len(trace.steps) > 1 else None

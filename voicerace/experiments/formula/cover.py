@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition
+from voicerace.experiments.formula.linear import Box, Condition, value_of
 from voicerace.experiments.formula.polyhedron import Space, negated
 from voicerace.experiments.formula.traced import trace
 
@@ -20,28 +20,26 @@ class Region:
 
     Attributes:
         outcome: the outcome.
-        wedged: whether the session is stuck, or None.
+        bad: whether it is bad.
         conditions: the conditions that define the region in the box.
         point: a point inside, in ns by name of a time.
     """
 
     outcome: str
-    wedged: bool | None
+    bad: bool
     conditions: frozenset[Condition]
     point: Mapping[str, int]
 
     def has(self, point: Mapping[str, int]) -> bool:
-        return all(_holds(condition, point) for condition in self.conditions)
-
-
-def _holds(condition: Condition, point: Mapping[str, int]) -> bool:
-    form, strict = condition
-    value = sum(each if name == CONSTANT else each * point[name] for name, each in form)
-    return value > 0 if strict else value >= 0
+        return all((value := value_of(form, point)) > 0 or (value == 0 and not strict) for form, strict in self.conditions)
 
 
 def regions(
-    session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None
+    session: SessionConfig,
+    box: Box,
+    most: int = 2000,
+    progress: Callable[[int], object] = lambda _: None,
+    several: frozenset[str] = frozenset(),
 ) -> list[Region]:
     """Return regions that cover a box.
 
@@ -50,6 +48,7 @@ def regions(
         box: (lowest, highest) value in ns by name of a free time.
         most: maximum number of regions.
         progress: called with the number of regions found.
+        several: see `traced.trace`.
 
     Raises:
         InputError: there are more regions than `most`.
@@ -64,8 +63,8 @@ def regions(
             continue
         region = next((each for each in found if each.has(point)), None)
         if region is None:
-            traced = trace(session, point, box)
-            region = Region(traced.outcome, traced.wedged, traced.conditions, point)
+            traced = trace(session, point, box, several)
+            region = Region(traced.outcome, traced.bad, traced.conditions, point)
             found.append(region)
             progress(len(found))
             if len(found) > most:
@@ -76,6 +75,3 @@ def regions(
                 left.append((*inside, negated(condition)))
                 inside = (*inside, condition)
     return found
-
-
-assert SCALE  # noqa: S101

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, TypeAlias
@@ -12,8 +12,10 @@ import numpy as np
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.formula.cover import Region, regions
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form
+from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form, value_of
 from voicerace.experiments.formula.polyhedron import Space, negated, opposite
+from voicerace.experiments.formula.setting import constants
+from voicerace.experiments.formula.traced import trace
 
 __all__ = ["UNDECIDED", "Formula", "Term", "derive"]
 
@@ -23,6 +25,10 @@ Term: TypeAlias = tuple[Condition, ...]
 _Cube: TypeAlias = Mapping[int, int]
 #: Code of a trial that the formula does not decide.
 UNDECIDED: Final = -1
+#: Number of random points that show the signs of forms.
+_DRAWS: Final = 20_000
+#: Number of sessions at each border of each region.
+_TIES: Final = 2
 #: Forms with an odd number of half round trips are wrong by half a nanosecond per direction.
 _ROUNDING: Final = 16
 
@@ -37,6 +43,7 @@ class Formula:
         terms: by outcome, terms of which at least one holds.
         open_ties: forms at whose zeros the outcome is not known.
         regions: number of regions of the box.
+        bad: whether each outcome is bad.
     """
 
     session: SessionConfig
@@ -44,6 +51,7 @@ class Formula:
     terms: Mapping[str, tuple[Term, ...]]
     open_ties: frozenset[Form]
     regions: int
+    bad: Mapping[str, bool]
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -60,14 +68,18 @@ class Formula:
         """
         if missing := [name for name in self.box if name not in values_ns]:
             raise InputError(missing[0], "has no values", f"values for {', '.join(self.box)}")
-        given = dict(zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True))
+        given = dict(
+            zip(self.box, np.broadcast_arrays(*(np.asarray(values_ns[name], np.int64) for name in self.box)), strict=True)
+        )
         found = np.full(next(iter(given.values())).shape, UNDECIDED, np.int64)
         signs: dict[Form, np.ndarray[Any, Any]] = {}
         for code, terms in enumerate(self.terms.values()):
             for term in terms:
                 holds = np.ones(found.shape, bool)
                 for form, strict in term:
-                    value = self._value(form, given, signs)
+                    if form not in signs:
+                        signs[form] = -signs[opposite(form)] if opposite(form) in signs else value_of(form, given)
+                    value = signs[form]
                     holds &= value > 0 if strict else value >= 0
                 found[holds] = code
         for form, value in signs.items():
@@ -78,19 +90,13 @@ class Formula:
             found[(given[name] < low) | (given[name] > high)] = UNDECIDED
         return found
 
-    @staticmethod
-    def _value(form: Form, given: Mapping[str, Any], known: dict[Form, Any]) -> Any:
-        """Return twice the value of a form per trial."""
-        if form in known:
-            return known[form]
-        if opposite(form) in known:
-            return -known[opposite(form)]
-        found = known[form] = sum(each if name == CONSTANT else each * given[name] for name, each in form)
-        return found
-
 
 def derive(
-    session: SessionConfig, box: Box, most: int = 2000, progress: Callable[[int], object] = lambda _: None
+    session: SessionConfig,
+    box: Box,
+    most: int = 2000,
+    progress: Callable[[int], object] = lambda _: None,
+    several: frozenset[str] = frozenset(),
 ) -> Formula:
     """Derive the condition of each outcome of a session in a box of times.
 
@@ -99,15 +105,18 @@ def derive(
         box: (lowest, highest) value in ns by name of a free time. A lowest value of 0 is replaced by 1 ns.
         most: maximum number of regions.
         progress: called with the number of regions found.
+        several: free times with one value per use (`traced.trace`).
 
     Raises:
         InputError: the session has other writers than its times, or the box has more than `most` regions.
     """
     box = {name: (max(low, 1), high) for name, (low, high) in box.items()}
     _offered(session, box)
-    found = regions(session, box, most, progress)
-    forms, cubes = _separating(found, Space(box))
-    strict = {form: _strict(form, found) for form in forms}
+    constants(session, box)
+    found = regions(session, box, most, progress, several)
+    space = Space(box)
+    forms, cubes = _separating(found, space)
+    strict = {form: _strict(number, form, found, cubes, session, space, several) for number, form in enumerate(forms)}
     terms = {}
     for outcome in dict.fromkeys(each.outcome for each in found):
         on = [cube for cube, each in zip(cubes, found, strict=True) if each.outcome == outcome]
@@ -118,7 +127,14 @@ def derive(
         )
     order = sorted(terms, key=lambda each: (sum(map(len, terms[each])), each))
     open_ties = frozenset(form for form, each in strict.items() if each is None)
-    return Formula(session, box, {each: terms[each] for each in order}, open_ties, len(found))
+    return Formula(session, box, {each: terms[each] for each in order}, open_ties, len(found), _bad(found))
+
+
+def _bad(found: Sequence[Region]) -> dict[str, bool]:
+    kinds = {(each.outcome, each.bad) for each in found}
+    if len(bad := dict(kinds)) < len(kinds):
+        raise InputError("scenario", "one outcome is bad and not bad", "times in which each outcome has one cause")
+    return bad
 
 
 def _offered(session: SessionConfig, box: Box) -> None:
@@ -127,7 +143,7 @@ def _offered(session: SessionConfig, box: Box) -> None:
     if session.times.has("reader_ms") or session.schedule is not None:
         raise InputError("reader_ms", "is set", "a session without reader_ms and schedule")
     for name in box:
-        if name in ("deadline_ms", "slot_lag_ms", "reader_ms", "item_done_ms") or not session.times.has(name):
+        if name in ("deadline_ms", "slot_lag_ms", "reader_ms", "item_done_ms") or not session.times.has(name.partition(":")[0]):
             raise InputError(name, "cannot be free", "a time that the session has, without a limit of its own")
 
 
@@ -136,13 +152,39 @@ def _literal(form: Form, sign: int, strict: bool | None) -> Condition:
     return positive if sign > 0 else negated(positive)
 
 
-def _strict(form: Form, found: Iterable[Region]) -> bool | None:
-    """Return whether the form is above 0 on its positive side, or None if the regions do not say it."""
-    above = {strict for region in found for each, strict in region.conditions if each == form}
-    below = {strict for region in found for each, strict in region.conditions if each == opposite(form)}
-    if above == {True} and below == {False}:
-        return True
-    return False if above == {False} and below == {True} else None
+def _strict(
+    number: int,
+    form: Form,
+    found: Sequence[Region],
+    cubes: Sequence[_Cube],
+    session: SessionConfig,
+    space: Space,
+    several: frozenset[str],
+) -> bool | None:
+    """Return whether a form is above 0, and not 0, on its positive side, or None if this differs.
+
+    Sessions at the border of every region are played with the form equal to 0.
+    """
+    sides = set()
+    for region, cube in zip(found, cubes, strict=True):
+        neighbours = {
+            each.outcome
+            for each, other in zip(found, cubes, strict=True)
+            if other.get(number) == -cube.get(number, 0)
+            and all(other.get(i, sign) == sign for i, sign in cube.items() if i != number)
+        }
+        if not cube.get(number) or not neighbours - {region.outcome}:
+            continue
+        others = [each for each in region.conditions if each[0] not in (form, opposite(form))]
+        for _ in range(_TIES):
+            point = space.point(others, zero=form)
+            if point is None:
+                break
+            outcome = trace(session, point, space.box, several).outcome
+            if (outcome == region.outcome) == (outcome in neighbours):
+                return None
+            sides.add(cube[number] if outcome == region.outcome else -cube[number])
+    return sides.pop() < 0 if len(sides) == 1 else None
 
 
 # -- forms that separate the outcomes ----------------------------------------------------------------------------------
@@ -153,35 +195,50 @@ def _separating(found: Sequence[Region], space: Space) -> tuple[list[Form], list
     forms = sorted(
         {min(form, opposite(form)) for region in found for form, _ in region.conditions}, key=lambda each: (len(each), each)
     )
-    given = [{form: 1 for form, _ in each.conditions} | {opposite(form): -1 for form, _ in each.conditions} for each in found]
-    known: dict[tuple[int, int], int] = {}
-
-    def sign(region: int, index: int) -> int:
-        """Return the sign of a form in a region, 0 if it has both."""
-        if (region, index) not in known:
-            form = forms[index]
-            here = given[region].get(form, 0)
-            if not here:
-                at = found[region].point
-                here = 1 if sum(each if name == CONSTANT else each * at[name] for name, each in form) > 0 else -1
-                # The greatest value on the other side, above rounding errors of the solver.
-                if space.most(form if here < 0 else opposite(form), found[region].conditions) > 1:
-                    here = 0
-            known[region, index] = here
-        return known[region, index]
-
-    pairs = {(a, b) for a, b in combinations(range(len(found)), 2) if found[a].outcome != found[b].outcome}
-    chosen: list[int] = []
-    while pairs:
-        by = {i: {(a, b) for a, b in pairs if sign(a, i) * sign(b, i) < 0} for i in range(len(forms)) if i not in chosen}
-        best = max(by, key=lambda i: (len(by[i]), -len(forms[i])))
-        if not by[best]:
-            raise RuntimeError("two regions of different outcomes are not separated")
-        chosen.append(best)
-        pairs -= by[best]
+    signs = _signs(found, forms, space)
+    sure: set[tuple[int, int]] = set()
+    pairs = [(a, b) for a, b in combinations(range(len(found)), 2) if found[a].outcome != found[b].outcome]
+    while True:
+        chosen: list[int] = []
+        left = np.array(pairs).reshape(-1, 2)
+        while len(left):
+            apart = (signs[left[:, 0]] * signs[left[:, 1]] < 0).sum(axis=0)
+            best = max(range(len(forms)), key=lambda i: (apart[i], -len(forms[i])))
+            if not apart[best]:
+                raise RuntimeError("two regions of different outcomes are not separated")
+            chosen.append(best)
+            left = left[signs[left[:, 0], best] * signs[left[:, 1], best] >= 0]
+        unsure = [(r, i) for r in range(len(found)) for i in sorted(chosen) if signs[r, i] and (r, i) not in sure]
+        if not unsure:
+            break
+        for region, index in unsure:
+            sure.add((region, index))
+            form = forms[index] if signs[region, index] < 0 else opposite(forms[index])
+            # Values of 1 ns and below are rounding errors of the solver.
+            if form not in {opposite(each) for each, _ in found[region].conditions}:
+                signs[region, index] *= space.most(form, found[region].conditions) <= 1
     chosen.sort()
-    cubes = [{n: sign(region, i) for n, i in enumerate(chosen) if sign(region, i)} for region in range(len(found))]
+    cubes: list[_Cube] = [
+        {n: int(signs[region, i]) for n, i in enumerate(chosen) if signs[region, i]} for region in range(len(found))
+    ]
     return [forms[i] for i in chosen], cubes
+
+
+def _signs(found: Sequence[Region], forms: Sequence[Form], space: Space) -> np.ndarray[Any, Any]:
+    """Return the sign of each form in each region at random points, or 0 if it has both."""
+    draws = np.vstack([space.draws(_DRAWS), [[each.point[name] for name in space.names] for each in found]])
+    given = dict(zip(space.names, draws.T, strict=True))
+    values = {form: value_of(form, given) for form in forms} | {opposite(form): -value_of(form, given) for form in forms}
+    signs = np.zeros((len(found), len(forms)), dtype=np.int64)
+    for number, region in enumerate(found):
+        inside = np.ones(len(draws), bool)
+        for form, _ in region.conditions:
+            inside &= values[form] >= 0
+        inside[_DRAWS + number] = True
+        for index, form in enumerate(forms):
+            above = values[form][inside]
+            signs[number, index] = int((above > 0).all()) - int((above < 0).all())
+    return signs
 
 
 # -- shortest terms ----------------------------------------------------------------------------------------------------

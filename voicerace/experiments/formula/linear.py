@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-__all__ = ["CONSTANT", "Box", "Condition", "Form", "Linear", "before", "form_of", "least", "overlaps", "recorded"]
+__all__ = ["CONSTANT", "Box", "Condition", "Form", "Linear", "before", "form_of", "least", "overlaps", "recorded", "value_of"]
 
 #: A linear form: coefficient by name of a time, without zeros, sorted by name. `CONSTANT` is the constant in ns.
 Form: TypeAlias = tuple[tuple[str, int], ...]
@@ -38,7 +38,7 @@ def recorded() -> Iterator[set[Condition]]:
         _recording.pop()
 
 
-def form_of(number: int) -> dict[str, int]:
+def form_of(number: int) -> Mapping[str, int]:
     """Return twice the coefficients of a number."""
     return number.form if isinstance(number, Linear) else {CONSTANT: SCALE * number}
 
@@ -65,6 +65,11 @@ def overlaps(times: Sequence[int], box: Box) -> list[int]:
         crossing = np.minimum(ahead * low, ahead * high).sum(axis=1) < 0
         found.append(sum(1 << first + 1 + int(index) for index in np.flatnonzero(crossing)))
     return found
+
+
+def value_of(form: Form, values_ns: Mapping[str, Any]) -> Any:
+    """Return twice the value of a form, of a number or of an array per time."""
+    return sum(each if name == CONSTANT else each * values_ns[name] for name, each in form)
 
 
 def least(form: Form, box: Box) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.optimize import linprog
 
-from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form
+from voicerace.experiments.formula.linear import CONSTANT, SCALE, Box, Condition, Form, value_of
 
 __all__ = ["POINT_NS", "Space", "negated", "opposite"]
 
@@ -45,19 +45,47 @@ class Space:
         found = dict(form)
         return np.array([found.get(name, 0) for name in self.names]) / SCALE, found.get(CONSTANT, 0) / SCALE
 
-    def point(self, conditions: Iterable[Condition]) -> dict[str, int] | None:
-        """Return a point inside the set of points that satisfy all conditions, or None if its interior is empty."""
+    def point(self, conditions: Iterable[Condition], zero: Form | None = None) -> dict[str, int] | None:
+        """Return a point inside the set of points that satisfy all conditions, or None if its interior is empty.
+
+        Args:
+            conditions: the conditions.
+            zero: a form that is exactly 0 at the point; the interior is then that of the set inside the form's plane.
+        """
         rows = [self.row(form) for form, _ in conditions]
         # The centre and the radius of the largest ball, in ms.
-        above = np.array([[*-row, np.linalg.norm(row)] for row, _ in rows] + [*self._walls()]) if rows else np.array([*self._walls()])
+        above = np.array([*([*-row, np.linalg.norm(row)] for row, _ in rows), *self._walls()])
         limits = [constant / 1e6 for _, constant in rows] + [*(-self.low / 1e6), *(self.high / 1e6)]
         size = len(self.names)
-        found = linprog([0.0] * size + [-1.0], A_ub=above, b_ub=limits, bounds=[(None, None)] * size + [(0, 1e3)], method="highs")
+        plane, constant = self.row(zero or ())
+        found = linprog(
+            [0.0] * size + [-1.0],
+            A_ub=above,
+            b_ub=limits,
+            A_eq=[[*plane, 0.0]] if zero else None,
+            b_eq=[-constant / 1e6] if zero else None,
+            bounds=[(None, None)] * size + [(0, 1e3)],
+            method="highs",
+        )
         if found.x is None or found.x[-1] * 1e6 < 2 * POINT_NS:
             return None
         way = self._rng.normal(size=size)
-        centre = found.x[:-1] * 1e6 + way / np.linalg.norm(way) * found.x[-1] * 1e6 * self._rng.uniform(0, 0.6)
-        return {name: round(each / POINT_NS) * POINT_NS for name, each in zip(self.names, centre, strict=True)}
+        if zero:
+            way -= plane * (way @ plane) / (plane @ plane)
+        centre = found.x[:-1] * 1e6 + way / max(float(np.linalg.norm(way)), 1e-9) * found.x[-1] * 1e6 * self._rng.uniform(
+            0, 0.6
+        )
+        point = {name: round(each / POINT_NS) * POINT_NS for name, each in zip(self.names, centre, strict=True)}
+        return point if zero is None else self._moved(point, zero)
+
+    @staticmethod
+    def _moved(point: dict[str, int], zero: Form) -> dict[str, int] | None:
+        """Return a point near `point` at which a form is 0, or None if there is none with integers."""
+        value = value_of(zero, point)
+        for name, each in zero:
+            if name != CONSTANT and value % each == 0 and not name.endswith("_rtt_ms"):
+                return point | {name: point[name] - value // each}
+        return None
 
     def _walls(self) -> Iterable[list[float]]:
         for sign in (-1.0, 1.0):

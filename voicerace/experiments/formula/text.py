@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from voicerace.experiments.formula.formula import Formula
 from voicerace.experiments.formula.linear import CONSTANT, SCALE, Condition
+from voicerace.experiments.formula.setting import constants
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.units import ms
 
-__all__ = ["in_words", "latex", "lines"]
+__all__ = ["in_words", "latex", "lines", "record_of"]
+
+
+#: Times in the order of a sum. The constant is last.
+_ORDER: Final = ("tool_ms", *(name for name in TIMES if name != "tool_ms"))
 
 
 def _ms(scaled_ns: int) -> str:
@@ -19,7 +26,7 @@ def _ms(scaled_ns: int) -> str:
 def _sides(condition: Condition) -> tuple[list[tuple[str, int]], list[tuple[str, int]], bool]:
     """Return the smaller and the greater side of a condition as (name, twice the coefficient), and whether they differ."""
     form, strict = condition
-    named = [each for each in form if each[0] != CONSTANT] + [each for each in form if each[0] == CONSTANT]
+    named = sorted(form, key=lambda each: _ORDER.index(each[0]) if each[0] in _ORDER else len(_ORDER))
     return [(n, -v) for n, v in named if v < 0], [(n, v) for n, v in named if v > 0], strict
 
 
@@ -48,6 +55,33 @@ def lines(formula: Formula) -> list[str]:
     return found
 
 
+def record_of(formula: Formula) -> dict[str, Any]:
+    """Return a formula as a JSON object. A condition is the coefficients by time, and whether it is strict.
+
+    The weighted sum of the times in ms and of the constant (name ``""``) is above 0, or, if it is not strict, 0 or above.
+    """
+    session = formula.session
+    return {
+        "release": session.release.tag,
+        "scenario": session.scenario.name,
+        "handler": session.handler,
+        "box": {name: [ms(low), ms(high)] for name, (low, high) in formula.box.items()},
+        "constants": constants(session, formula.box),
+        "regions": formula.regions,
+        "formulas": {outcome: line.split(" <=> ", 1)[1] for outcome, line in zip(formula.terms, lines(formula), strict=True)},
+        "conditions": {
+            outcome: [
+                [
+                    {"sum": {n: v / SCALE / (1_000_000 if n == CONSTANT else 1) for n, v in form}, "strict": strict}
+                    for form, strict in term
+                ]
+                for term in terms
+            ]
+            for outcome, terms in formula.terms.items()
+        },
+    }
+
+
 def latex(formula: Formula) -> str:
     r"""Return the formulas as LaTeX, in an ``aligned`` environment."""
 
@@ -57,12 +91,15 @@ def latex(formula: Formula) -> str:
 
     def condition(each: Condition) -> str:
         smaller, greater, strict = _sides(each)
-        return f"{_sum(smaller, name_of, chr(92) + ',')} {'<' if strict else chr(92) + 'le'} {_sum(greater, name_of, chr(92) + ',')}"
+        sums = [_sum(side, name_of, r"\,") for side in (smaller, greater)]
+        return (" < " if strict else r" \le ").join(sums)
 
     rows = []
     for outcome, terms in formula.terms.items():
         shown = [r" \wedge ".join(map(condition, term)) or r"\text{always}" for term in terms]
-        rows.append(rf"\text{{{outcome}}} &\iff " + r" \;\vee\; ".join(f"({each})" if len(shown) > 1 else each for each in shown))
+        rows.append(
+            rf"\text{{{outcome}}} &\iff " + r" \;\vee\; ".join(f"({each})" if len(shown) > 1 else each for each in shown)
+        )
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 

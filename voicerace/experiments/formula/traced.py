@@ -17,15 +17,15 @@ from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.experiments.explore.keys import Base, timer_key
 from voicerace.experiments.explore.memo import Memo
-from voicerace.experiments.formula.independence import Step, dependent
+from voicerace.experiments.formula.independence import CLOSES, Step, dependent
 from voicerace.experiments.formula.linear import Box, Condition, Linear, before, least, overlaps, recorded
-from voicerace.model.actors.actor import Cancel, Effect, Send, SetTimer
+from voicerace.model.actors.actor import Cancel, Close, Effect, Send, SetTimer
 from voicerace.model.actors.stateful import copied
 from voicerace.model.parameters import Times
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Traced", "trace"]
+__all__ = ["MissingTimeError", "Traced", "trace"]
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,46 @@ class Traced:
 
     Attributes:
         outcome: the outcome.
-        wedged: whether the session is stuck, or None.
+        bad: whether it is bad (`Verdict.bad`).
         conditions: conditions on the named times that do not hold in the whole box; all hold at the session's times.
     """
 
     outcome: str
-    wedged: bool | None
+    bad: bool
     conditions: frozenset[Condition]
 
 
-class _Times(Times):
-    """Times of which some are `Linear` numbers."""
+class MissingTimeError(LookupError):
+    """A session uses a further value of a drawn time, which is not free.
 
-    def __init__(self, times: Times, linear: Mapping[str, int]) -> None:
+    Attributes:
+        name: its name, for example ``create_ms:2`` for the third value.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class _Times(Times):
+    """Times of which some are `Linear` numbers, those of `several` one per value."""
+
+    def __init__(self, times: Times, linear: Mapping[str, int], several: frozenset[str]) -> None:
         for name, value in linear.items():
-            times = times.with_ns(name, value)
+            times = times if ":" in name else times.with_ns(name, value)
         super().__init__(times.values)
         object.__setattr__(self, "linear", {name: Linear.named(name, value) for name, value in linear.items()})
+        object.__setattr__(self, "several", several)
 
     def ns(self, name: str, index: int, seed: int) -> int:
-        found: Linear | None = self.linear.get(name)  # type: ignore[attr-defined]  # the class is frozen
-        return super().ns(name, index, seed) if found is None else found
+        linear: Mapping[str, Linear] = self.linear  # type: ignore[attr-defined]  # the class is frozen
+        if name not in linear:
+            return super().ns(name, index, seed)
+        if index == 0 or name not in self.several:  # type: ignore[attr-defined]
+            return linear[name]
+        if (key := f"{name}:{index}") not in linear:
+            raise MissingTimeError(key)
+        return linear[key]
 
 
 class _Engine(VirtualEngine):
@@ -90,6 +109,8 @@ class _Engine(VirtualEngine):
             changed = {each.name for each in effects if isinstance(each, SetTimer | Cancel)}
             if method == "timer":
                 changed.add(str(text))
+            if method == "closed" or any(isinstance(each, Close) for each in effects):
+                changed.add(CLOSES)
             return new, tuple(self._key(each) for each in effects), frozenset(changed)
 
         self.steps_of[actor].append(Step(self._due[0], self._due[1:4], play))
@@ -129,6 +150,8 @@ class _Judge(Judge):
 
 def _feed(event: Event) -> Callable[[Ledger], tuple[Ledger, Hashable, frozenset[str]]]:
     def play(ledger: Ledger) -> tuple[Ledger, Hashable, frozenset[str]]:
+        if event.link.sender == "upstream" and event.type not in Ledger.kinds:
+            return ledger, None, frozenset()
         new = copied(ledger)
         new.feed(event.link.sender, event.payload, event.seq)
         return new, None, frozenset()
@@ -136,15 +159,19 @@ def _feed(event: Event) -> Callable[[Ledger], tuple[Ledger, Hashable, frozenset[
     return play
 
 
-def trace(session: SessionConfig, values: Mapping[str, int], box: Box) -> Traced:
+def trace(session: SessionConfig, values: Mapping[str, int], box: Box, several: frozenset[str] = frozenset()) -> Traced:
     """Run a session at a point and return its outcome and conditions.
 
     Args:
         session: the session. Its other times are constants.
         values: value in ns of each free time.
         box: (lowest, highest) value in ns of each free time.
+        several: free times with one value per use, of which all after the first have names as ``create_ms:1``.
+
+    Raises:
+        MissingTimeError: a value of such a time is not in `values`.
     """
-    session = replace(session, times=_Times(session.times, values))
+    session = replace(session, times=_Times(session.times, values, several))
     memo = Memo(session)
     engine = _Engine(session, memo)
     recording = engine.run()
@@ -163,7 +190,7 @@ def trace(session: SessionConfig, values: Mapping[str, int], box: Box) -> Traced
     for name, steps in engine.steps_of.items():
         state = memo.call(name, memo.actors[name].state, "start")[0]
         pairs += ordered(steps, state, lambda each, name=name: memo.actor_key(name, each, Base()))  # type: ignore[misc]
-    pairs += ordered(judge.steps(), Ledger(), lambda each: each)
+    pairs += ordered(judge.steps(), Ledger(), repr)
     found |= {each for first, second in pairs if (each := condition(first, second)) is not None}
     kept = {each for each in found if (low := least(each[0], box)) < 0 or (low == 0 and each[1])}
-    return Traced(verdict.outcome, verdict.wedged, frozenset(kept))
+    return Traced(verdict.outcome, verdict.bad, frozenset(kept))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.engine.live.background import Share, play_shares
+from voicerace.engine.live.forwarder_program import ForwarderTarget
 from voicerace.engine.live.play import Live, upstream_of
 from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
 from voicerace.engine.session import SessionConfig
@@ -36,6 +37,7 @@ class LiveSweep:
         listen, silence_s: see `voicerace.engine.live.play.Live`.
         canary: whether to play a session with a known outcome with each target before the first trial
             (`voicerace.experiments.sweep.sanity_check`).
+        forwarder: running forwarder in front of each proxy, or None. The spec has its model.
     """
 
     proxies: Sequence[ProxyTarget]
@@ -46,6 +48,7 @@ class LiveSweep:
     silence_s: float | None = None
     canary: bool = True
     jobs: int = 1
+    forwarder: ForwarderTarget | None = None
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -74,6 +77,7 @@ class LiveSweep:
             "upstream": [{"name": name} for name in dict.fromkeys(names)],
             "at_once": self.at_once,
             "side_by_side": self.jobs,
+            **({} if self.forwarder is None else {"forwarder": self.forwarder.to_json()}),
         }
 
     def planned(self, spec: SweepSpec) -> list[tuple[int, SessionConfig]]:
@@ -136,4 +140,4 @@ class LiveSweep:
             yield number, recording, None
 
     def _engine(self, proxy: ProxyTarget, log: Path | None) -> Live:
-        return Live(proxy, self.upstream, log=log, listen=self.listen, silence_s=self.silence_s)
+        return Live(proxy, self.upstream, forwarder=self.forwarder, log=log, listen=self.listen, silence_s=self.silence_s)

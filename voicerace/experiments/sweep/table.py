@@ -29,6 +29,7 @@ __all__ = [
     "SUMMARY",
     "checked_rows",
     "counted",
+    "counts_per_cell",
     "outcome_counts",
     "part_bytes",
     "parts",
@@ -129,12 +130,23 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
         ``share`` (of ``judged``; NaN for `unknown`), ``low`` and ``high`` (95 % interval of the share, if a time is drawn),
         ``kind`` (computed, observed, estimated or unknown), ``bad`` (bad trials) and ``ties`` (trials with a tie).
     """
+    columns = [*STORY, *axes, "outcome", "bad", "tie_outcome"]
+
+    def rows() -> Iterator[pa.Table]:
+        for file in parts(folder):
+            with _readable(file):
+                table = pq.read_table(file, columns=columns)
+            yield table
+
+    return counts_per_cell(rows(), axes, live=live)
+
+
+def counts_per_cell(tables: Iterable[pa.Table], axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
+    """Return `outcome_counts` of the rows in tables with the columns that it reads."""
     cell = [*STORY, *axes]
     keys = [*cell, "outcome"]
     found: list[pa.Table] = []
-    for file in parts(folder):
-        with _readable(file):
-            rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"])
+    for rows in tables:
         counts = rows.group_by(keys, use_threads=False).aggregate([("bad", "sum"), ("tie_outcome", "count"), ([], "count_all")])
         found.append(counts.rename_columns({"count_all": "trials", "bad_sum": "bad", "tie_outcome_count": "ties"}))
     if not found:

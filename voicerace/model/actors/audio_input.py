@@ -17,7 +17,10 @@ from voicerace.model.actors.responses import Responses
 from voicerace.model.actors.upstream_state import MockResponse
 from voicerace.model.protocol import input_audio, realtime
 
-__all__ = ["InputAudio"]
+__all__ = ["ROOT", "InputAudio"]
+
+#: ``previous_item_id`` of an item that is to be the first of the conversation.
+ROOT: Final = "root"
 
 #: Number of bytes per millisecond of input audio (24 kHz, 16 bits, mono).
 _BYTES_PER_MS: Final = 48
@@ -70,9 +73,14 @@ class InputAudio(Responses):
 
     def _confirm(self, item_id: str) -> None:
         item = self.state.items[item_id] = self.state.acks.pop(item_id)
+        last, after = self.state.last_item, self.state.after.pop(item_id, None)
+        before = last if after is None else None if after == ROOT else after
         for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
-            self._send(realtime.conversation_item(kind, self._id("event"), self.state.last_item, item))
-        self._append(item_id)
+            self._send(realtime.conversation_item(kind, self._id("event"), before, item))
+        if before == last:
+            self._append(item_id)
+        elif before is None:
+            self.state.first_item = item_id
         if item == {**item, **input_audio.audio_item()} and self._transcribes():
             self._send(input_audio.transcribed(self._id("event"), item_id, _TRANSCRIPT))
 

@@ -19,6 +19,7 @@ __all__ = ["Client", "ClientState"]
 
 #: Result of each tool, as in the programs in `clients/`.
 _OUTPUT: Final = '{"sky": "clear"}'
+_CANCELLED: Final = "CANCELLED"
 _NORMAL: Final = 1000
 _TOOL: Final = {
     "type": "function", "name": "get_weather", "description": "The weather in a city.",
@@ -134,9 +135,13 @@ class Client(StatefulActor[ClientState]):
         elif kind == realtime.ERROR and realtime.is_refusal(payload):
             self._refused(str(realtime.error_of(payload).get("event_id") or ""))
         elif kind == input_audio.SPEECH_STARTED:
-            if self.release.speech_drops == "waiting":
+            if self.release.at_speech == "cancels":
                 state.waiting = 0
-            elif self.release.speech_drops == "running":
+                for call_id in state.tools:
+                    self._out.append(Cancel(f"tool:{call_id}:0"))
+                    self._item(realtime.output_item(call_id, _CANCELLED))
+                state.tools = {}
+            elif self.release.at_speech == "unasks":
                 state.silent += [each for each in state.tools if each not in state.silent]
 
     # -- tools -------------------------------------------------------------------------------------------------------
@@ -216,8 +221,8 @@ class Client(StatefulActor[ClientState]):
                 state.unconfirmed, state.asking = [self._item(realtime.user_item(text))], "text"
             return
         for response in dict.fromkeys(state.tools.values()):
-            calls = [call for call, of in state.tools.items() if of == response]
-            if all(call in state.ended for call in calls):
+            calls = [call for call in state.ended if state.tools[call] == response]
+            if len(calls) == sum(of == response for of in state.tools.values()):
                 state.unconfirmed = [self._item(realtime.output_item(call, _OUTPUT)) for call in calls]
                 state.asking = "nothing" if any(call in state.silent for call in calls) else "results"
                 for call in calls:

@@ -102,10 +102,16 @@ class Responses(StatefulActor[UpstreamState]):
     # `asked` below is the field `response` of the client's response.create. It is empty if the server starts the response.
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
-        """Advance the plan by one step. Return the step, or `reply` if the session has no tools."""
+        """Advance the plan by one step. Return the step, or `reply` if the request or the session allows no tool."""
         step = self._planned()
         self.state.steps_taken += 1
-        return step if self.state.session.get("tools") else "reply"
+        choice = asked.get("tool_choice") or self.state.session.get("tool_choice")
+        return step if self._tools(asked) and choice != "none" else "reply"
+
+    def _tools(self, asked: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Return the tools of a response: those of the request, else those of the session."""
+        own = asked.get("tools")
+        return (own if own is not None else self.state.session.get("tools")) or ()
 
     def _planned(self) -> Step:
         """Return the next step of the plan."""
@@ -123,7 +129,7 @@ class Responses(StatefulActor[UpstreamState]):
         if step == "calls":
             preamble = (OutputPlan("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
-            tools = self.state.session.get("tools") or ()
+            tools = self._tools(asked)
             return ResponsePlan((*preamble, *(call_of(tools, city) for city in cities)))
         status = step if step in ("failed", "incomplete") else self.knobs.reply_status
         return ResponsePlan((OutputPlan("message", self._reply_text()),), status)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, Close, Effects
-from voicerace.model.actors.audio_input import InputAudio
+from voicerace.model.actors.audio_input import ROOT, InputAudio
 from voicerace.model.actors.response_plan import OutputPlan, ResponsePlan
 from voicerace.model.actors.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.model.catalog.providers import SESSION
@@ -143,6 +143,11 @@ class Upstream(InputAudio):
 
     def _create_item(self, event: Mapping[str, Any]) -> None:
         item = dict(event.get("item") or {})
+        after = event.get("previous_item_id")
+        if after is not None and after != ROOT and not self._has_item(after):
+            text = f"Error adding item: the previous item with id '{after}' does not exist."
+            self._error("item_create_invalid_previous_item_id", text, event)
+            return
         if item.get("role") == "assistant":
             for index, part in enumerate(item.get("content") or ()):
                 if (kind := part.get("type")) not in ("output_text", "output_audio"):
@@ -157,7 +162,15 @@ class Upstream(InputAudio):
                 self._error("invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", event)
                 return
             self.state.outputs.setdefault(call_id, []).append(str(item.get("output")))
-        self._accept(item.get("id") or self._id("item"), item)
+        item_id = item.get("id") or self._id("item")
+        if after is not None:
+            self.state.after[item_id] = after
+        self._accept(item_id, item)
+
+    def _has_item(self, item_id: str) -> bool:
+        """Return whether an item is in the conversation, or will be when it is confirmed."""
+        streamed = (item for each in self.state.responses.values() if each.in_band for item in each.items)
+        return item_id in self.state.items or item_id in self.state.acks or any(item["id"] == item_id for item in streamed)
 
     def _create_response(self, event: Mapping[str, Any]) -> None:
         asked = event.get("response") or {}

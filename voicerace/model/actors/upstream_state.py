@@ -94,6 +94,7 @@ class UpstreamState:
         calls: phase of each call, by call id: one of `PHASES`.
         outputs: accepted results of each call in order, by call id.
         acks: accepted items that are not confirmed yet, by id.
+        after: ``previous_item_id`` of the requests for such items, by id of the item, if the request has one.
         items: confirmed items, by id.
         inputs: number of user inputs in this session.
         earlier: number of user inputs in earlier sessions of the same actor.
@@ -118,6 +119,7 @@ class UpstreamState:
     calls: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, list[str]] = field(default_factory=dict)
     acks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     inputs: int = 0
     earlier: int = 0

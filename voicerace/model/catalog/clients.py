@@ -37,8 +37,7 @@ class ClientRelease:
         asks: whether each result needs a request (``each``), or the results of a response need one (``last``).
         waits_for: what delays a request: an active ``response``, which includes a pending request, and ``calls`` without result.
         text: whether a user text is sent at once (``sent``), is ``held`` until no response is active, or is never sent except
-            the first (``dropped``).
-        confirmed: whether the request follows the confirmation of its item instead of the item.
+            the first (``dropped``). A client that holds texts sends a request when its items are confirmed.
         named: whether requests have an event id, so that only a refusal with this id is recognised.
         tagged: whether requests have metadata, so that a response that the server began itself is recognised.
         refused: effect of a recognised refusal. ``none``; ``lost``: the request is not repeated; ``rest``: as lost, but waiting
@@ -46,8 +45,8 @@ class ClientRelease:
             response.done; ``retried``: it is repeated after `client_retry_ms`.
         created_takes: whether any response.created also cancels the waiting requests.
         gives_up: whether a pending request is given up after `client_timeout_ms`.
-        speech_drops: at the start of the user's speech, whether the ``waiting`` requests are cancelled, or the results of
-            ``running`` tools need no request.
+        at_speech: what the start of the user's speech does: ``nothing``; ``cancels`` the waiting requests and the running tools,
+            whose result is then "CANCELLED" and needs no request; ``unasks``: the results of running tools need no request.
     """
 
     tag: str
@@ -59,13 +58,12 @@ class ClientRelease:
     asks: Literal["each", "last"] = "each"
     waits_for: frozenset[str] = frozenset({"response"})
     text: Literal["sent", "held", "dropped"] = "sent"
-    confirmed: bool = False
     named: bool = True
     tagged: bool = False
     refused: Literal["none", "lost", "rest", "waits", "retried"] = "lost"
     created_takes: bool = False
     gives_up: bool = False
-    speech_drops: Literal["", "waiting", "running"] = ""
+    at_speech: Literal["nothing", "cancels", "unasks"] = "nothing"
 
 
 #: A row that can play the part between the user and the API.
@@ -100,12 +98,12 @@ def _rows() -> tuple[ClientRelease, ...]:
         ),
         ClientRelease(
             "client:livekit-agents", "livekit-agents 1.8.9", "livekit/agents/voice/agent_activity.py",
-            updates=3, results="together", asks="last", text="held", confirmed=True, tagged=True, gives_up=True,
-            speech_drops="running",
+            updates=3, results="together", asks="last", text="held", tagged=True, gives_up=True,
+            at_speech="unasks",
         ),
         ClientRelease(
             "client:pipecat", "pipecat-ai 1.14.0", "pipecat/services/openai/realtime/llm.py",
-            updates=2, tool_starts="arguments", text="dropped", refused="none", created_takes=True, speech_drops="waiting",
+            updates=2, tool_starts="arguments", text="dropped", refused="none", created_takes=True, at_speech="cancels",
         ),
     )  # fmt: skip
 

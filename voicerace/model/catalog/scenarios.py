@@ -169,8 +169,8 @@ def inputs_of(plan: str) -> tuple[ScriptedInput, ...]:
     """Return the inputs of a plan such as ``calls,reply;reply``.
 
     Args:
-        plan: user turns separated by semicolons; in each turn the responses, `calls` or `reply`, separated by commas. The last
-            response of a turn and the last turn repeat.
+        plan: user turns separated by semicolons; in each turn its steps, separated by commas. The last step of a turn and the last
+            turn repeat.
 
     Raises:
         InputError: a response has another name, or is empty.

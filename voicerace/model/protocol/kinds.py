@@ -28,15 +28,15 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("session.audio.input.transcription", "object"), ("session.audio.output", "object"),
     ),
     realtime.ITEM_CREATE: (
-        ("item", "object"), ("item.id", "text"), ("item.type", "text"), ("item.role", "text"), ("item.call_id", "text"),
-        ("item.output", "text"), ("item.content", "list"),
+        ("previous_item_id", "text"), ("item", "object"), ("item.id", "text"), ("item.type", "text"), ("item.role", "text"),
+        ("item.call_id", "text"), ("item.output", "text"), ("item.content", "list"),
     ),
-    realtime.RESPONSE_CREATE: (("response", "object"), ("response.conversation", "text")),
+    realtime.RESPONSE_CREATE: (("response", "object"), ("response.conversation", "text"), ("response.tools", "list")),
     realtime.RESPONSE_CANCEL: (("response_id", "text"),),
     input_audio.APPEND: (("audio", "text"),),
 }  # fmt: skip
 #: Dotted names of the fields that are lists of objects.
-_OF_OBJECTS: Final = frozenset({"session.tools", "item.content"})
+_OF_OBJECTS: Final = frozenset({"session.tools", "item.content", "response.tools"})
 
 
 class _Check(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,7 +12,7 @@ import pandas as pd
 from voicerace.model.catalog.profiles import WORKAROUND_TIMES
 from voicerace.model.catalog.releases import REFERENCE
 from voicerace.model.catalog.workarounds import WORKAROUNDS
-from voicerace.report.blocks import Block, Claim, Code, Picture, Support, Table, joined
+from voicerace.report.blocks import Block, Claim, Code, Picture, Stack, Support, Table, joined
 from voicerace.report.context import ReportContext
 from voicerace.report.evidence import Real
 from voicerace.report.letter.render import render
@@ -27,6 +28,8 @@ __all__ = ["blocks", "heading"]
 
 #: Settings of sessions with one call, one result and the corrected handler. Recordings have either modality.
 _PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result"}
+#: Width of a map in inches.
+_MAP_WIDTH: Final = 4.1
 _MODALITIES: Final = ("session", "text")
 
 
@@ -74,14 +77,23 @@ def blocks(context: ReportContext) -> list[Block]:
         f"gate-{row.tag}": Claim(f"gate-{row.tag}", "", _seen(context, row), (row.tag,), quiet=True) for row in rows
     }
     parts["bands"] = _bands(context)
-    if (picture := _map(context)) is not None:
-        parts["map"] = picture
     reference = context.part("reference")
     counted = bad_of(reference) if reference is not None else None
     if counted is not None:
         support = Support("model", *counted, "cells of the map go wrong", source="the run, part reference")
         parts["gate-reference"] = Claim("gate-reference", "", (support,), (REFERENCE.tag,), quiet=True)
-    traces = [trace for release in context.in_use if (trace := _trace(context, release)) is not None]
+    traces = [trace for release in context.in_use for trace in _traces(context, release)]
+    links = {
+        release: {
+            side.outcome: f"#{anchor}"
+            for side in context.bad_sides[release]
+            if (anchor := _anchor(release, side.outcome)) in drawn
+        }
+        for drawn in ({trace.target for trace in traces},)
+        for release in context.releases
+    }
+    if (picture := _map(context, links)) is not None:
+        parts["map"] = picture
     parts |= {f"trace-{number}": trace for number, trace in enumerate(traces)}
     hold = _hold(context, parts)
     return render(
@@ -128,7 +140,8 @@ def _bands(context: ReportContext) -> Picture:
     return Picture(partial(plot_outcome, context.delay, real=real), alt_outcome(context.delay, real=real), caption)
 
 
-def _map(context: ReportContext) -> Picture | None:
+def _map(context: ReportContext, links: Mapping[str, Mapping[str, str]]) -> Stack | None:
+    """Return one map per release. A field links to the drawn session in `links`, by release and outcome."""
     maps = context.part("map")
     if maps is None:
         return None
@@ -139,27 +152,38 @@ def _map(context: ReportContext) -> Picture | None:
     caption = "Each field is one computed session, the network as above. The dashed line is the recorded gap."
     if real is not None:
         caption += f" Points are {len(real)} recorded sessions of the running proxies."
-    return Picture(partial(plot_maps, maps, tags, real), alt_maps(maps, tags, real), caption)
-
-
-def _trace(context: ReportContext, release: str) -> Picture | None:
-    """Return a picture of the shortest recorded session with a failure of a release; None without one."""
-    outcomes = {side.outcome for side in context.bad_sides[release]}
-    fits = [
-        each
-        for each in context.evidence.of_program(release)
-        if each.outcome in outcomes and any(each.had(**_PLAIN, modality=name) for name in _MODALITIES)
+    pictures = [
+        Picture(partial(plot_maps, maps, [tag], real, _MAP_WIDTH, dict(links.get(tag, {}))), alt_maps(maps, [tag], real), "")
+        for tag in tags
     ]
-    if not fits:
-        return None
-    best: Real = min(fits, key=lambda each: (len(each.recording.events), each.source))
-    times = best.recording.provenance["times"]
-    under = same_program(release, (best.release,))
-    caption = (
-        f"The shortest recorded failure of the running proxy {release}{f' ({under})' if under else ''}, a tool of {times['tool_ms']} ms, a gap "
-        f"of {times['gap_ms']} ms ({best.source}): {means(best.outcome)}. {LANES} {bar_begins(best.recording)}"
-    )
-    return Picture(partial(plot_swimlane, best.recording), alt_swimlane(best.recording), caption)
+    if any(links.values()):
+        caption += " A field with a failure links to a session drawn below."
+    return Stack(tuple(pictures), caption)
+
+
+def _anchor(release: str, outcome: str) -> str:
+    return f"session-{release.replace('.', '-')}-{outcome}"
+
+
+def _traces(context: ReportContext, release: str) -> Iterator[Picture]:
+    """Yield a picture of the shortest recorded session with each failure of a release."""
+    for outcome in dict.fromkeys(side.outcome for side in context.bad_sides[release]):
+        fits = [
+            each
+            for each in context.evidence.of_program(release)
+            if each.outcome == outcome and any(each.had(**_PLAIN, modality=name) for name in _MODALITIES)
+        ]
+        if not fits:
+            continue
+        best: Real = min(fits, key=lambda each: (len(each.recording.events), each.source))
+        times = best.recording.provenance["times"]
+        under = same_program(release, (best.release,))
+        caption = (
+            f"The shortest recorded failure of the running proxy {release}{f' ({under})' if under else ''}, a tool of {times['tool_ms']} ms, a "
+            f"gap of {times['gap_ms']} ms ({best.source}): {means(best.outcome)}. {LANES} {bar_begins(best.recording)}"
+        )
+        recording = best.recording
+        yield Picture(partial(plot_swimlane, recording), alt_swimlane(recording), caption, _anchor(release, outcome))
 
 
 def _hold(context: ReportContext, parts: dict[str, Block]) -> list[dict[str, object]]:

@@ -136,7 +136,9 @@ def _picture(decision: Decision) -> Picture:
         f"One function call, drawn to scale: {TIMES_TEXT}. A bar is the time in which the API is busy with a response. A request that arrives "
         "during a bar is refused."
     )
-    return Picture(partial(plot_overview, lines), alt_overview(lines), caption)
+    return Picture(
+        partial(plot_overview, lines), alt_overview(lines), caption, narrow=partial(plot_overview, lines, narrow=True)
+    )
 
 
 def decide(context: ReportContext) -> list[Block]:

@@ -20,7 +20,8 @@ from markdown_it import MarkdownIt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voicerace.analysis.verdict import Turn, Verdict
+from voicerace.analysis.outcomes import TABLE
+from voicerace.analysis.verdict import Verdict
 from voicerace.conformance.hypotheses import SeenRecording, Suspicions
 from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.experiments.sweep.cell_ranges import share_text
@@ -34,11 +35,13 @@ from voicerace.trace.recording import Recording
 
 __all__ = [
     "STUCK",
+    "TURN_LABELS",
     "Linked",
     "frame_html",
     "image_bundle",
     "inline_html",
     "load_ipython_extension",
+    "outcome_words",
     "print_progress",
     "register",
     "show",
@@ -51,8 +54,21 @@ __all__ = [
 
 #: `Verdict.wedged` as text.
 STUCK: Final = {True: "the session is stuck", False: "the session continues", None: "whether it continues is unknown"}
-_COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
-_TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
+#: Field of a turn -> its name in tables.
+TURN_LABELS: Final = {
+    "margin_ms": "margin, ms: the request at the API, minus the slot being free",
+    "lead_ms": "lead, ms: the result at the proxy, minus response.done there",
+    "dead_air_ms": "response latency, ms: until the reply is heard",
+    "user_inputs": "user inputs",
+    "submissions": "results sent",
+    "own_submissions": "results sent by the app itself",
+    "response_creates": "response.create after them",
+    "refusals": "refused",
+    "host_errors": "refusals that the host was notified of",
+    "replies": "replies heard",
+}
+#: JupyterLab aligns the cells of tables to the right. Tables of this package have scoped headers.
+_LEFT: Final = "<style>:is(.jp-RenderedHTMLCommon, .widget-html) table:has(th[scope]) :is(th, td) { text-align: left; }</style>"
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
@@ -78,6 +94,8 @@ class Linked(str):
 def register(shell: Any = None) -> None:
     """Register the display of recordings, verdicts, releases, runs and suspicions in the running notebook.
 
+    The cells of its tables are aligned to the left.
+
     Args:
         shell: an IPython shell; None selects the running shell. Without a shell, this function does nothing.
     """
@@ -91,6 +109,8 @@ def register(shell: Any = None) -> None:
     formatter.for_type(SweepResult, _run)
     formatter.for_type(SeenRecording, _seen)
     formatter.for_type(Suspicions, _suspicions)
+    if getattr(shell, "kernel", None) is not None:  # a terminal would print the style
+        display({"text/html": _LEFT, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -165,17 +185,20 @@ def verdict_frame(verdict: Verdict) -> tuple[pd.DataFrame, str]:
         f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
     )
     turns = [f"turn {number}" for number in range(1, len(verdict.turns) + 1)] or ["no tool turn"]
-    names = ("outcome", "why", "calls", *_COUNTS, *_TIMES)
-    rows = []
-    for name in names:
-        kind = verdict.kinds.get(name, "")
-        rows.append([f"{name} ({kind})" if kind else name, *([_of(turn, name) for turn in verdict.turns] or [""])])
+    rows = [
+        ["outcome", *([outcome_words(turn.outcome) for turn in verdict.turns] or [""])],
+        ["why", *([turn.why for turn in verdict.turns] or [""])],
+        ["function calls", *([", ".join(turn.calls) for turn in verdict.turns] or [""])],
+    ]
+    for name, label in TURN_LABELS.items():
+        kind = f" ({verdict.kinds[name]})" if name in verdict.kinds else ""
+        rows.append([label + kind, *([_plain(getattr(turn, name)) for turn in verdict.turns] or [""])])
     return pd.DataFrame(rows, columns=["", *turns], dtype=object), caption
 
 
-def _of(turn: Turn, name: str) -> str:
-    value = getattr(turn, name)
-    return ", ".join(value) if isinstance(value, tuple) else _plain(value)
+def outcome_words(outcome: str) -> str:
+    """Return an outcome with its effect on the user, in words."""
+    return f"{glyph(outcome)} {outcome}: {TABLE[outcome].meaning}"
 
 
 def _plain(value: object) -> str:
@@ -245,7 +268,8 @@ def _outcomes(run: SweepResult) -> pd.DataFrame:
     """Return one row per outcome in each range of neighbouring equal cells, with 95 % intervals if the run has them."""
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
-    outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
+    words = [TABLE[name].meaning for name in ranges["outcome"]]
+    outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares, meaning=words)
     outcomes = outcomes.rename(columns={"trials": "count per cell", "of": "trials per cell"})
     if outcomes["low"].isna().all():
         return outcomes.drop(columns=["judged", "low", "high"])

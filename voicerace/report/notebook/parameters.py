@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError, first_of, one_of
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.stories import STORIES
@@ -173,6 +174,13 @@ class DelaySweepParameters(_Shared):
         """The times of the map: grids of delay and gap, and fixed network times, so that each cell has one session."""
         grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
         return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
+
+    def map_session(self, release: str) -> SessionConfig:
+        """Return the session of the map of a release at the origin of both grids."""
+        times = {**self.map_times, "tool_ms": 0, "gap_ms": 0}
+        return SessionConfig.of(
+            release=release, scenario=self.scenario, handler=self.handler, modality=self.modality, times=times
+        )
 
 
 class YourSessionsParameters(NotebookParameters):

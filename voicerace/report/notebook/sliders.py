@@ -1,7 +1,7 @@
-"""Sliders for one session. Each move simulates the session again and displays its verdict and picture.
+"""Sliders for one session. Each move simulates the session, and the same session with an earlier result, and draws both.
 
-The verdict is displayed before the picture is drawn. While the kernel processes a move, the front end keeps only the newest
-further move, so a drag needs no timer. Without widgets, the notebook displays the session with the initial values.
+While the kernel processes a move, the front end keeps only the newest further move, so a drag needs no timer. Without widgets,
+the notebook displays the session with the initial values.
 """
 
 from __future__ import annotations
@@ -21,49 +21,45 @@ from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import PROFILES
 from voicerace.model.catalog.releases import PROXIES, REFERENCE, proxy_release
 from voicerace.model.catalog.scenarios import SCENARIOS
-from voicerace.report.notebook.display import STUCK, table_html
-from voicerace.report.plots.style import glyph
-from voicerace.report.plots.swimlane import svg_swimlane
+from voicerace.model.parameters import Times
+from voicerace.report.notebook.display import STUCK, TURN_LABELS, outcome_words, table_html
+from voicerace.report.plots.time_axis import svg_time_axis
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
 __all__ = ["Sliders"]
 
-#: Time -> (label, maximum of the slider in ms, step in ms). A larger initial value raises the maximum.
+#: Times whose sliders are always visible -> (label, maximum of the slider in ms, step in ms). The other times of a session have
+#: sliders in a folded part. A larger initial value raises the maximum.
 _TIMES: Final[dict[str, tuple[str, float, float]]] = {
-    "tool_ms": ("tool", 1000, 5),
-    "gap_ms": ("gap", 1000, 5),
-    "host_rtt_ms": ("host round trip", 400, 2),
-    "upstream_rtt_ms": ("API round trip", 400, 2),
+    "tool_ms": ("tool", 500, 1),
+    "gap_ms": ("gap", 500, 1),
+    "host_rtt_ms": ("host round trip", 400, 1),
+    "upstream_rtt_ms": ("API round trip", 400, 1),
 }
-_WIDE: Final = {"description_width": "11em"}
-#: Field of a turn -> its label.
-_NUMBERS: Final = {
-    "margin_ms": "margin, ms: the request at the API, minus the slot being free",
-    "lead_ms": "lead, ms: the result at the proxy, minus response.done there",
-    "dead_air_ms": "response latency, ms: until the reply is heard",
-    "submissions": "results sent",
-    "response_creates": "response.create after them",
-    "refusals": "refused",
-    "host_errors": "refusals that the host was notified of",
-    "replies": "replies heard",
-}
+#: Slider of the second session, in ms.
+_EARLIER: Final = ("result earlier by", 200.0, 1.0)
+#: Width of the labels and the sliders.
+_WIDE: Final = {"description_width": "13em"}
+_FULL: Final = {"width": "99%"}
 
 
 class Sliders:
-    """Widgets for one session: sliders for its times, its verdict and its picture.
+    """Widgets for one session: a slider for each of its times, and its picture below that of an earlier result.
 
     Args:
         release, scenario, handler: the initial choices.
         times: initial times of the session, in ms or in the grammar of `voicerace.model.parameters`.
+        earlier_ms: initial time by which the result of the second session is earlier.
         settings: other arguments of `SessionConfig.of`, which stay fixed.
 
     Attributes:
         recording: the current session; None if the session is not possible.
         verdict: verdict of the current session; None if the session is not possible.
+        earlier: the session with the earlier result; None if one of the two is not possible.
         error: the reason why the session is not possible; None if it is possible.
-        says: widget with the verdict as HTML.
-        picture: widget with the swimlane as HTML.
+        says: widget with both verdicts as HTML.
+        picture: widget with both sessions on one time axis, as HTML.
 
     Raises:
         InputError: an unknown name, or a time with a slider that is not one number.
@@ -76,35 +72,46 @@ class Sliders:
         scenario: str = "single",
         handler: str = "return",
         times: Mapping[str, object] | None = None,
+        earlier_ms: float = 40,
         **settings: Any,
     ) -> None:
         self.recording: Recording | None = None
+        self.earlier: Recording | None = None
         self.verdict: Verdict | None = None
         self.error: str | None = None
         given = dict(times or {})
         self._settings = settings
-        self._times = {name: value for name, value in given.items() if name not in _TIMES}
-        usual = PROFILES[str(settings.get("profile", "loopback"))].values
+        profile, seed = str(settings.get("profile", "loopback")), int(settings.get("seed", 0))
+        usual = PROFILES[one_of("profile", profile, PROFILES)].values
         self.choices: dict[str, Any] = {
             "release": _choice("release", proxy_release(release).tag, [*PROXIES, REFERENCE.tag]),
             "scenario": _choice("scenario", scenario, list(SCENARIOS)),
             "handler": _choice("handler", handler, list(HANDLERS)),
             **{name: _slider(name, given.get(name, usual[name])) for name in _TIMES},
         }
-        self.says = widgets.HTML(layout={"width": "100%"})
-        self.picture = widgets.HTML(layout={"width": "100%"})
-        names, sliders = [*self.choices.values()][:3], [*self.choices.values()][3:]
-        left = widgets.VBox([*names, *sliders, self.says], layout={"flex": "1 1 24em", "min_width": "24em"})
-        right = widgets.VBox([self.picture], layout={"flex": "2 1 36em"})
-        self.widget = widgets.HBox([left, right], layout={"flex_flow": "row wrap"})
+        values = Times.of({**SCENARIOS[scenario].times, **given}, profile)
+        further = {name: ms(values.ns(name, 0, seed)) for name in values.values if name not in _TIMES}
+        #: Further time -> (initial value of its slider, the time as given). A slider that was not moved keeps the given time.
+        self._further = {name: (value, given.get(name)) for name, value in further.items()}
+        self.choices |= {name: _wide(name, value, max(100.0, 4 * value), 1) for name, value in further.items()}
+        label, end, step = _EARLIER
+        self.earlier_ms = _wide(label, float(earlier_ms), end, step)
+        self.says = widgets.HTML(layout=_FULL)
+        self.picture = widgets.HTML(layout=_FULL)
+        names = widgets.HBox(
+            [self.choices[name] for name in ("release", "scenario", "handler")], layout={"flex_flow": "row wrap"}
+        )
+        sliders = widgets.VBox([*(self.choices[name] for name in _TIMES), self.earlier_ms], layout=_FULL)
+        more = widgets.Accordion([widgets.VBox([self.choices[name] for name in further])], titles=["Further times"])
+        self.widget = widgets.VBox([names, sliders, self.picture, self.says, more], layout=_FULL)
         self.choices["scenario"].observe(self._scenario_changed, "value")
-        for each in self.choices.values():
+        for each in (*self.choices.values(), self.earlier_ms):
             each.observe(self._moved, "value")
         self._moved()
 
     @classmethod
-    def of(cls, session: SessionConfig) -> Sliders:
-        """Return sliders with the values of a session.
+    def of(cls, session: SessionConfig, earlier_ms: float = 40) -> Sliders:
+        """Return sliders with the values of a session, and with a result that is `earlier_ms` earlier in the second session.
 
         For a random time, or a time per call, the slider has the first call's value.
         """
@@ -116,6 +123,7 @@ class Sliders:
             scenario=scenario.name,
             handler=session.handler,
             times=times,
+            earlier_ms=earlier_ms,
             component_tag=session.component,
             profile=session.profile,
             modality=session.modality,
@@ -136,7 +144,10 @@ class Sliders:
             InputError: these values do not give a valid session.
         """
         at = {name: each.value for name, each in self.choices.items()}
-        times = {**self._times, **{name: at.pop(name) for name in _TIMES}}
+        times = {name: at.pop(name) for name in _TIMES}
+        times |= {
+            name: given if (value := at.pop(name)) == initial else value for name, (initial, given) in self._further.items()
+        }
         settings = dict(self._settings)
         if SCENARIOS[at["scenario"]].calls is not None:
             settings["calls"] = None  # the scenario sets the number of calls
@@ -151,17 +162,20 @@ class Sliders:
                 slider.value = at
 
     def _moved(self, _: object = None) -> None:
+        self.recording, self.earlier, self.verdict = None, None, None
         try:
-            recording = simulate(self.session)
-            verdict = judge(recording)
+            session = self.session
+            by_ms = min(self.earlier_ms.value, self.choices["tool_ms"].value)
+            recording, earlier = simulate(session), simulate(session.shifted(tool_ms=-by_ms))
+            verdicts = {"as given": judge(recording), f"result {by_ms:g} ms earlier": judge(earlier)}
         except (InputError, RuntimeError) as error:
-            self.recording, self.verdict, self.error = None, None, str(error)
+            self.error = str(error)
             self.says.value = f'<p role="alert"><strong>This cannot be played.</strong> {escape(str(error))}</p>'
             self.picture.value = ""
             return
-        self.recording, self.verdict, self.error = recording, verdict, None
-        self.says.value = f'<div aria-live="polite">{_verdict(verdict)}</div>'
-        self.picture.value = svg_swimlane(recording)
+        self.recording, self.earlier, self.verdict, self.error = recording, earlier, verdicts["as given"], None
+        self.picture.value = svg_time_axis(dict(zip(verdicts, (recording, earlier), strict=True)))
+        self.says.value = f'<div aria-live="polite">{_verdicts(verdicts)}</div>'
 
     def _ipython_display_(self) -> None:
         """Display the widgets, and the session as HTML in a second output.
@@ -179,16 +193,20 @@ class Sliders:
         bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_(**wanted) or {})
         at = ", ".join(f"{name} {each.value}" for name, each in self.choices.items())
         still = f"<p>Sliders work in JupyterLab; their values here: {escape(at)}.</p>"
-        bundle["text/html"] = still + self.says.value + self.picture.value
+        bundle["text/html"] = still + self.picture.value + self.says.value
         bundle["text/plain"] = f"{at}: {self.error or (self.verdict.outcome if self.verdict else '')}"
         return bundle
 
 
-def _verdict(verdict: Verdict) -> str:
-    """Return a verdict and the numbers of its most severe tool turn as HTML."""
-    summary = f"{glyph(verdict.outcome)} {verdict.outcome}: {verdict.why}; {STUCK[verdict.wedged]}."
-    rows = [(name, getattr(verdict.turn, field)) for field, name in _NUMBERS.items()] if verdict.turn is not None else []
-    return f"<p>{escape(summary)}</p>" + (table_html(["of the turn", ""], rows, "") if rows else "")
+def _verdicts(verdicts: Mapping[str, Verdict]) -> str:
+    """Return verdicts and the numbers of their most severe tool turns as HTML, one column per verdict."""
+    rows = [
+        ("outcome", *(outcome_words(each.outcome) for each in verdicts.values())),
+        ("why", *(each.why for each in verdicts.values())),
+        ("session", *(STUCK[each.wedged] for each in verdicts.values())),
+        *((name, *(getattr(each.turn, field, "") for each in verdicts.values())) for field, name in TURN_LABELS.items()),
+    ]
+    return table_html(["", *verdicts], rows, "")
 
 
 def _choice(name: str, value: str, options: list[str]) -> Any:
@@ -203,6 +221,18 @@ def _slider(name: str, value: object) -> Any:
         raise InputError(name, f"{value!r} is not one number", "one number of ms") from None
     if not 0 <= at <= 86_400_000:
         raise InputError(name, f"{value!r}", "0 ms to a day")
+    return _wide(label, at, end, step)
+
+
+def _wide(label: str, at: float, end: float, step: float) -> Any:
+    """Return a slider for a time in ms, as wide as the notebook."""
     return widgets.FloatSlider(
-        description=f"{label}, ms", min=0, max=max(end, at), step=step, value=at, readout_format=".1f", style=_WIDE
+        description=f"{label}, ms",
+        min=0,
+        max=max(end, at),
+        step=step,
+        value=at,
+        readout_format=".1f",
+        style=_WIDE,
+        layout=_FULL,
     )

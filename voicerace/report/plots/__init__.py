@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voicerace.report.plots.aligned import alt_aligned, plot_aligned
+from voicerace.report.plots.finding_space import alt_space, plot_space
 from voicerace.report.plots.gap_map import alt_map, plot_map
 from voicerace.report.plots.gap_sensitivity import alt_gap_sensitivity, plot_gap_sensitivity
 from voicerace.report.plots.outcome import alt_outcome, plot_outcome
@@ -18,6 +19,7 @@ __all__ = [
     "alt_map",
     "alt_outcome",
     "alt_slot",
+    "alt_space",
     "alt_swimlane",
     "glyph",
     "plot_aligned",
@@ -25,6 +27,7 @@ __all__ = [
     "plot_map",
     "plot_outcome",
     "plot_slot",
+    "plot_space",
     "plot_swimlane",
     "release_table",
     "svg_swimlane",

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DPI, INK, WIDTH
+from voicerace.report.plots.style import DPI, INK, TIP, WIDTH
 
 __all__ = ["AxesCanvas", "Canvas", "SvgCanvas", "blank_axes"]
 
@@ -32,10 +32,10 @@ _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
-def blank_axes(height: float, ax: Axes | None = None) -> Axes:
+def blank_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
     """Return axes in inches from the top left, without a frame: `ax`, or those of a new figure if `ax` is None."""
-    ax = ax if ax is not None else Figure(figsize=(WIDTH, height), dpi=DPI).add_axes((0, 0, 1, 1))
-    ax.set_xlim(0, WIDTH)
+    ax = ax if ax is not None else Figure(figsize=(width, height), dpi=DPI).add_axes((0, 0, 1, 1))
+    ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     ax.axis("off")
     return ax
@@ -71,7 +71,7 @@ class AxesCanvas:
 
 
 class SvgCanvas:
-    """A canvas that writes SVG. All text is escaped."""
+    """A canvas that writes SVG. All text is escaped. A box or an arrow can have a `title`, which browsers show as a tooltip."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
@@ -126,7 +126,7 @@ class SvgCanvas:
         z = look.get("zorder", 1)
         width_pt = look.get("linewidth", 1.0) if "edgecolor" in look else 0
         edge = f'stroke="{look["edgecolor"]}" stroke-width="{width_pt}"' if width_pt else ""
-        self._add(z, f'<rect {place} fill="{look["facecolor"]}" {edge}/>')
+        self._add(z, _titled(f'<rect {place} fill="{look["facecolor"]}" {edge}/>', _title(look)))
         if look.get("hatch"):
             self._add(z, f'<rect {place} fill="url(#vr-hatch)"/>')
 
@@ -144,8 +144,8 @@ class SvgCanvas:
             )
         )
         z = look.get("zorder", 1)
-        self._add(z, f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>')
-        self._add(z, f'<polygon points="{head}" fill="{look["color"]}"/>')
+        shaft = f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>'
+        self._add(z, _titled(f'{shaft}<polygon points="{head}" fill="{look["color"]}"/>', _title(look)))
 
     def _label_box(
         self, x: float, baseline: float, wide: float, size: float, anchor: str, box: Mapping[str, Any], zorder: float
@@ -163,8 +163,18 @@ class SvgCanvas:
         self._parts.append((zorder, part))
 
 
+def _title(look: Mapping[str, Any]) -> str | None:
+    """Return the tooltip of an artist: that of `style.tip`, or `title`."""
+    return str(look.get("gid", "")).removeprefix(TIP) or look.get("title")
+
+
 def _n(inches: float) -> str:
     return f"{inches * _PX:.1f}".removesuffix(".0")
+
+
+def _titled(parts: str, title: str | None) -> str:
+    """Return parts of a picture with a title, which browsers show as a tooltip."""
+    return parts if title is None else f"<g><title>{_escaped(title)}</title>{parts}</g>"
 
 
 def _stroke(look: Mapping[str, Any]) -> str:

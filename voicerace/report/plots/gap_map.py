@@ -5,7 +5,9 @@ Each cell is one computed session. Recorded sessions are points. A profile provi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import wrap
+from types import MappingProxyType
 from typing import Any, Final
 
 import pandas as pd
@@ -16,7 +18,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.rates import outcomes_at
 from voicerace.model.catalog.profiles import PROFILES
 from voicerace.report.plots.outcome import axis_label, edges
-from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc
+from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc, tip
 
 __all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "observed_gap_ms", "plot_map"]
 
@@ -161,12 +163,26 @@ def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
     return wide
 
 
-def draw_fields(ax: Axes, cells: pd.DataFrame) -> None:
-    """Draw each cell in the colour and hatching of its outcome, and set the limits of the axes."""
+def draw_fields(ax: Axes, cells: pd.DataFrame, links: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Draw each cell in the colour and hatching of its outcome, and set the limits of the axes.
+
+    Args:
+        ax: the axes.
+        cells: a table of `cells_of`.
+        links: anchor of a drawn session, by outcome.
+    """
+    x, y = (str(name) for name in cells.columns[1:3])
     for row in merged_cells(cells):
         style = STYLES[row["outcome"]]
         box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
-        ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
+        spans = [
+            f"{name} {max(0.0, low):g} to {high:g}"
+            for name, low, high in ((x, row["left"], row["right"]), (y, row["low"], row["high"]))
+        ]
+        words = f"{row['release']}: {' and '.join(spans)} is {row['outcome']}"
+        look: dict[str, Any] = {"facecolor": style.colour, "hatch": style.hatch, "edgecolor": INK, "linewidth": 0, "zorder": 2}
+        corner, width, height = box
+        ax.add_patch(Rectangle(corner, width, height, **look, **tip(words, links.get(row["outcome"], ""))))
     # the first cell extends half a step below zero, but times are not negative
     ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
     ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
@@ -222,4 +238,5 @@ def _points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         ax.plot(
             [row[x]], [row[y]], linestyle="none", marker=style.marker, markersize=9, markerfacecolor="white",
             markeredgecolor="black", markeredgewidth=1.5, zorder=7,
+            **tip(f"recorded: {x} {row[x]:g}, {y} {row[y]:g}, {outcome}"),
         )  # fmt: skip

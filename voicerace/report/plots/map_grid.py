@@ -7,8 +7,9 @@ marks a session with another outcome than the model's at the same times.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 import pandas as pd
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 
 from voicerace.analysis.verdict import OUTCOMES
 from voicerace.report.plots.gap_map import cells_of, draw_fields, observed_gap_ms
-from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
+from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc, tip
 
 __all__ = ["CLAIMED_MS", "alt_maps", "plot_maps"]
 
@@ -27,19 +28,27 @@ CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
 
 
-def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> Figure:
+def plot_maps(
+    trials: pd.DataFrame,
+    releases: Sequence[str],
+    real: pd.DataFrame | None = None,
+    width: float = WIDTH,
+    links: Mapping[str, str] = MappingProxyType({}),
+) -> Figure:
     """Draw one map per release.
 
     Args:
         trials: trials over a grid of `gap_ms` and `tool_ms`, one session per cell and release.
         releases: the releases to draw, in order.
         real: sessions of running proxies: release, gap_ms, tool_ms, outcome, model_outcome.
+        width: width of the figure in inches.
+        links: anchor of a drawn session, by outcome.
     """
     columns = 2 if len(releases) > 1 else 1
     rows = math.ceil(len(releases) / columns)
     seen: set[str] = set()
     with rc():
-        figure = Figure(figsize=(WIDTH, 0.75 + 2.75 * rows), dpi=100, layout="constrained")
+        figure = Figure(figsize=(width, 0.75 + 2.75 * rows), dpi=100, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for number, ax in enumerate(axes.flat):
             if number >= len(releases):
@@ -47,7 +56,7 @@ def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame 
                 continue
             cells = cells_of(trials, _X, _Y, releases[number])
             seen |= set(cells["outcome"])
-            _map(ax, cells)
+            _map(ax, cells, links)
             if real is not None and len(real):
                 seen |= _real(ax, real[real["release"] == releases[number]])
             ax.set_title(f"proxy {releases[number]}", fontweight="bold")
@@ -57,7 +66,8 @@ def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame 
                 ax.set_xlabel("gap_ms: call → response.done (ms)")
                 ax.tick_params(labelbottom=True)
         handles = [patch_of(outcome) for outcome in OUTCOMES if outcome in seen]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, handlelength=2.4,
+        columns = min(len(handles), 2 * columns + 1)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.4,
                       handleheight=1.4)  # fmt: skip
     return figure
 
@@ -83,8 +93,8 @@ def alt_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame |
     return f"Maps of the outcome over {_X} and {_Y}. " + " ".join(sentences)
 
 
-def _map(ax: Axes, cells: pd.DataFrame) -> None:
-    draw_fields(ax, cells)
+def _map(ax: Axes, cells: pd.DataFrame, links: Mapping[str, str]) -> None:
+    draw_fields(ax, cells, links)
     ax.axvline(observed_gap_ms(), color="black", linewidth=1.8, linestyle=(0, (4, 2)), zorder=5)
     if cells[_Y].max() >= CLAIMED_MS[1]:
         for at in CLAIMED_MS:
@@ -114,5 +124,6 @@ def _real(ax: Axes, real: pd.DataFrame) -> set[str]:
         ax.plot(
             [row[_X]], [row[_Y]], linestyle="none", marker=STYLES[row["outcome"]].marker, markersize=5.5, zorder=8,
             markerfacecolor="white", markeredgecolor="black", markeredgewidth=1,
+            **tip(f"running proxy: {_X} {row[_X]:g}, {_Y} {row[_Y]:g}, {row['outcome']}"),
         )  # fmt: skip
     return set(real["outcome"])

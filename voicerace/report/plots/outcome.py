@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from voicerace.errors import InputError
 from voicerace.experiments.rates import differing, drawn_times, flips, outcomes_at, summarise
 from voicerace.model.catalog.profiles import TIMES
-from voicerace.report.plots.style import GREY, INK, STYLES, WARN, legend, new_axes, rc
+from voicerace.report.plots.style import GREY, INK, STYLES, WARN, legend, new_axes, rc, tip
 
 __all__ = ["alt_outcome", "axis_label", "bands", "compared", "edges", "margin_offset", "plot_outcome"]
 
@@ -250,7 +250,10 @@ def _cell(ax: Axes, row: dict[Any, Any], band: int) -> None:
     style = STYLES[row["outcome"]]
     top = band - _HALF + 2 * _HALF * row["bottom"]
     box = (row["low"], top), row["high"] - row["low"], 2 * _HALF * row["share"]
-    ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
+    words = f"{row['band']}: {max(0.0, row['low']):g} to {row['high']:g} ms is {row['outcome']}"
+    look: dict[str, Any] = {"facecolor": style.colour, "hatch": style.hatch, "edgecolor": INK, "linewidth": 0, "zorder": 2}
+    corner, width, height = box
+    ax.add_patch(Rectangle(corner, width, height, **look, **tip(words)))
     if row["kind"] == "tie":
         ax.add_patch(Rectangle(*box, fill=False, edgecolor=INK, linewidth=1.0, zorder=3))
 
@@ -282,6 +285,7 @@ def _real(ax: Axes, both: pd.DataFrame, labels: list[str]) -> set[str]:
         ax.plot(
             [row["at"]], [y], marker=style.marker, markersize=8, color="none", zorder=8, linestyle="none",
             markerfacecolor="white", markeredgecolor="black", markeredgewidth=1.4,
+            **tip(f"{row['band']}, running proxy: {row['at']:g} ms is {row['outcome']}"),
         )  # fmt: skip
     agreed = int(both["agrees"].sum())
     ax.set_title(

@@ -28,6 +28,7 @@ __all__ = [
     "RESULT",
     "STYLES",
     "TAKEN",
+    "TIP",
     "WARN",
     "OutcomeStyle",
     "figure_of",
@@ -35,6 +36,7 @@ __all__ = [
     "legend",
     "new_axes",
     "rc",
+    "tip",
     "to_image",
 ]
 
@@ -99,6 +101,10 @@ _RC: Final[dict[str, Any]] = {
 }
 
 
+#: Beginning of the gid of an artist with a tooltip.
+TIP: Final = "tip: "
+
+
 def rc() -> Any:
     """Return a context manager that applies the style and restores the settings of matplotlib afterwards."""
     # a notebook's settings must not change the bytes of a picture
@@ -150,6 +156,11 @@ def patch_of(outcome: str) -> Patch:
     return Patch(facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0.6, label=f"{style.glyph} {outcome}")
 
 
+def tip(text: str, link: str = "") -> dict[str, Any]:
+    """Return keyword arguments of an artist that give it a tooltip in an SVG, and a link to an anchor such as ``#name``."""
+    return {"gid": f"{TIP}{text}", **({"url": link} if link else {})}
+
+
 def to_image(picture: Axes | Figure, alt: str, kind: str | None = None) -> tuple[str, bytes]:
     """Return the MIME type and the reproducible bytes of a picture: SVG if small, else PNG at twice the resolution.
 
@@ -178,4 +189,5 @@ def _labelled(svg: str, alt: str) -> str:
     """Return an SVG with the label `alt`, without metadata and document type."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
+    body = re.sub(rf'<g id="{TIP}([^"]*)">', r'<g class="tip"><title>\1</title>', body)
     return body.replace("<svg ", f'<svg role="img" aria-label="{escape(" ".join(alt.split()))}" ', 1)

@@ -13,7 +13,8 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas, blank_axes
-from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc, tip
+from voicerace.report.plots.swimlane_forwarder import FORWARDER, with_forwarder
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
@@ -22,6 +23,7 @@ __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
 # Horizontal positions of the lanes in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
+_FORWARDER_X: Final = (_X["host"] + _X["proxy"]) / 2
 _X_DIRECT: Final = {"proxy": 0.9, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
@@ -71,7 +73,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax: axes to draw on; None for a new figure.
         window: ``turn`` for the most severe tool turn, starting at its user input; ``all`` for the complete session.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
@@ -86,7 +88,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    lanes = lanes_of(recording, window)
+    lanes = _lanes(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
     canvas = SvgCanvas(WIDTH, height)
@@ -100,7 +102,11 @@ def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
     Args:
         recording, window: as for `plot_swimlane`.
     """
-    return _alt(lanes_of(recording, window))
+    return _alt(_lanes(recording, window))
+
+
+def _lanes(recording: Recording, window: Window) -> Lanes:
+    return with_forwarder(lanes_of(recording, window), recording)
 
 
 def _alt(lanes: Lanes) -> str:
@@ -119,6 +125,12 @@ def _alt(lanes: Lanes) -> str:
     times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
+
+
+def _tip(row: MessageRow) -> str:
+    """Return the tooltip of an arrow: the message and its times."""
+    arrives = "not delivered" if not row.arrived else f"received at {_clock(row.received_ns)} ms"
+    return f"{row.label}, {row.sender} to {row.receiver}: sent at {_clock(row.sent_ns)} ms, {arrives}"
 
 
 def _actor(lane: str, lanes: Lanes) -> str:
@@ -144,7 +156,7 @@ def _clock(time_ns: int) -> str:
 
 
 def _column(row: MessageRow) -> str:
-    return "host" if "host" in (row.sender, row.receiver) else "upstream"
+    return "upstream" if "upstream" in (row.sender, row.receiver) else "host"
 
 
 def _layout(lanes: Lanes) -> _Layout:
@@ -201,7 +213,9 @@ class _SwimlanePainter:
         self.lanes = lanes
         self.layout = layout
         self.height = height
-        self.x = _X_DIRECT if lanes.direct else _X
+        self.x = dict(_X_DIRECT if lanes.direct else _X)
+        if lanes.forwarder:
+            self.x[FORWARDER] = _FORWARDER_X
 
     def draw(self) -> None:
         self.head(self.lanes)
@@ -282,7 +296,14 @@ class _SwimlanePainter:
             stop = start + (stop - start) * 0.55
             self.canvas.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
         style = "--" if row.kind == "default_error" else "-"
-        self.canvas.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        if row.receiver == FORWARDER:
+            self.canvas.line([stop], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+        begin = (start, top)
+        if row.held:
+            # The message waits at the forwarder, and leaves it at the opening.
+            begin = (self.x[FORWARDER], bottom)
+            self.canvas.line([start, *begin[:1] * 2], [top, top, bottom], color=colour, linewidth=width, zorder=4)
+        self.canvas.arrow(begin, (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4, **tip(_tip(row)))
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)

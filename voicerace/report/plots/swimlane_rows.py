@@ -18,14 +18,14 @@ from voicerace.model.protocol.ledger import Ledger, Response
 from voicerace.model.protocol.results import COMPONENT, placeholder_in
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Bar", "Kind", "Lanes", "MessageRow", "Window", "lanes_of", "spans_of"]
+__all__ = ["FIRST", "Bar", "Kind", "Labels", "Lanes", "MessageRow", "Window", "lanes_of", "spans_of"]
 
 Window: TypeAlias = Literal["turn", "all"]
 Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "notice", "reply"]
 
+FIRST: Final = "the first message"
 _LANES: Final = {"component": "host", "app": "host", "user": "host"}
-#: Prefix of a recording's `proxy` field -> kind of proxy.
-_TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
+_TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}  # by prefix of `proxy`
 _SILENT_HOST: Final = "the host is not notified"
 _NO_CREATE: Final = "no response.create is sent"
 _LABELS: Final = {
@@ -52,8 +52,7 @@ class MessageRow:
 
     Attributes:
         seq: sequence number of the event.
-        sender: lane of the sender: host, proxy or upstream.
-        receiver: lane of the receiver.
+        sender, receiver: lanes of the ends: host, forwarder, proxy or upstream.
         sent_ns: send time in ns since the function call; `received_ns` if not recorded.
         received_ns: receive time in ns since the function call; `sent_ns` if not recorded.
         label: short text.
@@ -61,6 +60,7 @@ class MessageRow:
         arrived: whether the message reached its receiver.
         folded: number of messages that the row represents.
         note: text in this row's other column.
+        held: whether the forwarder held the message.
     """
 
     seq: int
@@ -73,6 +73,7 @@ class MessageRow:
     arrived: bool = True
     folded: int = 1
     note: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Lanes:
         names: proxy, scenario and handler of the recording, as text.
         unseen: notes on links that were not recorded.
         direct: whether a client was connected to the API without a proxy. It then has the lane of the proxy.
+        forwarder: whether the session has a forwarder.
     """
 
     rows: tuple[MessageRow, ...]
@@ -115,6 +117,7 @@ class Lanes:
     names: str
     unseen: tuple[str, ...]
     direct: bool
+    forwarder: bool = False
 
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
@@ -127,7 +130,7 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     start, end, closing = _window(recording, ledger, turn)
     shown = [event for event in recording.events if start <= event.seq < end]
     origin_ns, origin = _origin(shown or recording.events)
-    labels = _Labels(ledger)
+    labels = Labels(ledger)
     rows: list[MessageRow] = []
     heard: dict[str, int] = {}
     for event in [*shown, *closing]:
@@ -162,7 +165,7 @@ def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """Return (first drawn seq, last drawn seq + 1, the next user input if the turn ends without a reply)."""
+    """Return (first seq, last seq + 1, the next user input if the turn ends without a reply)."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
@@ -179,7 +182,7 @@ def _origin(events: Sequence[Event]) -> tuple[int, str]:
         if event.type == realtime.ARGUMENTS_DONE and (at := event.at_ns("upstream")) is not None:
             return at, "the function call"
     times = [time for event in events for time in (event.sent_ns, event.received_ns) if time is not None]
-    return min(times, default=0), "the first message"
+    return min(times, default=0), FIRST
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
@@ -198,7 +201,7 @@ def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[
     return MessageRow(event.seq, sender, receiver, start - origin_ns, stop - origin_ns, label, kind, event.arrived)
 
 
-class _Labels:
+class Labels:
     """Labels of the messages of a recording."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -390,8 +393,6 @@ def _names(provenance: Mapping[str, Any]) -> str:
 
 
 def _unseen(recording: Recording) -> list[str]:
-    found = []
-    for left, right, link in (("component", "proxy", "host and proxy"), ("proxy", "upstream", "proxy and upstream")):
-        if not (recording.observes(left, right) or recording.observes(right, left)):
-            found.append(f"not recorded between {link}")
-    return found
+    links = (("component", "proxy", "host and proxy"), ("proxy", "upstream", "proxy and upstream"))
+    seen = recording.observes
+    return [f"not recorded between {name}" for a, b, name in links if not (seen(a, b) or seen(b, a))]
