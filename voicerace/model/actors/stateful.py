@@ -71,7 +71,7 @@ class _Copiers(dict[type, Callable[[Any], Any]]):
         make = object.__new__
 
         def copy(state: Any) -> Any:
-            other = make(kind)
+            other: Any = make(kind)
             other.__dict__ = values = state.__dict__.copy()
             for name in names:
                 value = values[name]
