@@ -18,6 +18,7 @@ from voicerace.experiments.explore.explorer import ExplorationResult, explore
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import replayed
 from voicerace.experiments.explore.signature import Signature, signatures
+from voicerace.experiments.explore.timed_trace import _SLACK_US, TimedTrace, TraceStep, _Constraint, solved
 from voicerace.experiments.explore.zone import FREE, NEW, Matrix, advance, at_most, covered, less_than, picked
 from voicerace.experiments.explore.zone_batch import compared, earliest, latest, picked_stack, thresholds
 from voicerace.model.catalog.releases import PROXIES, proxy_release
@@ -153,3 +154,29 @@ def test_a_batch_of_zones_is_compared_like_each_pair(data: st.DataObject, size: 
     kept = [new for new in positions if not any(covered(stack[new], stack[k], least, most) for k in range(new))]
     assert [known + each for each in fresh.tolist()] == kept
     assert set(dropped.tolist()) == {k for new in kept for k in range(new) if covered(stack[k], stack[new], least, most)}
+
+
+@given(st.data(), st.integers(2, 6))
+def test_the_slack_of_a_trace_is_the_largest_for_which_it_has_times(data: st.DataObject, size: int) -> None:
+    moments = st.integers(0, size - 1)
+    trace = TimedTrace(steps=[TraceStep("", "", ("", "", ""), 0, 0)] * (size - 1))
+    for _ in range(data.draw(st.integers(1, 12))):
+        bound = data.draw(st.integers(-20, 40)), data.draw(st.integers(0, 1))
+        trace.constraints.append(_Constraint(data.draw(moments), data.draw(moments), *bound))
+
+    def possible(slack: int) -> bool:
+        times = [0] * size
+        for _ in range(size + 1):
+            for first, second, most, slacks in trace.constraints:
+                times[second] = max(times[second], times[first] - most + slacks * slack)
+        kept = all(times[c.first] - times[c.second] <= c.most_us - c.slacks * slack for c in trace.constraints)
+        return kept and times[0] == 0
+
+    found = solved(trace)
+    if found is None:
+        assert not possible(0)
+        return
+    times, slack = found
+    assert possible(slack)
+    assert slack == _SLACK_US or not possible(slack + 1)
+    assert all(times[c.first] - times[c.second] <= c.most_us - c.slacks * slack for c in trace.constraints)

@@ -11,7 +11,7 @@ import pytest
 from voicerace.experiments.explore import visible
 from voicerace.experiments.explore.explorer import ExplorationResult, explore
 from voicerace.experiments.explore.search import Search
-from voicerace.experiments.explore.visible import as_rows, known_visible
+from voicerace.experiments.explore.visible import as_rows, known_visible, likely_visible
 from voicerace.trace.recording import UPSTREAM_TO_PROXY
 
 PAIR = ("0.9.1", "single", "return")
@@ -86,3 +86,18 @@ def test_a_message_too_many_in_the_table_changes_no_finding(
     assert more.stats[0].states > first.stats[0].states
     assert more.findings.keys() == first.findings.keys()
     assert table.exists()
+
+
+def test_a_pair_that_the_table_lacks_begins_with_what_all_pairs_of_the_scenario_have(table: Path) -> None:
+    messages = [[*UPSTREAM_TO_PROXY, [kind, ["item", None]]] for kind in ("first", "second", "third")]
+    pairs = [
+        ["0.9.1", "single", "return", [0, 1]],
+        ["0.9.4", "single", "return", [1, 2]],
+        ["0.9.1", "double", "return", [0, 1, 2]],
+    ]
+    table.write_text(json.dumps({"messages": messages, "pairs": pairs}), "utf-8")
+    first, second = ((UPSTREAM_TO_PROXY, (kind, ("item", None))) for kind in ("first", "second"))
+    assert likely_visible("single") == {second}
+    assert likely_visible("parallel") == {second}
+    assert known_visible("0.9.4", "double", "return") == set()
+    assert known_visible("0.9.1", "single", "return") == {first, second}

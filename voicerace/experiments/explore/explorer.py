@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import resource
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -21,7 +22,7 @@ from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stepper import Stepper, Visible
 from voicerace.experiments.explore.stories import bounds_of, session_of
 from voicerace.experiments.explore.timed_trace import TimedTrace, retraced, schedule, solved
-from voicerace.experiments.explore.visible import as_rows, known_visible
+from voicerace.experiments.explore.visible import as_rows, known_visible, likely_visible
 from voicerace.experiments.result_cache import cached_map
 from voicerace.trace.recording import Link
 
@@ -164,11 +165,11 @@ def _explore_group(
 ) -> list[tuple[StoryStats, dict[Signature, Finding]]]:
     """Explore one scenario with each handler style.
 
-    The table says which messages are visible from the start. In pairs that it does not contain, these are the messages that are
-    visible in such a pair before.
+    The table says which messages are visible from the start. In a pair that it does not contain, these are the messages that
+    are visible in other pairs of the scenario, and in the pairs explored before.
     """
     story = stories[number]
-    found: set[tuple[Link, Hashable]] = set()
+    found = likely_visible(story)
     known = [known_visible(session.release.tag, story, session.handler) for session in sessions[number]]
     return [
         _explore_one(session, story, bounds, limit, tick, visible or found)
@@ -189,11 +190,27 @@ def _explore_one(
     limits = Bounds.of(bounds, bounds_of(story, session.handler))
     session = replace(session, times=limits.within(session.times))
     stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"), visible)
+    with _without_collector():
+        real, new = _findings(session, story, limits, stepper, search, reached)
+    every = {(ending.key, ending.last) for ending in reached.endings}
+    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
+    stats = StoryStats(
+        story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
+        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
+        as_rows(visible),
+    )  # fmt: skip
+    return stats, new
+
+
+def _findings(
+    session: SessionConfig, story: str, bounds: Bounds, stepper: Stepper, search: Search, reached: Reached
+) -> tuple[set[tuple[int, bool]], dict[Signature, Finding]]:
+    """Play the endings. Return those that have times, and the findings with their shortest traces."""
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
         turn_key = ending.key, ending.last
-        if turn_key in real or (replayed := confirmed(stepper, search, ending, session, limits)) is None:
+        if turn_key in real or (replayed := confirmed(stepper, search, ending, session, bounds)) is None:
             continue
         real.add(turn_key)
         path, times, slack, found, plan = replayed
@@ -207,14 +224,7 @@ def _explore_one(
                 texts = session.times.to_json()
                 names = (session.release.tag, session.component, story, session.handler)
                 new[sign] = Finding(sign, *names, trace, slack / 1000, plan, texts, session.workaround)
-    every = {(ending.key, ending.last) for ending in reached.endings}
-    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
-    stats = StoryStats(
-        story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
-        len(every), len(every - real), len(new), sorted({each.outcome for each in new}), peak_rss_mb(), limits.to_json(),
-        as_rows(visible),
-    )  # fmt: skip
-    return stats, new
+    return real, new
 
 
 def explored(
@@ -236,23 +246,31 @@ def explored(
     visible = set() if visible is None else visible
     memo = Memo(session)
     scouts = 0
-    collects = gc.isenabled()
-    gc.disable()  # A search makes millions of objects and no garbage. The collector would look at all of them repeatedly.
-    try:
-        while True:
-            stepper = Stepper(session, visible, memo)
-            search = Search(stepper, bounds, limit, tick)
-            try:
+    while True:
+        stepper = Stepper(session, visible, memo)
+        search = Search(stepper, bounds, limit, tick)
+        try:
+            with _without_collector():
                 if scouts:
                     Search(stepper, bounds, limit).scout(scouts, len(visible))
                 scouts = 0
                 return stepper, search, search.run()
-            except Visible:
-                # After a long search, random walks look for more visible messages before the next one.
-                if len(search.edges) > _SCOUTS:
-                    scouts = _SCOUTS
-                    del search
-                    gc.collect()
+        except Visible:
+            # After a long search, random walks look for more visible messages before the next one.
+            if len(search.edges) > _SCOUTS:
+                scouts = _SCOUTS
+                del search
+                gc.collect()
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Stop the cyclic garbage collector. A search makes millions of objects and no garbage, and the collector would traverse
+    all of them repeatedly."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collects:
             gc.enable()

@@ -104,6 +104,7 @@ class StateStore:
         self.stepper = stepper
         self.bounds = bounds
         self.known: dict[int, StoredState] = {}
+        self._intervals = {wire: bounds.wire(*wire) for wire in WIRES}
         self._probed: set[tuple[object, ...]] = set()
         self._tried: set[tuple[object, ...]] = set()
         self._texts: dict[tuple[str, Base], tuple[str, ...]] = {}
@@ -221,14 +222,15 @@ class StateStore:
             least[moment] = max(least[moment], interval[0])
             most[moment] = max(most[moment], interval[1])
 
-        for wire in WIRES:
-            interval = self.bounds.wire(*wire)
-            if (flight := state.next_of(wire)) is not None and flight.moment is not None:
-                choices.append((wire, flight.moment, interval[0]))
-                due.append((flight.moment, interval[1]))
+        for wire, interval in self._intervals.items():
+            first = True
             for flight in state.queues[wire]:
                 if flight.moment is not None:
                     spans(flight.moment, interval)
+                    if first:
+                        choices.append((wire, flight.moment, interval[0]))
+                        due.append((flight.moment, interval[1]))
+                        first = False
         for (actor, name), timer in state.timers.items():
             interval = self.bounds.timer(timer.after)
             choices.append(((actor, _key_of(state, name), timer.after), timer.moment, interval[0]))
@@ -236,7 +238,7 @@ class StateStore:
             spans(timer.moment, interval)
         if state.watch is not None:
             spans(state.watch, (LATE_US, LATE_US))
-        ended = not state.timers and all(state.next_of(wire) is None for wire in WIRES)
+        ended = not choices
         self._probe(state)
         limits = [FREE] * size
         for moment, longest in due:
@@ -302,6 +304,8 @@ def _rename(state: State, names: dict[int, int]) -> None:
     """Replace the moments of a state by the moments in `names`."""
     state.queues = {
         wire: tuple([f if f[3] is None else InFlightMessage(f[0], f[1], f[2], names[f[3]], f[4], f[5]) for f in flights])
+        if flights
+        else flights
         for wire, flights in state.queues.items()
     }
     state.timers = {which: Timer(timer[0], names[timer[1]], timer[2]) for which, timer in state.timers.items()}

@@ -156,39 +156,59 @@ def dated(state: State, moment: int) -> State:
 
 
 def solved(trace: TimedTrace) -> tuple[list[int], int] | None:
-    """Return (earliest times of all moments in µs with the largest slack, slack in µs), or None if no times exist."""
-    low, high = 0, _SLACK_US
-    best = _times(trace, low)
-    if best is None:
-        return None
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = _times(trace, middle)
-        if found is None:
-            high = middle - 1
-        else:
-            low, best = middle, found
-    return best, low
+    """Return (earliest times of all moments in µs with the largest slack, slack in µs), or None if no times exist.
+
+    A cycle of constraints that contradict each other at one slack says how large the slack is at most (Newton's method for the
+    minimum ratio cycle).
+    """
+    slack = _SLACK_US
+    while True:
+        times, cycle = _times(trace, slack)
+        if times is not None:
+            return times, slack
+        most, slacks = sum(each.most_us for each in cycle), sum(each.slacks for each in cycle)
+        if slacks == 0 or most < 0:
+            return None
+        slack = most // slacks
 
 
-def _times(trace: TimedTrace, slack_us: int) -> list[int] | None:
-    """Return the earliest times in µs by Bellman-Ford, or None if no times satisfy the constraints. Each constraint gives the
-    earliest time of its second moment."""
+def _times(trace: TimedTrace, slack_us: int) -> tuple[list[int] | None, list[_Constraint]]:
+    """Return the earliest times in µs by Bellman-Ford or, if no times satisfy the constraints, a cycle of constraints without
+    solution. Each constraint gives the earliest time of its second moment."""
     count = len(trace.steps) + 1
     times = [0] * count
-    edges = [(each.first, each.second, each.most_us - each.slacks * slack_us) for each in trace.constraints]
-    for _ in range(count + 1):
-        changed = False
-        for first, second, most in edges:
+    causes: list[_Constraint | None] = [None] * count
+    edges = [(each.first, each.second, each.most_us - each.slacks * slack_us, each) for each in trace.constraints]
+    changed = -1
+    for _ in range(count):
+        changed = -1
+        for first, second, most, cause in edges:
             # constraint: times[first] - times[second] <= most
             if times[first] - most > times[second]:
                 times[second] = times[first] - most
-                changed = True
-        if not changed:
-            return times if times[0] == 0 else None
+                causes[second] = cause
+                changed = second
+        if changed < 0:
+            return times, []
         if times[0] > 0:
-            return None
-    return None
+            changed = 0
+            break
+    return None, _cycle(causes, changed)
+
+
+def _cycle(causes: Sequence[_Constraint | None], moment: int) -> list[_Constraint]:
+    """Return the constraints of the cycle to which the causes of a moment's time lead. No moment is before moment 0, so causes
+    that lead from one without a cause to moment 0 are a cycle, too."""
+    seen: dict[int, int] = {}
+    found: list[_Constraint] = []
+    while moment not in seen:
+        seen[moment] = len(found)
+        cause = causes[moment]
+        if cause is None:
+            return found
+        found.append(cause)
+        moment = cause.first
+    return found[seen[moment] :]
 
 
 def schedule(trace: TimedTrace, times_us: Sequence[int], bounds: Bounds) -> Schedule:

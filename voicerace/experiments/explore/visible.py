@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from voicerace.trace.recording import Link
 
-__all__ = ["as_rows", "known_visible", "main"]
+__all__ = ["as_rows", "known_visible", "likely_visible", "main"]
 
 _TABLE: Final = Path(__file__).with_suffix(".json")
 
@@ -25,6 +25,13 @@ def known_visible(release: str, story: str, handler: str) -> set[tuple[Link, Has
     """Return the messages that an exploration of this pair found to be visible, or an empty set for an unknown pair."""
     messages, numbers = _table()
     return {messages[each] for each in numbers.get((release, story, handler), ())}
+
+
+def likely_visible(story: str) -> set[tuple[Link, Hashable]]:
+    """Return the messages that are visible in all known pairs of a scenario or, if none is known, in all known pairs."""
+    messages, numbers = _table()
+    rows = [set(each) for pair, each in numbers.items() if pair[1] == story] or [set(each) for each in numbers.values()]
+    return {messages[each] for each in set.intersection(*rows)} if rows else set()
 
 
 def as_rows(visible: Iterable[tuple[Link, Hashable]]) -> list[list[Any]]:
@@ -57,7 +64,7 @@ def main(files: Sequence[str]) -> None:
     for file in files:
         read = json.loads(Path(file).read_text("utf-8"))
         for row in read["stories"]:
-            if row["complete"]:
+            if row["complete"] and "visible" in row:
                 pairs[read["release"], row["story"], row["handler"]] = {
                     (Link(sender, to), _hashable(key)) for sender, to, key in row["visible"]
                 }

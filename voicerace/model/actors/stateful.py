@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, Final, Generic, Self, TypeVar
 
 from voicerace.model.actors.actor import Effect, Effects
 
@@ -44,51 +45,49 @@ class StatefulActor(Generic[_State]):
         return out
 
 
-_changing_fields: dict[type, tuple[str, ...] | None] = {}
-
-
 def copied(state: _State) -> _State:
     """Return an independent copy of a state, which is an instance of a dataclass without slots.
 
     Actors mutate only fields with a `default_factory`: lists, sets, dicts and dataclasses. Only these are copied. The copy
     shares messages, plans and frozen dataclasses, which never change (checked by tests/test_explore_keys.py).
     """
-    copy = object.__new__(type(state))
-    values = copy.__dict__
-    values.update(state.__dict__)
-    for name in _changing(type(state)) or ():
-        value = values[name]
-        kind = type(value)
-        if kind is dict:
-            values[name] = {key: _element(each) for key, each in value.items()} if value else {}
-        elif kind is list:
-            values[name] = [_element(each) for each in value]
-        elif kind is set:
-            values[name] = set(value)
-        elif _changing(kind) is not None:
-            values[name] = copied(value)
+    copy: _State = _copiers[type(state)](state)
     return copy
 
 
-def _element(value: Any) -> Any:
-    """Return a copy of a list or dict element if the element is a list or a mutable dataclass, else the element itself."""
-    kind = type(value)
-    if kind is str or kind is int or kind is dict:
-        return value
-    if kind is list:
-        return list(value)
-    return copied(value) if _changing(kind) is not None else value
+class _Copiers(dict[type, Callable[[Any], Any]]):
+    """The function that copies the instances of each type. They are made at the first use, because copying is frequent."""
 
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        found = self[kind] = self._made(kind)
+        return found
 
-def _changing(kind: type) -> tuple[str, ...] | None:
-    """Return the names of the fields that `copied` copies, or None if copies share the instances of `kind`."""
-    try:
-        return _changing_fields[kind]
-    except KeyError:
+    def _made(self, kind: type) -> Callable[[Any], Any]:
         parameters = getattr(kind, "__dataclass_params__", None)
         # Classes made by `values.value` have slots, and their instances do not change.
-        if not is_dataclass(kind) or parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
-            _changing_fields[kind] = None
-        else:
-            _changing_fields[kind] = tuple(each.name for each in fields(kind) if each.default_factory is not MISSING)
-        return _changing_fields[kind]
+        if parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
+            return list if kind is list else _same
+        names = tuple(each.name for each in fields(kind) if each.default_factory is not MISSING)
+        make = object.__new__
+
+        def copy(state: Any) -> Any:
+            other: Any = make(kind)
+            other.__dict__ = values = state.__dict__.copy()
+            for name in names:
+                value = values[name]
+                if (container := type(value)) is list:
+                    values[name] = [self[type(each)](each) for each in value]
+                elif container is dict:
+                    values[name] = {key: self[type(each)](each) for key, each in value.items()} if value else {}
+                else:
+                    values[name] = set(value) if container is set else self[container](value)
+            return other
+
+        return copy
+
+
+_copiers: Final = _Copiers()
+
+
+def _same(value: Any) -> Any:
+    return value
