@@ -169,7 +169,7 @@ def _client_findings() -> str:
     folder, rows = _HERE.parent / "data" / "explore" / "clients", []
     for path in sorted(folder.glob("*.json")):
         live = path.with_name(f"{path.stem}-live.csv")
-        played = {row["name"]: row for row in csv.DictReader(live.open())} if live.exists() else {}
+        played = {row["name"]: row for row in csv.DictReader(live.read_text("utf-8").splitlines())} if live.exists() else {}
         for each in json.loads(path.read_text("utf-8"))["findings"]:
             row = played.get(each["name"])
             seen = "not played" if row is None else "yes" if row["confirmed"] == "true" else row["came_to"]

@@ -143,12 +143,19 @@ def test_a_faulty_proxy_fails_with_a_reason(
 FINDINGS = Path(__file__).parents[1] / "data" / "explore"
 
 
+#: Findings that also fail with the reference gate, which does not repeat a request whose response failed.
+LEFT = {"0.11.1": ("lost-result-i-in-reply-to-default-error-2-results",)}
+
+
 @pytest.mark.parametrize("release", ["0.9.4", "0.11.1"])
 def test_findings_of_a_release_are_additional_cases(release: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = FINDINGS / f"{release}.json"
     findings = read_findings(file)
-    assert main(["check", "--proxy", "model:reference", "--findings", str(file)]) == 0
-    assert f"{len(CASES) + len(findings)} of {len(CASES) + len(findings)} sessions passed" in capsys.readouterr().out
+    left = LEFT.get(release, ())
+    assert main(["check", "--proxy", "model:reference", "--findings", str(file)]) == bool(left)
+    out, every = capsys.readouterr().out, len(CASES) + len(findings)
+    assert f"{every - len(left)} of {every} sessions passed" in out
+    assert all(f"{release} {name} (reply-failed void_ref)" in out for name in left)
     report = check_virtual(release, release, findings=findings)
     added = report.checked[len(CASES) :]
     assert len(added) == len(findings) > 0

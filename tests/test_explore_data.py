@@ -17,6 +17,8 @@ from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 DATA = Path(__file__).parents[1] / "data" / "explore"
 RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 #: Findings whose order was not reproduced on sockets, so they are neither confirmed nor refuted on the running proxy.
+#: Pairs with more than 400,000 states.
+NOT_WHOLE = {"0.9.1": ("barge-in void_ref",), "0.10.2": ("barge-in void_ref",)}
 NOT_KEPT = {"0.9.4": ("duplicated-default-error-r-2-results", "duplicated-repeated-result-r-2-results")}
 
 
@@ -33,10 +35,10 @@ def test_each_finding_was_replayed_on_the_real_proxy(release: str) -> None:
     found = {each.name: each for each in findings(release)}
     assert found
     live = {row["name"]: row for row in rows(release)}
-    assert set(live) == set(found)
+    assert set(live) <= set(found)
     for name, row in live.items():
-        one = found[name]
-        assert (row["outcome"], row["story"], row["handler"]) == (one.signature.outcome, one.story, one.handler)
+        # The table can be older than the file, whose shortest trace of the same finding can be of another pair.
+        assert row["outcome"] == found[name].signature.outcome
         assert row["proxy_hash"] == proxy_release(release).source
         if name in NOT_KEPT.get(release, ()):
             assert (row["confirmed"], row["came_to"]) == ("false", "order not kept")
@@ -48,15 +50,19 @@ def test_the_docs_page_has_the_numbers_of_the_files() -> None:
     page = (DATA.parents[1] / "docs" / "explore.md").read_text("utf-8")
     for release in (*RELEASES, "reference"):
         record = json.loads((DATA / f"{release}.json").read_text("utf-8"))
-        assert record["complete"], release
+        assert tuple(record["pairs_not_whole"]) == NOT_WHOLE.get(release, ()), release
         assert record["unconfirmed"] == 0, release
         pairs, found = len(record["stories"]), len(record["findings"])
         [line] = [
-            line for line in page.splitlines() if line.startswith(f"| {release} | {pairs} | {pairs} | {record['states']:,}")
+            line
+            for line in page.splitlines()
+            if line.startswith(f"| {release} | {pairs} | {record['pairs_whole']} | {record['states']:,}")
         ]
         assert f"| {found} |" in line
-    found, left = (sum(map(len, each)) for each in ([findings(release) for release in RELEASES], NOT_KEPT.values()))
-    assert f"{found - left} of the {found} findings" in page
+    tried, found = (sum(len(of(release)) for release in RELEASES) for of in (rows, findings))
+    left = sum(map(len, NOT_KEPT.values()))
+    assert f"{tried - left} of the {tried} findings that were tried" in page
+    assert f"{found - tried} of the {found} findings were not tried" in page
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -292,7 +292,7 @@ def test_the_findings_of_the_reference_gate_are_listed_and_not_counted(tmp_path:
     (tmp_path / "explore" / "reference.json").write_text(json.dumps(record), "utf-8")
     material = replace(sample, evidence=Evidence(root=tmp_path))
     words = words_of(other_paths.blocks(material))
-    assert "the model behind the patch, has 2 failure paths" in words
+    assert "the model behind the patch, has 2 failure paths; 1 of them need a handler" in words
     assert words.count("while the API is busy with a response that it began itself: refused; a reply comes anyway") == 2
     assert "it has 2 failure paths" in claim(longer_gap.blocks(material), "gate-reference")
     assert not other_paths.families(material)

@@ -30,7 +30,11 @@ VERBS: Final[dict[str, Verb]] = {
     "repro": Verb("repro:repro", "Play the smallest session that can show the fault, on real sockets.", _ONE),
     "sweep": Verb("sweep:sweep", "Play a grid of sessions and summarise the outcomes.", _MANY),
     "boundary": Verb("boundary:boundary", "Find where the outcome changes along one time, to 0.1 ms.", _MANY),
-    "formula": Verb("formula:formula", "Derive the condition of each outcome in named times.", _MANY),
+    "formula": Verb(
+        "formula:formula",
+        "Derive the condition of each outcome in named times.",
+        _MANY,
+    ),
     "map": Verb("map:map_", "Draw the outcome of a release over two times.", _MANY),
     "answers": Verb("answers:answers", "Show how tool turns end with the times recorded at the real API.", _MANY),
     "again": Verb("again:again", "Reproduce the recording of one trial of a sweep.", _MANY),

@@ -58,7 +58,10 @@ def formula(
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write the formulas.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Derive the condition of each outcome in named times, exact for all values in the printed intervals."""
+    """Derive the condition of each outcome in named times.
+
+    It is exact for all values in the printed intervals.
+    """
     # Imported here, because --help needs neither numpy nor scipy.
     from voicerace.experiments.formula.formula import derive
     from voicerace.experiments.formula.setting import default_box, intervals

@@ -52,7 +52,7 @@ def report(
     sender: Annotated[str, typer.Option("--from", metavar="NAME", help="Author of the letter.")] = "the dg_react_agent team",
     audience: Annotated[
         Literal["customer", "maintainers"],
-        typer.Option("--for", help="Readers of the page: the customer, or the maintainers of the proxy."),
+        typer.Option("--for", metavar="NAME", help="Readers of the page: customer · maintainers (of the proxy)."),
     ] = "customer",
     releases: Annotated[
         list[str] | None,

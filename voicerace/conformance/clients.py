@@ -152,7 +152,7 @@ class _Compared:
                 self._pair(effect.payload)
 
     def _due(self, now: int, timer: SetTimer) -> int:
-        """Return the end of a timer: for a tool whose result is sent whatever happens, when the client sent the result."""
+        """Return the end of a timer: for a tool whose result is always sent, when the client sent the result."""
         if timer.after != "tool_ms":
             return now + ns(CLIENT_TIMES_MS[timer.after])
         due = now + self._times.ns("tool_ms", timer.index, self._seed)

@@ -61,7 +61,7 @@ class _Search:
         #: One state per key.
         self._states = {key(state): state}
         everything = (1 << len(steps)) - 1
-        #: For each step, those that are before it whatever the times are, and those that can be on both sides.
+        #: For each step, those that are before it at all times, and those that can be on both sides.
         self._forced = [0] * len(steps)
         self._free = [0] * len(steps)
         for earlier, after in enumerate(overlaps):

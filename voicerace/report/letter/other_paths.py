@@ -124,9 +124,11 @@ def blocks(context: ReportContext) -> list[Block]:
         )
         parts[f"trace-{family.outcome}"] = text.trace(family.shown)
     reference = explored.get(REFERENCE.tag)
+    left = [] if reference is None else reference["findings"]
     return render(
         "other_paths", parts, drawn=frame is not None, families=found, explored=bool(explored), bounds=_bounds(explored),
-        best=Decision(context).best, left=[] if reference is None else [_left(each) for each in reference["findings"]],
+        best=Decision(context).best, left=[_left(each) for each in left],
+        twice=sum(str(each["handler"]) in FAULTY_HANDLERS for each in left),
         confirmed=sum(each.confirmed for each in found), tried=sum(each.tried for each in found),
         missing=[tag for tag in context.releases if tag not in explored],
     )  # fmt: skip
