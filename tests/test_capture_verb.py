@@ -402,7 +402,7 @@ def test_a_full_disk_at_the_end_is_reported_and_loses_no_recording(
 
 # -- a mock of ours --------------------------------------------------------------------------------------------------
 
-OWN = CLIENT.with_name("own_test.py")
+OWN = CLIENT.with_name("mock_client.py")
 
 
 @pytest.mark.parametrize(
