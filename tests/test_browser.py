@@ -81,7 +81,7 @@ def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> No
     figures = page.eval_on_selector_all(
         "figure",
         """all => all.map(each => {
-            const image = each.querySelector('img').getBoundingClientRect();
+            const image = each.querySelector('img, svg').getBoundingClientRect();
             const overflow = getComputedStyle(each.querySelector('.picture')).overflow;
             const height = each.getBoundingClientRect().height;
             return [getComputedStyle(each).breakInside, height, image.right, image.left, overflow];

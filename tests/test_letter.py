@@ -149,7 +149,7 @@ def test_the_decision_follows_the_shares_of_each_release(sample: ReportContext, 
     decision = Decision(context)
     row = decision.shares[release]
     page, advice = words_of(pages.happens(context)), claim(pages.decide(context), "do-upgrade")
-    for share, tail in ((row.awaited, "with such a handler"), (row.returned, "with a returned result")):
+    for share, tail in ((row.awaited, "awaits"), (row.returned, "returns")):
         assert f"{share.percent}" in page, tail
         assert share.interval in page
     assert ("your app gets the error" in page) == row.refuses

@@ -60,7 +60,7 @@ def formula(
 ) -> int:
     """Derive the condition of each outcome in named times.
 
-    It is exact for all values in the printed intervals.
+    It holds for values in the printed intervals.
     """
     # Imported here, because --help needs neither numpy nor scipy.
     from voicerace.experiments.formula.formula import derive

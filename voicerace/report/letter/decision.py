@@ -179,7 +179,8 @@ class Decision:
         """Evidence for the fix of each release in use, else for all fixed releases."""
         found = self.context.evidence.fixes
         first = program_of()
-        mine = {tag: found[first[tag]] for tag in self.context.in_use if first[tag] in found}
+        programs = {first[tag] for tag in self.context.in_use}
+        mine = {tag: record for tag, record in found.items() if first[tag] in programs}
         return mine or found
 
 

@@ -78,8 +78,8 @@ def happens(context: ReportContext) -> list[Block]:
     often, evidence = [], []
     for row in decision.in_use:
         often.append(
-            f"On {row.name}, {row.awaited.percent} of turns with such a handler go wrong (95 % interval {row.awaited.interval})"
-            f" and {row.returned.percent} ({row.returned.interval}) with a returned result"
+            f"on {row.name}, {row.awaited.percent} go wrong if the handler awaits the tool and sends through the ref (95 % interval "
+            f"{row.awaited.interval}), {row.returned.percent} if it returns the result ({row.returned.interval})"
         )
         evidence += [
             row.awaited.support(f"sessions go wrong, handler async_ref ({row.tag})"),
