@@ -87,7 +87,7 @@ def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> No
             return [getComputedStyle(each).breakInside, height, image.right, image.left, overflow];
         })""",
     )
-    assert len(figures) >= 8
+    assert len(figures) >= 7
     for inside, height, right, left, overflow in figures:
         assert inside == "avoid"
         assert height < PAPER[1]
