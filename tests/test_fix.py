@@ -188,7 +188,8 @@ def test_an_unknown_program_has_no_evidence(tmp_path: Path, capsys: pytest.Captu
 
 #: Sessions that still fail: a session that ends after its 60 minutes with a text on its way, and a request or response that the
 #: API fails, which the gate does not repeat.
-LEFT = {"0.9.1": {"wedged": 7, "stalled": 4}, "0.11.1": {"stalled": 4}}
+#: Number of failed sessions, and of each fault; a session can have two.
+LEFT = {"0.9.1": (11, {"wedged": 8, "stalled": 4}), "0.11.1": (4, {"stalled": 4})}
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.11.1"])
@@ -196,8 +197,7 @@ LEFT = {"0.9.1": {"wedged": 7, "stalled": 4}, "0.11.1": {"stalled": 4}}
 def test_only_faults_of_the_api_are_left_with_the_fixed_model(release: str) -> None:
     found = evidence_of(release)
     assert found.before.failed > 100, "the cases and findings show the fault"
-    assert found.after.faults == LEFT[release]
-    assert found.after.failed == sum(LEFT[release].values())
+    assert (found.after.failed, found.after.faults) == LEFT[release]
     assert found.after.sessions == found.before.sessions > found.findings > 100
 
 
